@@ -1,0 +1,76 @@
+/** The flags of `holdfast serve`. */
+
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { DEFAULTS } from "../index.js";
+import { UsageError } from "./usage.js";
+
+export const SERVE_USAGE: string = `Usage: holdfast serve [flags]
+
+Serves, until SIGTERM or SIGINT:
+  ws://HOST:PORT/echo     sends every message back
+  ws://HOST:PORT/chat     sends every message to all who are connected, the sender too
+  tcp://HOST:TCP-PORT     sends every line back
+  GET /                   a page that talks to both from a browser
+  GET /healthz            ok
+
+Flags:
+  --host HOST              address to listen on          (default 127.0.0.1)
+  --port PORT              for HTTP and WebSocket        (default 9000; 0 picks a free one)
+  --tcp-port PORT          for TCP                       (default 9001; 0 picks a free one)
+  --no-tcp                 no TCP
+  --max-message-size BYTES largest message taken         (default ${DEFAULTS.maxMessageSize})
+  --json                   print the addresses as one line of JSON
+  --help                   print this
+`;
+
+// V8's longest string: a text message has to fit one.
+const LARGEST_MESSAGE = 2 ** 29 - 24;
+
+export interface ServeFlags {
+  readonly host: string;
+  readonly port: number;
+  /** Undefined for no TCP. */
+  readonly tcpPort: number | undefined;
+  readonly maxMessageSize: number;
+  readonly json: boolean;
+}
+
+const OPTIONS = {
+  host: { type: "string", default: "127.0.0.1" },
+  port: { type: "string", default: "9000" },
+  "tcp-port": { type: "string", default: "9001" },
+  "no-tcp": { type: "boolean", default: false },
+  "max-message-size": { type: "string", default: String(DEFAULTS.maxMessageSize) },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const satisfies ParseArgsConfig["options"];
+
+/** Judges the flags; undefined if help was asked for. UsageError with what was wrong and what was expected. */
+export function parseServeFlags(args: readonly string[]): ServeFlags | undefined {
+  const { values } = parse(args);
+  if (values.help) return undefined;
+  const maxMessageSize = wholeNumber("--max-message-size", values["max-message-size"], 1, LARGEST_MESSAGE);
+  return {
+    host: values.host,
+    port: wholeNumber("--port", values.port, 0, 65_535),
+    tcpPort: values["no-tcp"] ? undefined : wholeNumber("--tcp-port", values["tcp-port"], 0, 65_535),
+    maxMessageSize,
+    json: values.json,
+  };
+}
+
+function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS; args: string[] }>> {
+  try {
+    return parseArgs({ options: OPTIONS, args: [...args], strict: true, allowPositionals: false });
+  } catch (error) {
+    // node:util says what is wrong in its first sentence, and how to escape a dash in the rest.
+    const [problem] = (error as Error).message.split(". ");
+    throw new UsageError(`${problem}; run "holdfast serve --help" for the flags`);
+  }
+}
+
+function wholeNumber(flag: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`cannot use ${flag} ${JSON.stringify(text)}: expected a whole number from ${least} to ${most}`);
+}

@@ -1,0 +1,209 @@
+/** From the first sign of the end to the free descriptor: who is told, what is still sent, and how long it may take. */
+
+import { ClosedError, type ConnectionError, ProtocolError, TimeoutError, type TransportError } from "../base/errors.js";
+import { after, between, type Instant } from "../base/time.js";
+import { ABNORMAL, closePayload, NO_STATUS, NORMAL } from "../engine/close.js";
+import { CLOSE } from "../engine/frame.js";
+import type { Transport } from "../transport/transport.js";
+import type { Alarms } from "./alarms.js";
+import { type Beginning, Ending } from "./ending.js";
+import type { Inbox } from "./inbox.js";
+import type { CloseInfo, SettledOptions } from "./options.js";
+import type { Outbox } from "./outbox.js";
+import type { Pings } from "./pings.js";
+import type { Waits } from "./waits.js";
+import type { Wire } from "./wire.js";
+
+const NOTHING = new Uint8Array();
+
+/** What belongs to a connection and has to hear of its end. */
+export interface Parts {
+  readonly role: "server" | "client";
+  readonly wire: Wire;
+  readonly transport: Transport;
+  readonly options: SettledOptions;
+  readonly alarms: Alarms;
+  readonly outbox: Outbox;
+  readonly inbox: Inbox;
+  readonly waits: Waits;
+  readonly pings: Pings;
+  /** The end has begun: no message is taken in or out any more. Called once. */
+  readonly onBegin: (refusal: ConnectionError) => void;
+  /** The descriptor is free. Called once. */
+  readonly onClosed: (info: CloseInfo) => void;
+}
+
+export class Closing {
+  readonly ending: Ending = new Ending();
+  /** Arriving bytes are thrown away; they are still read, since unread ones would turn our FIN into a reset. */
+  deaf = false;
+  /** When the peer's FIN came. */
+  peerEndedAt: Instant | undefined;
+  readonly #parts: Parts;
+  #beganAt: Instant | undefined;
+  /** The bound that what is left of the end has, counted from its beginning. */
+  #limit: "closeTimeout" | "lingerTimeout" = "closeTimeout";
+  #flushed = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** The error for calls that come too late; undefined while the connection takes messages. */
+  get refusal(): ConnectionError | undefined {
+    return this.ending.refusal;
+  }
+
+  /** Our side closes in order: what is queued is sent first. `cause` is given when it is on account of an error. */
+  local(code: number, reason: string, cause?: unknown): void {
+    const payload = closePayload(code, reason);
+    const by = this.peerEndedAt === undefined ? "local" : "peer";
+    if (!this.#begin({ code, reason, by, cause })) return;
+    this.ending.step("closeSent");
+    this.#parts.inbox.end(this.refusal);
+    this.#finish(payload);
+  }
+
+  /** The peer's Close frame. */
+  peerClosed(code: number, reason: string): void {
+    this.ending.step("closeReceived");
+    if (this.#begin({ code, reason, by: "peer", cause: undefined })) {
+      this.ending.step("closeSent");
+      this.#parts.inbox.end(this.refusal);
+      // RFC 6455 5.5.1: the code is echoed. 1005 stands for none, and is not for the wire (7.4.1).
+      this.#finish(code === NO_STATUS ? NOTHING : closePayload(code, ""));
+    }
+    this.#endWhenDone();
+  }
+
+  /** The peer's FIN has come, and everything before it has been decoded. */
+  peerEnded(now: Instant): void {
+    const { alarms, inbox, options, outbox, wire } = this.#parts;
+    const error = this.deaf ? undefined : this.#prematureEnd();
+    if (error !== undefined) {
+      this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause: error }, "lingerTimeout");
+      this.deaf = true;
+      inbox.end(error);
+      outbox.finish(undefined, error);
+    } else if (wire.protocol === "tcp" && !this.deaf) {
+      this.ending.step("closeReceived");
+      inbox.end(this.refusal ?? new ClosedError({ closeCode: NORMAL, by: "peer", wasClean: true }));
+      if (this.refusal === undefined) alarms.set("linger", after(now, options.lingerTimeout));
+    }
+    this.#endWhenDone();
+  }
+
+  /** Something is wrong, and the peer is to be told: what has not begun to be written is given back. */
+  fail(error: ConnectionError, code: number, reason: string): void {
+    if (this.ending.failed) return;
+    const payload = closePayload(code, fitting(reason));
+    const { inbox, outbox, pings, waits } = this.#parts;
+    const first = this.#begin({ code, reason, by: "local", cause: error });
+    this.deaf = true;
+    inbox.end(error);
+    outbox.abandon(error);
+    waits.end(error);
+    pings.end(error);
+    if (!first) return;
+    if (this.ending.state === "open" || this.ending.state === "closeReceived") this.ending.step("closeSent");
+    this.#finish(payload);
+  }
+
+  /** Ends at once, without a word to the peer. */
+  abort(error: ConnectionError): void {
+    const { outbox, transport } = this.#parts;
+    this.#begin({ code: ABNORMAL, reason: "", by: "local", cause: error });
+    this.deaf = true;
+    this.#tell(error);
+    outbox.stop(error);
+    transport.abort();
+  }
+
+  /** Everything was written. */
+  finished(): void {
+    this.#flushed = true;
+    this.#endWhenDone();
+  }
+
+  /** It has taken too long. */
+  timedOut(now: Instant): void {
+    const { options, transport, wire } = this.#parts;
+    // The handshake is complete: that the peer keeps the TCP connection open is its own affair (RFC 6455 7.1.1).
+    if (wire.protocol === "websocket" && this.ending.state === "closeExchanged" && this.#flushed) {
+      transport.abort();
+      return;
+    }
+    const limit = this.#limit;
+    const lasted = between(this.#beganAt ?? now, now);
+    this.abort(new TimeoutError({ operation: "close", limit, bound: options[limit], after: lasted, retriable: false }));
+  }
+
+  /** The transport is gone. */
+  transportClosed(error: TransportError | undefined): void {
+    const { alarms, outbox, wire } = this.#parts;
+    // Behind a closing handshake nothing can be lost. A FIN each way is the end itself: if one has met a reset, there was none.
+    const clean = this.ending.state === "closeExchanged" && (wire.protocol === "websocket" || error === undefined);
+    if (!clean) {
+      const cause = error ?? new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
+      this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause });
+    }
+    this.ending.step("ended");
+    alarms.stop();
+    const refusal = this.refusal as ConnectionError;
+    outbox.stop(refusal);
+    this.#tell(refusal);
+    this.#parts.onClosed(this.ending.info(clean));
+  }
+
+  #begin(beginning: Beginning, limit: "closeTimeout" | "lingerTimeout" = "closeTimeout"): boolean {
+    if (!this.ending.begin(beginning)) return false;
+    const { alarms, onBegin, options } = this.#parts;
+    this.#beganAt = options.clock.now();
+    this.#limit = limit;
+    alarms.clear("linger");
+    alarms.set("close", after(this.#beganAt, options[limit]));
+    onBegin(this.refusal as ConnectionError);
+    return true;
+  }
+
+  /** Says Close behind what is queued, where the protocol has a word for it. */
+  #finish(payload: Uint8Array): void {
+    const { outbox, wire } = this.#parts;
+    outbox.finish(wire.control?.(CLOSE, payload), this.refusal);
+  }
+
+  #endWhenDone(): void {
+    const { role, transport, wire } = this.#parts;
+    if (!this.#flushed) return;
+    const exchanged = this.ending.state === "closeExchanged";
+    // RFC 6455 7.1.1: the server closes the TCP connection first, so that it is the client's side that waits.
+    const ours = wire.protocol === "tcp" || this.deaf || this.peerEndedAt !== undefined;
+    if (ours || (exchanged && role === "server")) transport.end();
+  }
+
+  /** Why the peer's FIN is not an end, if it is not. */
+  #prematureEnd(): ConnectionError | undefined {
+    const { wire } = this.#parts;
+    const { received, expected } = wire.decoder.partial;
+    if (received > 0) {
+      const problem = `the stream ended after ${received} of ${expected ?? "an unknown number of"} bytes of a message`;
+      return new ProtocolError({ problem, by: "peer", closeCode: ABNORMAL, clause: "unexpected-eof" });
+    }
+    if (wire.protocol === "tcp" || this.ending.state === "closeExchanged") return undefined;
+    return new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
+  }
+
+  #tell(error: ConnectionError): void {
+    const { inbox, pings, waits } = this.#parts;
+    inbox.end(error);
+    waits.end(error);
+    pings.end(error);
+  }
+}
+
+/** The longest beginning of `reason` that a Close frame holds: 123 bytes (RFC 6455 5.5). */
+function fitting(reason: string): string {
+  const bytes = new TextEncoder().encode(reason);
+  // A character cut in two decodes to U+FFFD, which would be longer than what was cut.
+  return bytes.length <= 123 ? reason : new TextDecoder().decode(bytes.subarray(0, 120)).replace(/\uFFFD+$/, "");
+}

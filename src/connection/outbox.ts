@@ -1,0 +1,244 @@
+/** The way out of a connection: what waits is written as fast as the kernel takes it, one write at a time. */
+
+import type { LimitError } from "../base/errors.js";
+import { after, type Clock, type Instant } from "../base/time.js";
+import type { Encoder } from "../engine/protocol.js";
+import type { Transport } from "../transport/transport.js";
+import { atTurnEnd, type TurnTask } from "../transport/turn.js";
+import type { Alarms } from "./alarms.js";
+import { Backlog } from "./backlog.js";
+import { type Control, ControlLane } from "./lane.js";
+import type { Overflow, SettledOptions } from "./options.js";
+import type { Outgoing, OutgoingStream, Queued } from "./outgoing.js";
+import { type Filled, SLAB, SlabWriter } from "./slab.js";
+import type { Wait } from "./waits.js";
+
+/** What the connection is told by its outbox. */
+export interface OutboxOwner {
+  /** A message did not fit, and this was done. */
+  overflowed(policy: Exclude<Overflow, "wait">, error: LimitError): void;
+  highWater(): void;
+  lowWater(): void;
+  /** Everything was written, the Close frame too if there was one. */
+  finished(): void;
+}
+
+/** `sent`: it leaves with this turn's write. `queued`: it waits for the kernel to take more. `refused`: it was not taken. */
+export type SendResult = "sent" | "queued" | "refused";
+
+export class Outbox implements TurnTask {
+  readonly #transport: Transport;
+  readonly #alarms: Alarms;
+  readonly #clock: Clock;
+  readonly #options: SettledOptions;
+  readonly #owner: OutboxOwner;
+  readonly #slab: SlabWriter;
+  readonly #overhead: number;
+  readonly #backlog: Backlog;
+  readonly #lane = new ControlLane();
+  readonly #drains: Wait<void>[] = [];
+  #underWay: Filled | undefined;
+  /** Since when the kernel has taken nothing of the write that is under way. */
+  #since: Instant;
+  #scheduled = false;
+  #held = false;
+  /** Whether a write was under way when the chunk that is being handled came: the kernel takes nothing. */
+  #blocked = false;
+  #aboveHighWater = false;
+  #closing: { readonly frame: Uint8Array | undefined; state: "waiting" | "written" | "told" } | undefined;
+  #stopped = false;
+
+  constructor(transport: Transport, encoder: Encoder, options: SettledOptions, alarms: Alarms, owner: OutboxOwner) {
+    this.#transport = transport;
+    this.#alarms = alarms;
+    this.#clock = options.clock;
+    this.#options = options;
+    this.#owner = owner;
+    this.#slab = new SlabWriter(encoder);
+    this.#overhead = encoder.overhead;
+    this.#backlog = new Backlog(options, (policy, error) => owner.overflowed(policy, error));
+    this.#since = options.clock.now();
+  }
+
+  get queuedBytes(): number {
+    return this.#backlog.bytes;
+  }
+
+  get queuedMessages(): number {
+    return this.#backlog.length;
+  }
+
+  get dropped(): number {
+    return this.#backlog.dropped;
+  }
+
+  /** What the write that is under way is called, and since when the kernel has taken nothing of it. */
+  get underWay(): { readonly operation: Filled["operation"]; readonly since: Instant } {
+    return { operation: this.#underWay?.operation ?? "write:data", since: this.#since };
+  }
+
+  /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
+  send(message: Outgoing, overflow: Overflow): SendResult {
+    const added = this.#backlog.add(message, overflow);
+    if (added !== "queued") return added === "waiting" ? "queued" : "refused";
+    this.#tellLevel();
+    this.schedule();
+    return this.#leavesNow() ? "sent" : "queued";
+  }
+
+  /** Takes `message` back if none of it can be with the kernel. */
+  withdraw(message: Queued): boolean {
+    if (!this.#backlog.withdraw(message)) return false;
+    this.#backlog.admit();
+    this.#shrunk();
+    // What stood behind a message in parts may be next now.
+    this.schedule();
+    return true;
+  }
+
+  /** Begins a message of which the parts are yet to come; false if there is no place for it. */
+  begin(stream: OutgoingStream): boolean {
+    return this.#backlog.begin(stream);
+  }
+
+  /** Queues a part of `stream`; with the last one it has ended. */
+  put(stream: OutgoingStream, part: Outgoing, last: boolean): void {
+    this.#backlog.put(stream, part, last);
+    this.schedule();
+  }
+
+  /** Takes `part` back if none of it can be with the kernel; if it was the last, its stream has not ended. */
+  withdrawPart(stream: OutgoingStream, part: Outgoing): boolean {
+    return this.#backlog.withdrawPart(stream, part);
+  }
+
+  /** Puts a control frame into its lane; false if there are too many. */
+  control(control: Control): boolean {
+    if (this.#stopped || (this.#closing !== undefined && this.#closing.state !== "waiting")) return false;
+    if (!this.#lane.add(control, this.#blocked)) return false;
+    this.schedule();
+    return true;
+  }
+
+  /** Resolves `wait` once nothing waits to be written. */
+  drain(wait: Wait<void>): void {
+    if (this.#backlog.length === 0) wait.resolve();
+    else this.#drains.push(wait);
+  }
+
+  forgetDrain(wait: Wait<void>): void {
+    const index = this.#drains.indexOf(wait);
+    if (index !== -1) this.#drains.splice(index, 1);
+  }
+
+  /**
+   * Nothing is accepted any more. Behind what is queued `frame` is written, and then the owner is told. A message in parts
+   * that has not ended is cut, and its calls and those behind it are rejected with `error`.
+   */
+  finish(frame: Uint8Array | undefined, error: unknown): void {
+    if (this.#closing !== undefined) return;
+    this.#closing = { frame, state: "waiting" };
+    this.#backlog.close(error);
+    this.#shrunk();
+    this.schedule();
+  }
+
+  /** Rejects what has not begun to be written; a frame that has is completed. */
+  abandon(error: unknown): void {
+    this.#backlog.abandon(error);
+    this.#lane.clear();
+  }
+
+  /** The transport is gone: rejects everything. */
+  stop(error: unknown): void {
+    this.#stopped = true;
+    this.#underWay = undefined;
+    this.#backlog.clear(error);
+    this.#lane.clear();
+    for (const wait of this.#drains.splice(0)) wait.reject(error);
+  }
+
+  /** A chunk has come: keeps what is sent from now on until `release`, which writes it at once. */
+  hold(): void {
+    this.#held = true;
+    this.#blocked = this.#underWay !== undefined;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.flush();
+  }
+
+  /** Writes at the end of this turn of the event loop. */
+  schedule(): void {
+    if (this.#scheduled || this.#held || this.#underWay !== undefined) return;
+    this.#scheduled = true;
+    atTurnEnd(this);
+  }
+
+  turnEnded(): void {
+    this.#scheduled = false;
+    this.flush();
+  }
+
+  /** Hands one write to the transport, if none is under way. */
+  flush(): void {
+    if (this.#underWay !== undefined || this.#stopped) return;
+    const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
+    if (filled === undefined) {
+      this.#finishIfDone();
+      return;
+    }
+    this.#underWay = filled;
+    this.#since = this.#clock.now();
+    this.#alarms.set("write", after(this.#since, this.#options.writeTimeout));
+    this.#transport.write(filled.bytes);
+  }
+
+  /** The transport has passed everything on to the kernel. */
+  written(): void {
+    this.#underWay = undefined;
+    this.#alarms.clear("write");
+    this.#backlog.written();
+    this.#shrunk();
+    this.flush();
+  }
+
+  /** Tells those who want to know that less waits than before. */
+  #shrunk(): void {
+    if (this.#backlog.length === 0) for (const wait of this.#drains.splice(0)) wait.resolve();
+    this.#tellLevel();
+  }
+
+  #tellLevel(): void {
+    const { bytes } = this.#backlog;
+    const { highWaterMark, lowWaterMark } = this.#options;
+    if (!this.#aboveHighWater && bytes > highWaterMark) {
+      this.#aboveHighWater = true;
+      this.#owner.highWater();
+    } else if (this.#aboveHighWater && bytes <= lowWaterMark) {
+      this.#aboveHighWater = false;
+      this.#owner.lowWater();
+    }
+  }
+
+  /** Whether all that is queued finds room in this turn's write. */
+  #leavesNow(): boolean {
+    if (this.#underWay !== undefined || this.#backlog.open) return false;
+    return this.#backlog.bytes + this.#backlog.length * this.#overhead + this.#lane.bytes <= SLAB;
+  }
+
+  #closeFrame(): Filled | undefined {
+    const closing = this.#closing;
+    if (closing?.frame === undefined || closing.state !== "waiting" || this.#backlog.length > 0) return undefined;
+    closing.state = "written";
+    return { bytes: closing.frame, operation: "write:close" };
+  }
+
+  #finishIfDone(): void {
+    const closing = this.#closing;
+    if (closing === undefined || closing.state === "told" || this.#backlog.length > 0) return;
+    closing.state = "told";
+    this.#owner.finished();
+  }
+}

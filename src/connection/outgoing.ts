@@ -1,0 +1,74 @@
+/** One message, or one part of a streamed one, on its way out. */
+
+import type { Data, Part } from "../engine/protocol.js";
+import type { Wait } from "./waits.js";
+
+export class Outgoing {
+  /** What was given to be sent, to be handed back if it is refused. */
+  readonly given: Data;
+  /** The payload that stands for it. */
+  readonly data: Data;
+  /** Bytes of payload: what it counts for in the queue. */
+  readonly size: number;
+  readonly text: boolean;
+  /** Its frame, encoded once for many connections. */
+  readonly frame: Uint8Array | undefined;
+  readonly key: string | undefined;
+  readonly wait: Wait<void> | undefined;
+  /** `started`: bytes of it may be with the kernel, so it cannot be taken back. */
+  state: "waiting" | "started" | "written" = "waiting";
+
+  constructor(
+    given: Data,
+    data: Data,
+    {
+      text = typeof data === "string",
+      wait,
+      key,
+      frame,
+    }: {
+      readonly text?: boolean;
+      readonly wait?: Wait<void> | undefined;
+      readonly key?: string | undefined;
+      readonly frame?: Uint8Array | undefined;
+    } = {},
+  ) {
+    this.given = given;
+    this.data = data;
+    this.size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    this.text = text;
+    this.wait = wait;
+    this.key = key;
+    this.frame = frame;
+  }
+}
+
+/**
+ * The place in the queue of a message whose parts come one by one. Messages behind it wait until it has ended, since
+ * RFC 6455 section 5.4 forbids two messages to mingle.
+ */
+export class OutgoingStream {
+  // Its parts do not count in the queue: if they did, a queue full of what waits behind them could never move again.
+  readonly size = 0;
+  readonly text: boolean;
+  /** Those that have come and are not with the kernel, in order. */
+  readonly parts: Outgoing[] = [];
+  /** Bytes of it may be with the kernel, so that it cannot be taken back. */
+  begun = false;
+  /** No further part comes. */
+  ended = false;
+
+  constructor(text: boolean) {
+    this.text = text;
+  }
+
+  /** Which part of the message `part` is, if it is written next. */
+  position(part: Outgoing): Part {
+    const last = this.ended && part === this.parts.at(-1);
+    if (this.begun) return last ? "last" : "middle";
+    return last ? "whole" : "first";
+  }
+}
+
+/** What stands in the outgoing queue. */
+export type Queued = Outgoing | OutgoingStream;

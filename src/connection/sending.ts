@@ -1,0 +1,125 @@
+/** The calls that put messages and pings into a connection. */
+
+import { asData } from "../base/bytes.js";
+import { LimitError } from "../base/errors.js";
+import { PING } from "../engine/frame.js";
+import type { Data } from "../engine/protocol.js";
+import type { Core } from "./core.js";
+import { judgeOverflow, type Overflow } from "./options.js";
+import type { SendResult } from "./outbox.js";
+import { Outgoing, OutgoingStream } from "./outgoing.js";
+import { MAX_PINGS } from "./pings.js";
+import { rejected, type Wait, type WaitOptions } from "./waits.js";
+import { PreparedMessage } from "./wire.js";
+import { MessageWriter } from "./writer.js";
+
+/** What may be sent. Bytes are not copied: they must not change until `send` settles. */
+export type Sendable = Data | ArrayBuffer | ArrayBufferView | PreparedMessage;
+
+/** How one message is to be sent. */
+export interface SendOptions extends WaitOptions {
+  /** What happens if it does not fit, for this message. @default the connection's `overflow` */
+  readonly overflow?: Overflow;
+  /** Under `coalesce`, a message that still waits and has the same key is replaced by this one. */
+  readonly key?: string;
+}
+
+/** The part of the options that does not need a wait. */
+type How = Pick<SendOptions, "overflow" | "key">;
+
+export class Sending {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  send(message: Sendable, options: SendOptions | undefined): Promise<void> {
+    const { waits, outbox, closing } = this.#core;
+    const made = this.#outgoing(message, options);
+    if (closing.refusal !== undefined) return rejected(closing.refusal);
+    let outgoing: Outgoing | undefined;
+    const wait = waits.begin<void>("send", "write", options, () => outgoing === undefined || outbox.withdraw(outgoing));
+    if (wait.settled) return wait.promise;
+    outgoing = made(wait);
+    waits.watch(wait);
+    outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
+    return wait.promise;
+  }
+
+  trySend(message: Sendable, options: How | undefined): SendResult {
+    const { outbox, closing, waits } = this.#core;
+    const made = this.#outgoing(message, options);
+    if (closing.refusal !== undefined || waits.writeExpired) return "refused";
+    return outbox.send(made(undefined), options?.overflow ?? this.#core.options.overflow);
+  }
+
+  writer(type: "text" | "binary", truncated: (cause: unknown) => void): MessageWriter {
+    const { outbox, waits, wire, options, closing } = this.#core;
+    if (type !== "text" && type !== "binary") {
+      throw new TypeError(`Cannot write a message of type ${String(type)}: expected text or binary`);
+    }
+    if (!wire.encoder.streams)
+      throw new TypeError("Cannot write in parts: this framing needs each message's size first");
+    const stream = new OutgoingStream(type === "text");
+    if (closing.refusal === undefined && !outbox.begin(stream)) {
+      const { maxQueuedMessages: maximum } = options;
+      throw new LimitError({ operation: "send", limit: "maxQueuedMessages", maximum, actual: outbox.queuedMessages });
+    }
+    return new MessageWriter({ outbox, waits, options, closing, judge: wire.judge(), truncated }, stream);
+  }
+
+  ping(options: WaitOptions | undefined): Promise<number> {
+    const { wire, pings, waits, outbox, closing } = this.#core;
+    if (wire.control === undefined) throw new TypeError("Cannot ping: framed TCP has no Ping");
+    if (closing.refusal !== undefined) return rejected(closing.refusal);
+    const wait = waits.begin<number>("ping", "none", options, () => {
+      pings.remove(wait);
+      return true;
+    });
+    if (wait.settled) return wait.promise;
+    if (pings.full || !outbox.control({ operation: "write:ping", frame: wire.control(PING, pings.add(wait)) })) {
+      pings.remove(wait);
+      wait.reject(new LimitError({ operation: "send", limit: "pings", maximum: MAX_PINGS, actual: MAX_PINGS + 1 }));
+    } else waits.watch(wait);
+    return wait.promise;
+  }
+
+  drain(options: WaitOptions | undefined): Promise<void> {
+    const { waits, outbox, closing } = this.#core;
+    if (closing.ending.state === "closed") return rejected(closing.refusal);
+    const wait = waits.begin<void>("drain", "write", options, () => {
+      outbox.forgetDrain(wait);
+      return true;
+    });
+    if (!wait.settled) {
+      waits.watch(wait);
+      outbox.drain(wait);
+    }
+    return wait.promise;
+  }
+
+  /** Judges the message now, so that misuse throws before anything is queued. */
+  #outgoing(message: Sendable, options: How | undefined): (wait: Wait<void> | undefined) => Outgoing {
+    const { wire } = this.#core;
+    const key = options === undefined ? undefined : keyOf(options);
+    const prepared = message instanceof PreparedMessage;
+    const data = asData(prepared ? message.data : message);
+    const payload = wire.encoder.payload(data, "whole");
+    const frame = prepared ? message.frame(wire) : undefined;
+    return (wait) => new Outgoing(data, payload, { wait, key, frame });
+  }
+}
+
+/** Judges how a message is to be sent; answers its key. */
+function keyOf(how: How): string | undefined {
+  if (typeof how !== "object" || how === null) {
+    throw new TypeError(`Cannot use ${how === null ? "null" : typeof how} as options: expected an object`);
+  }
+  const { overflow, key } = how;
+  if (overflow !== undefined) judgeOverflow(overflow);
+  if (key !== undefined && typeof key !== "string") {
+    throw new TypeError(`Cannot use key: expected a string, got ${typeof key}`);
+  }
+  return key;
+}

@@ -1,0 +1,166 @@
+/** Turns what waits to be sent into the bytes of one write. */
+
+import type { Encoder, Part } from "../engine/protocol.js";
+import type { Control, ControlLane } from "./lane.js";
+import { Outgoing, type Queued } from "./outgoing.js";
+
+/** Most bytes handed over in one write: progress is seen in steps of this size. */
+export const SLAB = 65_536;
+
+/** The bytes of one write, and what a failure to write them is to be called. */
+export interface Filled {
+  readonly bytes: Uint8Array;
+  readonly operation: "write:data" | Control["operation"];
+}
+
+interface Large {
+  readonly message: Outgoing;
+  readonly payload: Uint8Array;
+  readonly size: number;
+  readonly part: Part;
+  offset: number;
+}
+
+const NONE = Buffer.alloc(0);
+
+export class SlabWriter {
+  readonly #encoder: Encoder;
+  /** A message larger than a slab, with how much of its payload has been written. */
+  #large: Large | undefined;
+  /** What is being filled, up to which index, and what it holds. */
+  #slab: Buffer = NONE;
+  #at = 0;
+  #operation: Filled["operation"] | undefined;
+
+  constructor(encoder: Encoder) {
+    this.#encoder = encoder;
+  }
+
+  /** Takes from `lane` and marks what it takes of `messages`; undefined if there is nothing to write now. */
+  fill(lane: ControlLane, messages: Iterable<Queued>): Filled | undefined {
+    const need = this.#need(lane, messages);
+    if (need === 0) return undefined;
+    this.#slab = Buffer.allocUnsafe(Math.min(need, SLAB));
+    this.#at = 0;
+    this.#operation = undefined;
+    if (this.#large !== undefined) this.#goOn(this.#large);
+    // Never inside a frame, not even a control frame (RFC 6455 5.4).
+    if (this.#large === undefined && this.#takeControls(lane)) this.#begin(messages);
+    const bytes = this.#slab.subarray(0, this.#at);
+    this.#slab = NONE;
+    return this.#operation && { bytes, operation: this.#operation };
+  }
+
+  #need(lane: ControlLane, messages: Iterable<Queued>): number {
+    let need = lane.bytes;
+    if (this.#large !== undefined) need += this.#large.size - this.#large.offset + this.#encoder.overhead;
+    for (const queued of messages) {
+      if (queued instanceof Outgoing) need += this.#most(queued);
+      else for (const part of queued.parts) need += this.#most(part);
+      if (need >= SLAB || (!(queued instanceof Outgoing) && !queued.ended)) break;
+    }
+    return need;
+  }
+
+  /** Most bytes that `message` will take on the wire. */
+  #most({ state, frame, size }: Outgoing): number {
+    return state === "waiting" ? (frame?.length ?? size + this.#encoder.overhead) : 0;
+  }
+
+  /** Answers whether all of them found room. */
+  #takeControls(lane: ControlLane): boolean {
+    for (let next = lane.next; next !== undefined; next = lane.next) {
+      if (this.#at + next.frame.length > this.#slab.length) return false;
+      this.#slab.set(next.frame, this.#at);
+      this.#at += next.frame.length;
+      this.#operation ??= next.operation;
+      lane.take();
+    }
+    return true;
+  }
+
+  #begin(messages: Iterable<Queued>): void {
+    for (const queued of messages) {
+      if (queued instanceof Outgoing) {
+        if (queued.state === "waiting" && !this.#put(queued, "whole")) return;
+        continue;
+      }
+      for (const part of queued.parts) {
+        if (part.state !== "waiting") continue;
+        if (!this.#put(part, queued.position(part))) return;
+        queued.begun = true;
+      }
+      // What is behind a stream waits until that has ended.
+      if (!queued.ended) return;
+    }
+  }
+
+  /** Writes `message`, or of a large one as much as fits; false if it, or what is behind it, has to wait for another slab. */
+  #put(message: Outgoing, part: Part): boolean {
+    const { data, frame, size, text } = message;
+    const encoder = this.#encoder;
+    const most = this.#most(message);
+    const large = most > SLAB;
+    if (this.#large !== undefined || this.#at + (large ? 2 * encoder.overhead + 1 : most) > this.#slab.length)
+      return false;
+    this.#operation = "write:data";
+    if (large) {
+      message.state = "started";
+      const payload = frame ?? (typeof data === "string" ? Buffer.from(data) : data);
+      this.#large = { message, payload, size: frame?.length ?? size, part, offset: 0 };
+      if (frame === undefined) this.#at = encoder.before(this.#slab, this.#at, size, text, part);
+      this.#goOn(this.#large);
+      return true;
+    }
+    message.state = "written";
+    if (frame !== undefined) {
+      this.#slab.set(frame, this.#at);
+      this.#at += frame.length;
+      return true;
+    }
+    const start = encoder.before(this.#slab, this.#at, size, text, part);
+    if (typeof data === "string") this.#slab.write(data, start, size, "utf8");
+    else copy(data, 0, size, this.#slab, start);
+    encoder.cover(this.#slab, start, start + size);
+    this.#at = encoder.after(this.#slab, start + size, part);
+    return true;
+  }
+
+  #goOn(large: Large): void {
+    const { message, payload, size, part } = large;
+    const encoder = this.#encoder;
+    this.#operation = "write:data";
+    // Room for what follows the payload is kept, so that the end of a message is written with its last byte.
+    const step = Math.min(size - large.offset, this.#slab.length - this.#at - encoder.overhead);
+    const end = this.#at + step;
+    copy(payload, large.offset, large.offset + step, this.#slab, this.#at);
+    if (message.frame === undefined) encoder.cover(this.#slab, this.#at, end);
+    large.offset += step;
+    this.#at = end;
+    if (large.offset < size) return;
+    if (message.frame === undefined) this.#at = encoder.after(this.#slab, end, part);
+    message.state = "written";
+    this.#large = undefined;
+  }
+}
+
+// What a property of the same name can hide, in a class of the caller's own.
+const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")?.get as (
+  this: Uint8Array,
+) => number;
+
+/**
+ * Copies the bytes `from` to `to` of a payload. Its owner may have transferred or resized its buffer since it was handed
+ * over: what is gone is sent as zeros. The frame has to be as long as it says, and a slab that is not filled would tell the
+ * peer what this memory held before.
+ */
+function copy(payload: Uint8Array, from: number, to: number, slab: Buffer, at: number): void {
+  const length = lengthOf.call(payload);
+  if (from === 0 && to === length) {
+    slab.set(payload, at);
+    return;
+  }
+  const end = Math.max(from, Math.min(to, length));
+  if (end > from) slab.set(payload.subarray(from, end), at);
+  slab.fill(0, at + end - from, at + to - from);
+}

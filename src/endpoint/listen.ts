@@ -1,0 +1,130 @@
+/** Waits for peers on an address of its own. */
+
+import type { Server as NetServer, Socket } from "node:net";
+import { Connection } from "../connection/connection.js";
+import { type SettledOptions, settle } from "../connection/options.js";
+import { framedWire } from "../connection/wire.js";
+import { Accepting } from "../transport/accepting.js";
+import { createUpgradeServer } from "../transport/http-server.js";
+import { pathOf } from "../transport/http-upgrade.js";
+import { setKeepAlive } from "../transport/keepalive.js";
+import { SocketTransport } from "../transport/socket.js";
+import { bind, createTcpServer } from "../transport/tcp-server.js";
+import { type Address, badAddress, formatAddress, parseAddress } from "./address.js";
+import { nobodyUpgrades } from "./attach.js";
+import {
+  ENDPOINT_DEFAULTS,
+  type Handler,
+  type KeepAliveOptions,
+  type ListenOptions,
+  refuseUpgradeOptions,
+} from "./options.js";
+import { Roster } from "./roster.js";
+import { serve } from "./serve.js";
+import { doorOf, Server } from "./server.js";
+import { judgeUpgradeOptions, upgrade } from "./upgrade.js";
+
+/** Everything that one listener has settled. */
+interface Listening<UserData> {
+  readonly address: Address;
+  readonly given: ListenOptions<UserData>;
+  readonly options: SettledOptions;
+  readonly roster: Roster<UserData>;
+  readonly handler: Handler<UserData> | undefined;
+}
+
+/**
+ * Listens on a ws:, wss:, tcp: or tls: address. Port 0 picks a free one; `server.url` tells which. The handler's scope is
+ * the connection's life. Without a handler, the hooks among the options receive.
+ *
+ * Rejects with a TransportError when the address cannot be had. A WebSocket address with a path serves only that path.
+ */
+export function listen<UserData = unknown>(url: string | URL, handler: Handler<UserData>): Promise<Server<UserData>>;
+export function listen<UserData = unknown>(
+  url: string | URL,
+  options: ListenOptions<UserData>,
+  handler?: Handler<UserData>,
+): Promise<Server<UserData>>;
+export async function listen<UserData>(
+  url: string | URL,
+  optionsOrHandler: ListenOptions<UserData> | Handler<UserData>,
+  givenHandler?: Handler<UserData>,
+): Promise<Server<UserData>> {
+  const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
+  const handler = typeof optionsOrHandler === "function" ? optionsOrHandler : givenHandler;
+  const address = parseAddress(url);
+  if (address.path.includes("?")) throw badAddress(String(url), "the query of a request is its client's affair");
+  const {
+    origin,
+    subprotocols,
+    headers,
+    authorize,
+    maxConnections = ENDPOINT_DEFAULTS.maxConnections,
+    framing,
+    tls,
+    keepAlive,
+    backlog,
+    ...rest
+  } = given;
+  if (address.protocol === "tcp") refuseUpgradeOptions({ origin, subprotocols, headers, authorize });
+  judgeUpgradeOptions(given);
+  const options = settle(rest as ListenOptions<never>, address.protocol);
+  const listening = { address, given, options, roster: new Roster<UserData>(maxConnections, options.clock), handler };
+  const server = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
+  const door = doorOf(server);
+  const port = await bind(server, address, backlog);
+  // Without descriptors those who are connected go on, and accepting does when some are free again.
+  const accepting = new Accepting(options.clock, options.onError);
+  server.on("error", (error) => accepting.failed(error)).once("close", () => accepting.stop());
+  const shown = address.host === "" ? { ...address, host: "127.0.0.1" } : address;
+  return new Server(formatAddress(shown, port), listening.roster, door);
+}
+
+function webSocketServer<UserData>(listening: Listening<UserData>): NetServer {
+  const { address, given, options } = listening;
+  const setup = { ...listening, upgrade: given };
+  return createUpgradeServer({
+    secure: address.secure,
+    tls: given.tls ?? {},
+    clock: options.clock,
+    openTimeout: options.openTimeout,
+    accepted: (socket) => accepted(socket, given.keepAlive),
+    upgrade: (request, socket, head) => {
+      if (address.path === "/" || pathOf(request) === address.path) void upgrade(setup, request, socket, head);
+      else nobodyUpgrades(socket);
+    },
+  });
+}
+
+function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
+  const { address, given, options, roster, handler } = listening;
+  const wire = framedWire(given.framing, options);
+  const open = (socket: Socket): void => {
+    if (!roster.reserve()) {
+      socket.on("error", () => undefined);
+      socket.destroy();
+      return;
+    }
+    const transport = new SocketTransport(socket);
+    const connection = new Connection<UserData>({
+      ...{ role: "server", transport, wire, options, subprotocol: "", data: undefined as UserData },
+      url: formatAddress(address),
+    });
+    roster.admit(connection);
+    serve(connection, handler);
+  };
+  return createTcpServer({
+    secure: address.secure,
+    tls: given.tls ?? {},
+    openTimeout: options.openTimeout,
+    accepted: (socket) => accepted(socket, given.keepAlive),
+    opened: open,
+  });
+}
+
+function accepted(
+  socket: Socket,
+  { delay = ENDPOINT_DEFAULTS.keepAlive.delay, interval, count }: KeepAliveOptions = {},
+): void {
+  setKeepAlive(socket, delay, interval, count);
+}

@@ -1,0 +1,115 @@
+/** The connections of one server: how many there may be, and how they all end. */
+
+import { after, type Clock } from "../base/time.js";
+import type { Connection } from "../connection/connection.js";
+import { closePayload, GOING_AWAY } from "../engine/close.js";
+import { ENDPOINT_DEFAULTS } from "./options.js";
+
+// Told to go in one turn of the event loop; more would keep the others' bytes waiting.
+const BATCH = 256;
+
+/** How a server closes. */
+export interface DrainOptions {
+  /** How long its connections may take to end, in milliseconds. What is left then is terminated. @default 10_000 */
+  readonly drain?: number;
+  /** The code that WebSocket connections are closed with. @default 1001 */
+  readonly code?: number;
+  /** The reason that they are given. @default "" */
+  readonly reason?: string;
+}
+
+/** Judges how a server is to close, before anything of it has begun. */
+export function settleDrain({
+  drain = ENDPOINT_DEFAULTS.drain,
+  code = GOING_AWAY,
+  reason = "",
+}: DrainOptions): Required<DrainOptions> {
+  if (typeof drain !== "number") throw new TypeError(`Cannot use drain: expected milliseconds, got ${typeof drain}`);
+  if (!(drain >= 0)) throw new RangeError(`Cannot use drain ${drain}: expected 0 ms or more, or Infinity for never`);
+  closePayload(code, reason);
+  return { drain, code, reason };
+}
+
+export class Roster<UserData> {
+  readonly #connections = new Set<Connection<UserData>>();
+  readonly #max: number;
+  readonly #clock: Clock;
+  /** Places taken by requests that are being judged. */
+  #reserved = 0;
+  #closing = false;
+  readonly #onClosing = new Set<() => void>();
+  #emptied: (() => void) | undefined;
+
+  constructor(max: number, clock: Clock) {
+    if (max !== Infinity && !(Number.isInteger(max) && max > 0)) {
+      throw new RangeError(
+        `Cannot use maxConnections ${max}: expected a whole number from 1, or Infinity for no limit`,
+      );
+    }
+    this.#max = max;
+    this.#clock = clock;
+  }
+
+  get connections(): ReadonlySet<Connection<UserData>> {
+    return this.#connections;
+  }
+
+  /** Whether the server closes: nobody is to be admitted any more, who has a place neither. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Calls `tell` when the server begins to close, until the returned function is called. */
+  onClosing(tell: () => void): () => void {
+    this.#onClosing.add(tell);
+    return () => void this.#onClosing.delete(tell);
+  }
+
+  /** Takes a place for what may become a connection; false if there is none. Given back by `release`, or kept by `admit`. */
+  reserve(): boolean {
+    if (this.#closing || this.#connections.size + this.#reserved >= this.#max) return false;
+    this.#reserved += 1;
+    return true;
+  }
+
+  release(): void {
+    this.#reserved -= 1;
+    this.#tellIfEmpty();
+  }
+
+  /** Turns a reserved place into a connection's. It leaves by itself when it ends. */
+  admit(connection: Connection<UserData>): void {
+    this.#reserved -= 1;
+    this.#connections.add(connection);
+    void connection.closed.then(() => {
+      this.#connections.delete(connection);
+      this.#tellIfEmpty();
+    });
+  }
+
+  /** Closes all, in batches, and resolves when all have ended: within `drain` milliseconds, and what their descriptors then take. */
+  async drain({ drain, code, reason }: Required<DrainOptions>): Promise<void> {
+    this.#closing = true;
+    const timer = this.#clock.wakeAt(after(this.#clock.now(), drain), () => this.#terminate());
+    for (const tell of this.#onClosing) tell();
+    let told = 0;
+    for (const connection of [...this.#connections]) {
+      void connection.close(code, reason);
+      told += 1;
+      if (told % BATCH === 0) await new Promise(setImmediate);
+    }
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+      this.#tellIfEmpty();
+    });
+    timer.cancel();
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#connections.size + this.#reserved === 0) this.#emptied?.();
+  }
+
+  #terminate(): void {
+    for (const connection of this.#connections) connection.terminate();
+  }
+}

@@ -1,0 +1,216 @@
+/** From an upgrade request on a node:http server to a connection, or to a refusal. */
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { TimeoutError } from "../base/errors.js";
+import { guarded } from "../base/events.js";
+import { after } from "../base/time.js";
+import { Connection } from "../connection/connection.js";
+import type { SettledOptions } from "../connection/options.js";
+import { webSocketWire } from "../connection/wire.js";
+import { type ExtraHeaders, type HeaderFields, responseHeaders, selectProtocol } from "../engine/handshake.js";
+import { type Accepted, judgeRequest } from "../engine/handshake-request.js";
+import { fieldLines, fieldRecord, isToken } from "../engine/header.js";
+import { originAllowed } from "../engine/origin.js";
+import {
+  type RefusalAnswer,
+  requestFacts,
+  sha1Base64,
+  writeContinue,
+  writeRefusal,
+  writeSwitching,
+} from "../transport/http-upgrade.js";
+import { endsOf, SocketTransport } from "../transport/socket.js";
+import type { Handler, UpgradeOptions, UpgradeRequest } from "./options.js";
+import type { Roster } from "./roster.js";
+import { serve } from "./serve.js";
+
+/** What upgrades on one server have in common. */
+export interface UpgradeSetup<UserData> {
+  readonly upgrade: UpgradeOptions<UserData>;
+  readonly options: SettledOptions;
+  readonly roster: Roster<UserData>;
+  readonly handler: Handler<UserData> | undefined;
+}
+
+/** Judges the options at the door, so that a wrong one is told to whoever gave it and not to the first client. */
+export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>): void {
+  const { origin = "same-host", subprotocols = [], headers = {}, authorize } = options;
+  const policy = typeof origin === "function" || origin === "same-host" || origin === "any" || Array.isArray(origin);
+  if (!policy) {
+    throw new TypeError(
+      `Cannot use origin ${String(origin)}: expected "same-host", "any", a list of origins or a function`,
+    );
+  }
+  for (const protocol of subprotocols) {
+    if (!isToken(protocol)) throw new TypeError(`Cannot use subprotocol ${JSON.stringify(protocol)}: expected a token`);
+  }
+  if (authorize !== undefined && typeof authorize !== "function") {
+    throw new TypeError(`Cannot use authorize: expected a function, got ${typeof authorize}`);
+  }
+  const nobody = { key: "", protocols: [], extensions: [] };
+  responseHeaders(nobody, { protocol: undefined, extensions: [], headers }, sha1Base64);
+}
+
+const CLIENT_LEFT = new Error("the client has left");
+const GOODBYES = ["end", "close", "error"] as const;
+
+// What a client that was refused for want of room may wait before it asks again, in seconds.
+const RETRY_AFTER = "5";
+
+/** Answers one request. Never rejects: whatever goes wrong is answered on the socket, and told to `onError` if it is ours. */
+export async function upgrade<UserData>(
+  setup: UpgradeSetup<UserData>,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): Promise<void> {
+  const { options, roster } = setup;
+  // node:http has let go of the socket: from here on an error that nobody hears would end the process.
+  socket.on("error", () => undefined);
+  const refuse = (answer: RefusalAnswer, refusal: string): void => {
+    writeRefusal(socket, answer, options.closeTimeout);
+    observe(setup, request, answer.status, answer.fields, refusal);
+  };
+  const judged = judgeRequest(requestFacts(request));
+  if (!judged.accepted) {
+    refuse(plain(judged.status, judged.problem, judged.headers), `${judged.problem} (${judged.clause})`);
+    return;
+  }
+  if (!roster.reserve()) {
+    refuse(plain(503, "too many connections", { "Retry-After": RETRY_AFTER }), "maxConnections is reached");
+    return;
+  }
+  let connection: Connection<UserData> | undefined;
+  try {
+    const verdict = await decide(setup, judged, socket);
+    if (verdict.gone) return;
+    if ("answer" in verdict) refuse(verdict.answer, verdict.refusal);
+    else if (roster.closing) refuse(plain(503, "the server is closing", {}), "the server is closing");
+    else connection = open(setup, request, judged, verdict.data, socket, head);
+  } catch (error) {
+    options.onError(error);
+    refuse(plain(500, "internal error", {}), "authorize or its answer failed");
+  } finally {
+    if (connection === undefined) roster.release();
+  }
+  if (connection === undefined) return;
+  roster.admit(connection);
+  serve(connection, setup.handler);
+}
+
+type Verdict<UserData> =
+  | { readonly gone: true }
+  | { readonly gone: false; readonly answer: RefusalAnswer; readonly refusal: string }
+  | { readonly gone: false; readonly data: UserData };
+
+/** Origin, then the application. Bounded by `openTimeout`, by the client's patience, and by the server's life. */
+async function decide<UserData>(
+  { upgrade: { authorize, origin = "same-host" }, options, roster }: UpgradeSetup<UserData>,
+  judged: Accepted,
+  socket: Duplex,
+): Promise<Verdict<UserData>> {
+  if (!originAllowed(judged.origin, judged.host, origin)) {
+    return { gone: false, answer: plain(403, "this origin may not connect", {}), refusal: `origin ${judged.origin}` };
+  }
+  if (authorize === undefined) return { gone: false, data: undefined as UserData };
+  const { clock, openTimeout } = options;
+  const patience = new AbortController();
+  const left = (): void => patience.abort(CLIENT_LEFT);
+  const timer = clock.wakeAt(after(clock.now(), openTimeout), () => {
+    const facts = { operation: "accept", limit: "openTimeout", bound: openTimeout, after: openTimeout } as const;
+    patience.abort(new TimeoutError({ ...facts, retriable: false }));
+  });
+  const stay = roster.onClosing(() => patience.abort(new Error("the server is closing")));
+  // A client that has sent its FIN has left as well: it could never answer our Close.
+  for (const event of GOODBYES) socket.on(event, left);
+  const ask = async (): Promise<Verdict<UserData>> => {
+    const answer = await authorize(requestOf(judged, socket, patience.signal));
+    if (!(answer instanceof Response)) return { gone: false, data: answer };
+    return { gone: false, answer: await fromResponse(answer), refusal: `authorize answered ${answer.status}` };
+  };
+  try {
+    const ended = new Promise<never>((_, reject) => {
+      patience.signal.addEventListener("abort", () => reject(patience.signal.reason), { once: true });
+    });
+    return await Promise.race([ask(), ended]);
+  } catch (error) {
+    const { aborted, reason } = patience.signal;
+    if (!aborted || error !== reason) throw error;
+    if (reason !== CLIENT_LEFT)
+      return { gone: false, answer: plain(503, "no answer in time", {}), refusal: reason.message };
+    socket.destroy();
+    return { gone: true };
+  } finally {
+    timer.cancel();
+    stay();
+    for (const event of GOODBYES) socket.off(event, left);
+  }
+}
+
+function open<UserData>(
+  setup: UpgradeSetup<UserData>,
+  request: IncomingMessage,
+  judged: Accepted,
+  data: UserData,
+  socket: Duplex,
+  head: Uint8Array,
+): Connection<UserData> {
+  const { subprotocols = [], headers = {} } = setup.upgrade;
+  const protocol = selectProtocol(judged.protocols, subprotocols);
+  const fields = responseHeaders(judged, { protocol, extensions: [], headers }, sha1Base64);
+  const transport = new SocketTransport(socket, head);
+  if (judged.expectsContinue) writeContinue(socket);
+  writeSwitching(socket, fields);
+  observe(setup, request, 101, fields, undefined);
+  const scheme = transport.ends.secure ? "wss" : "ws";
+  return new Connection({
+    role: "server",
+    transport,
+    wire: webSocketWire("server"),
+    options: setup.options,
+    url: `${scheme}://${judged.host}${judged.path}${judged.query && `?${judged.query}`}`,
+    subprotocol: protocol ?? "",
+    data,
+  });
+}
+
+function requestOf(judged: Accepted, socket: Duplex, signal: AbortSignal): UpgradeRequest {
+  const { path, query, host, origin, protocols, headers } = judged;
+  const { remoteAddress, secure } = endsOf(socket);
+  return { path, query, host, origin, protocols, headers, remoteAddress, secure, signal };
+}
+
+// The length of the body and the end of the socket are facts, whatever the application says of them.
+const FRAMING_FIELDS: readonly string[] = [
+  "connection",
+  "content-length",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade",
+];
+
+async function fromResponse(response: Response): Promise<RefusalAnswer> {
+  const { status } = response;
+  if (status < 300) throw new TypeError(`Cannot refuse with status ${status}: expected 300 or more`);
+  const fields = [...response.headers].filter(([name]) => !FRAMING_FIELDS.includes(name));
+  return { status, fields, body: new Uint8Array(await response.arrayBuffer()) };
+}
+
+function plain(status: number, body: string, headers: ExtraHeaders): RefusalAnswer {
+  return { status, fields: Object.entries(headers) as unknown as HeaderFields, body: `${body}\n` };
+}
+
+function observe<UserData>(
+  { options }: UpgradeSetup<UserData>,
+  request: IncomingMessage,
+  status: number,
+  fields: HeaderFields,
+  refusal: string | undefined,
+): void {
+  if (options.observe === undefined) return;
+  const requestHeaders = fieldRecord(fieldLines(request.rawHeaders) ?? new Map());
+  const responseHeaders = Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value]));
+  const observer = guarded(options.observe, options.onError);
+  observer({ type: "handshake", direction: "in", status, refusal, requestHeaders, responseHeaders });
+}

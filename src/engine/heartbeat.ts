@@ -1,0 +1,83 @@
+/** The heartbeat: when to ask whether the peer is alive, and when to give it up. */
+
+import { after, between, earlier, type Instant, NEVER, reached } from "../base/time.js";
+
+// Called later than this, it was not the peer who was slow but this side: a second, or for a shorter timeout as much as
+// that. But timers are some milliseconds late at all times, and that must not excuse a peer for ever.
+const STALL = 1_000;
+const LEAST_STALL = 100;
+
+/** Ask again at `until`; or send a Ping now and ask again at once; or fail: the peer is dead. */
+export type Beat = { readonly do: "wait"; readonly until: Instant } | { readonly do: "ping" } | { readonly do: "fail" };
+
+/**
+ * A Ping after a silence of `interval`, failure after another of `timeout`; any byte from the peer is life. Its owner
+ * calls `next` at the instant it named, or as soon after as it can. An `interval` of `Infinity` never pings.
+ *
+ * It does not blame the peer for our own stall: when `next` comes more than a second late (for a shorter `timeout` more
+ * than that, but at least 100 ms), the event loop was blocked, what the peer sent meanwhile may not have been read, and
+ * the wait for its answer starts again. That is once for each stall, not once for each Ping. So while every single call
+ * is that late, nobody fails: such an overload has to be ended by other bounds.
+ */
+export class Heartbeat {
+  readonly #interval: number;
+  readonly #timeout: number;
+  readonly #stall: number;
+  #heardAt: Instant;
+  #pingedAt: Instant | undefined;
+  #askedFor: Instant = NEVER;
+  #suspended = false;
+
+  constructor(interval: number, timeout: number, now: Instant) {
+    this.#interval = interval;
+    this.#timeout = timeout;
+    this.#stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
+    this.#heardAt = now;
+  }
+
+  /** Bytes came. Any byte from the peer counts as life, not only a Pong. */
+  heard(now: Instant): void {
+    this.#heardAt = now;
+    this.#pingedAt = undefined;
+  }
+
+  /** Reading stops: the peer cannot be heard, so its silence means nothing. There is no Ping and no failure until `resume`. */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  /** Reading goes on, and whichever wait was under way starts again. To be followed by `next`. */
+  resume(now: Instant): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
+    this.#restart(now);
+  }
+
+  next(now: Instant): Beat {
+    if (this.#suspended) return this.#wait(NEVER);
+    if (this.#pingedAt === undefined) {
+      const due = after(this.#heardAt, this.#interval);
+      if (!reached(due, now)) return this.#wait(due);
+      this.#pingedAt = now;
+      return { do: "ping" };
+    }
+    if (between(this.#askedFor, now) > this.#stall) this.#restart(now);
+    const dead = after(this.#pingedAt, this.#timeout);
+    if (reached(dead, now)) return { do: "fail" };
+    // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
+    // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
+    // that answers within the first step costs no further call.
+    return this.#wait(earlier(dead, after(now, Math.min(this.#stall, this.#interval))));
+  }
+
+  #wait(until: Instant): Beat {
+    this.#askedFor = until;
+    return { do: "wait", until };
+  }
+
+  #restart(now: Instant): void {
+    if (this.#pingedAt === undefined) this.#heardAt = now;
+    else this.#pingedAt = now;
+    this.#askedFor = now;
+  }
+}

@@ -1,0 +1,161 @@
+/** The receiving half of RFC 6455: frames at whatever places the network cuts them, messages out. */
+
+import type { Progress } from "../base/errors.js";
+import { Assembler, plain } from "./assembler.js";
+import { parseClose } from "./close.js";
+import { CLOSE, CONTINUATION, HeaderParser, PING, TEXT } from "./frame.js";
+import { judge } from "./frame-rules.js";
+import { mask, WORTH_WORDS, Words } from "./mask.js";
+import type { Decoder, DecoderLimits, Violation, Visitor } from "./protocol.js";
+
+const NOTHING = new Uint8Array();
+
+/** After a Close frame or a violation it takes everything and decodes nothing. */
+export class WebSocketDecoder implements Decoder {
+  readonly #limits: DecoderLimits;
+  /** Whether frames come masked: those of clients do. */
+  readonly #masked: boolean;
+  readonly #header = new HeaderParser();
+  readonly #assembler: Assembler;
+  #announced: boolean = false;
+  #over: boolean = false;
+  /** Payload bytes of this frame so far. Counts up, because what is missing of 2^60 bytes is no exact number. */
+  #taken = 0;
+  /** The payload of the control frame that is under way. */
+  #control: Uint8Array = NOTHING;
+  /** Frames of this message so far, and what those that are complete took on the wire. */
+  #fragments = 0;
+  #behind = 0;
+
+  constructor(role: "server" | "client", limits: DecoderLimits) {
+    this.#limits = limits;
+    this.#masked = role === "server";
+    this.#assembler = new Assembler(limits, "RFC 6455 8.1");
+  }
+
+  get partial(): Progress {
+    if (this.#over) return { received: 0, expected: undefined };
+    const header = this.#header;
+    // A control frame inside a fragmented message does not say how long that message will be.
+    const known = header.sized && (header.control ? this.#behind === 0 : header.fin);
+    return {
+      received: this.#behind + header.received + this.#taken,
+      expected: known ? this.#behind + header.size + header.length : undefined,
+    };
+  }
+
+  receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
+    // Here too, and not only in what is copied: seeing one class of array keeps this loop fast.
+    const bytes = plain(chunk);
+    const end = bytes.length;
+    const header = this.#header;
+    // One view serves all the frames of the chunk.
+    const words = this.#masked && end - from >= WORTH_WORDS ? new Words(bytes) : undefined;
+    let at = from;
+    let goOn = true;
+    while (goOn && at < end && !this.#over) {
+      if (!header.complete) {
+        at = header.push(bytes, at);
+        if (header.sized && !this.#announced) this.#announce(visitor);
+        if (!header.complete || this.#over) break;
+        this.#begin(end - at);
+      }
+      const start = at;
+      at = Math.min(end, start + header.length - this.#taken);
+      if (this.#masked) mask(bytes, start, at, header.key, this.#taken, words);
+      this.#taken += at - start;
+      goOn = header.control ? this.#takeControl(bytes, start, at, visitor) : this.#takeData(bytes, start, at, visitor);
+    }
+    return this.#over ? end : at;
+  }
+
+  /** Judges a frame by what its header announces, before anything of it is stored. */
+  #announce(visitor: Visitor): void {
+    const header = this.#header;
+    const assembler = this.#assembler;
+    this.#announced = true;
+    visitor.frame?.({
+      opcode: header.opcode,
+      fin: header.fin,
+      rsv: header.rsv,
+      masked: header.masked,
+      length: header.length,
+    });
+    if (!header.control) this.#fragments++;
+    const violation = judge(header, this.#masked, assembler.active, assembler.size, this.#fragments, this.#limits);
+    if (violation !== undefined) this.#fail(violation, visitor);
+  }
+
+  /** Makes ready for the payload of a frame whose header is complete, `available` bytes of it being at hand. */
+  #begin(available: number): void {
+    const header = this.#header;
+    const assembler = this.#assembler;
+    if (header.control) {
+      this.#control = new Uint8Array(header.length);
+      return;
+    }
+    if (header.opcode !== CONTINUATION) {
+      // A message that is all there needs no assembling.
+      if (header.fin && header.length <= available) return;
+      assembler.begin(header.opcode === TEXT);
+    }
+    if (header.fin) assembler.expect(assembler.size + header.length);
+  }
+
+  #takeData(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+    const assembler = this.#assembler;
+    const { fin, opcode, size, length } = this.#header;
+    let goOn: boolean;
+    if (this.#taken < length) {
+      goOn = assembler.take(bytes, from, to, visitor);
+    } else if (fin) {
+      this.#next();
+      this.#fragments = 0;
+      this.#behind = 0;
+      goOn = assembler.active
+        ? assembler.last(bytes, from, to, visitor)
+        : assembler.whole(opcode === TEXT, bytes, from, to, visitor);
+    } else {
+      this.#next();
+      this.#behind += size + length;
+      goOn = assembler.take(bytes, from, to, visitor);
+    }
+    if (assembler.failed) this.#over = true;
+    return goOn;
+  }
+
+  #takeControl(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+    const { opcode, length } = this.#header;
+    const payload = this.#control;
+    payload.set(bytes.subarray(from, to), this.#taken - (to - from));
+    if (this.#taken < length) return true;
+    this.#next();
+    this.#control = NOTHING;
+    if (opcode === PING) return visitor.ping(payload);
+    if (opcode !== CLOSE) return visitor.pong(payload);
+    const said = parseClose(payload);
+    if ("closeCode" in said) {
+      this.#fail(said, visitor);
+    } else {
+      this.#end();
+      visitor.close(said.code, said.reason);
+    }
+    return false;
+  }
+
+  #next(): void {
+    this.#header.reset();
+    this.#announced = false;
+    this.#taken = 0;
+  }
+
+  #fail(violation: Violation, visitor: Visitor): void {
+    this.#end();
+    visitor.fail(violation);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#assembler.clear();
+  }
+}

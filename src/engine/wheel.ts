@@ -1,0 +1,209 @@
+/** A timer wheel: hundreds of thousands of wakeups, each armed and cancelled in constant time. */
+
+import { after, between, type Instant, reached, type Wakeup } from "../base/time.js";
+
+// 32 slots, so that one integer tells with a bit each which of a level's slots are taken.
+const SLOTS = 32;
+// 32 ** 9 ticks of 4 ms are 4,400 years: what lies behind them is never reached.
+const LEVELS = 9;
+const LIMIT = SLOTS ** LEVELS;
+
+/** A link of a ring. Alone, it is linked to itself. A slot is a link that carries no timer. */
+class Link {
+  previous: Link = this;
+  next: Link = this;
+
+  append(link: Link): void {
+    link.previous = this.previous;
+    link.next = this;
+    this.previous.next = link;
+    this.previous = link;
+  }
+
+  unlink(): void {
+    this.previous.next = this.next;
+    this.next.previous = this.previous;
+    this.previous = this;
+    this.next = this;
+  }
+}
+
+class Timer extends Link implements Wakeup {
+  readonly tick: number;
+  readonly wake: (now: Instant) => void;
+  readonly #armed: { count: number };
+
+  constructor(tick: number, wake: (now: Instant) => void, armed: { count: number }) {
+    super();
+    this.tick = tick;
+    this.wake = wake;
+    this.#armed = armed;
+  }
+
+  cancel(): void {
+    if (this.next === this) return;
+    this.unlink();
+    this.#armed.count -= 1;
+  }
+}
+
+/** One wheel of the clockwork: 32 slots, each for as many ticks as all slots of the level below together. */
+class Level {
+  /** Ticks that one slot stands for. */
+  readonly #span: number;
+  /** Ticks that all slots stand for. */
+  readonly #reach: number;
+  readonly #slots: (Link | undefined)[] = [];
+  // The bit of a slot that was emptied by cancelling is cleared by `first`, so that `cancel` need not know its slot.
+  #taken = 0;
+
+  constructor(span: number) {
+    this.#span = span;
+    this.#reach = span * SLOTS;
+  }
+
+  /** Whether one turn of this level holds both ticks: whether they share every digit above it. */
+  holds(tick: number, other: number): boolean {
+    return Math.floor(tick / this.#reach) === Math.floor(other / this.#reach);
+  }
+
+  put(timer: Timer): void {
+    const digit = Math.floor(timer.tick / this.#span) % SLOTS;
+    const slot = this.#slots[digit] ?? new Link();
+    this.#slots[digit] = slot;
+    this.#taken |= 1 << digit;
+    timer.unlink();
+    slot.append(timer);
+  }
+
+  /** The first slot with timers in it. */
+  first(): Link | undefined {
+    for (; this.#taken !== 0; this.#taken &= this.#taken - 1) {
+      const slot = this.#slots[this.#firstDigit()] as Link;
+      if (slot.next !== slot) return slot;
+    }
+    return undefined;
+  }
+
+  /** The first tick of the first slot, for a current tick in the same turn. To be asked only behind `first`. */
+  begin(current: number): number {
+    return Math.floor(current / this.#reach) * this.#reach + this.#firstDigit() * this.#span;
+  }
+
+  #firstDigit(): number {
+    return 31 - Math.clz32(this.#taken & -this.#taken);
+  }
+}
+
+/**
+ * A hashed hierarchical timer wheel. Its owner tells it the time and asks it when to do so next.
+ *
+ * Time is counted in ticks. A timer stands on the lowest level on which its tick and the current one share every higher
+ * digit (in base 32); when its slot's turn comes, it moves down, and on level 0 it fires. So everything on a level is due
+ * before everything on the next, and a level's first taken slot is its earliest.
+ */
+export class TimerWheel {
+  readonly #start: Instant;
+  readonly #length: number;
+  readonly #levels: readonly Level[] = Array.from({ length: LEVELS }, (_, level) => new Level(SLOTS ** level));
+  readonly #armed = { count: 0 };
+  /** Every tick before this one has fired; during `advance`, this is the one that fires. */
+  #current = 0;
+  /** The tick that `advance` goes to; outside of it, the current one. */
+  #horizon = 0;
+
+  /** `tick` is the resolution in milliseconds: a timer fires less than that after its instant. */
+  constructor(start: Instant, tick: number = 4) {
+    this.#start = start;
+    this.#length = tick;
+  }
+
+  /** Timers that will fire. One for an instant that is never reached is not counted, and takes no room. */
+  get size(): number {
+    return this.#armed.count;
+  }
+
+  /**
+   * Calls `wake` once, from an `advance` to `at` or to less than a tick behind it, with the instant given to `advance`.
+   * What is already due fires with the tick that follows the last `advance`. RangeError for an instant that is no number.
+   */
+  add(at: Instant, wake: (now: Instant) => void): Wakeup {
+    // Not into the ticks of an advance that is under way: a wake that always adds what is already due must not keep it going.
+    const tick = Math.max(this.#tickFrom(at), this.#horizon + 1);
+    if (Number.isNaN(tick)) throw new RangeError("Cannot add a wakeup: its instant is not a number");
+    const timer = new Timer(tick, wake, this.#armed);
+    if (tick < LIMIT) {
+      this.#place(timer);
+      this.#armed.count += 1;
+    }
+    return timer;
+  }
+
+  /**
+   * When to call `advance` next; undefined while nothing is armed. Later than the last `advance`, and never later than
+   * the earliest timer's tick; earlier when timers that are far off have first to move to a finer level.
+   */
+  next(): Instant | undefined {
+    const level = this.#lowest();
+    return level && this.#instantOf(level.begin(this.#current));
+  }
+
+  /**
+   * Fires what is due by `now`, in the order of due ticks and within one tick in the order of adding; nothing early.
+   * A wake may add and cancel. One that throws does not stop the others: the first error is thrown when all have fired.
+   */
+  advance(now: Instant): void {
+    const by = this.#tickBy(now);
+    if (by > this.#horizon) this.#horizon = Math.min(by, LIMIT - 1);
+    let failure: { readonly error: unknown } | undefined;
+    for (let level = this.#lowest(); level !== undefined; level = this.#lowest()) {
+      const tick = level.begin(this.#current);
+      if (tick > this.#horizon) break;
+      this.#current = tick;
+      const slot = level.first() as Link;
+      if (level === this.#levels[0]) {
+        const timer = slot.next as Timer;
+        timer.cancel();
+        try {
+          timer.wake(now);
+        } catch (error) {
+          failure ??= { error };
+        }
+      } else {
+        while (slot.next !== slot) this.#place(slot.next as Timer);
+      }
+    }
+    this.#current = this.#horizon;
+    if (failure !== undefined) throw failure.error;
+  }
+
+  #place(timer: Timer): void {
+    // The highest level holds every tick below the limit.
+    this.#levels.find((level) => level.holds(timer.tick, this.#current))?.put(timer);
+  }
+
+  /** The lowest level with timers on it, which has the earliest. */
+  #lowest(): Level | undefined {
+    return this.#levels.find((level) => level.first() !== undefined);
+  }
+
+  #instantOf(tick: number): Instant {
+    return after(this.#start, tick * this.#length);
+  }
+
+  // Quotients of fractional instants are rounded. Both conversions are therefore checked against `#instantOf`: a tick
+  // too low here would fire a timer early, a tick too low there would have `next` name an instant that never comes.
+
+  /** The first tick that is not before `at`. */
+  #tickFrom(at: Instant): number {
+    const tick = Math.ceil(between(this.#start, at) / this.#length);
+    return reached(at, this.#instantOf(tick)) ? tick : tick + 1;
+  }
+
+  /** The last tick that has come by `now`. */
+  #tickBy(now: Instant): number {
+    const tick = Math.floor(between(this.#start, now) / this.#length);
+    if (!reached(this.#instantOf(tick), now)) return tick - 1;
+    return reached(this.#instantOf(tick + 1), now) ? tick + 1 : tick;
+  }
+}

@@ -1,0 +1,68 @@
+/** The public names of the library, and nothing else. */
+
+export {
+  ClosedError,
+  type ConnectionError,
+  HandshakeError,
+  isConnectionError,
+  LimitError,
+  type Operation,
+  type Phase,
+  ProtocolError,
+  type Side,
+  TimeoutError,
+  TransportError,
+} from "./base/errors.js";
+export type {
+  CloseEvent,
+  ConnectionEvent,
+  FrameEvent,
+  HandshakeEvent,
+  Observer,
+  OpenEvent,
+  OverflowEvent,
+  PauseEvent,
+  PeerEndedEvent,
+} from "./base/events.js";
+export type { Clock, Instant, Wakeup } from "./base/time.js";
+export type { Connection, ReadyState } from "./connection/connection.js";
+export {
+  type CloseInfo,
+  type ConnectionOptions,
+  DEFAULTS,
+  type HeartbeatOptions,
+  type Hooks,
+  type Overflow,
+} from "./connection/options.js";
+export type { SendResult } from "./connection/outbox.js";
+export type { MessageReader } from "./connection/reader.js";
+export type { Sendable, SendOptions } from "./connection/sending.js";
+export type { WaitOptions } from "./connection/waits.js";
+export { type PreparedMessage, prepare } from "./connection/wire.js";
+export type { MessageWriter } from "./connection/writer.js";
+export { attach } from "./endpoint/attach.js";
+export { connect } from "./endpoint/connect.js";
+export { Group, type GroupSendOptions, type GroupSendResult } from "./endpoint/group.js";
+export { listen } from "./endpoint/listen.js";
+export type {
+  AttachOptions,
+  CapacityOptions,
+  ConnectOptions,
+  Handler,
+  KeepAliveOptions,
+  ListenOptions,
+  UpgradeOptions,
+  UpgradeRequest,
+} from "./endpoint/options.js";
+export type { DrainOptions } from "./endpoint/roster.js";
+export type { Server } from "./endpoint/server.js";
+export type { CustomFraming, Decoded } from "./engine/framing/custom.js";
+export type {
+  DelimitedFraming,
+  FixedFraming,
+  Framing,
+  LengthPrefixedFraming,
+} from "./engine/framing/framing.js";
+export type { ExtraHeaders } from "./engine/handshake.js";
+export type { OriginPolicy } from "./engine/origin.js";
+export type { Data } from "./engine/protocol.js";

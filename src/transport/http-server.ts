@@ -1,0 +1,82 @@
+/** A node:http(s) server that owns its port, for upgrades only. */
+
+import { createServer as createHttp, type Server as HttpServer, type IncomingMessage } from "node:http";
+import { createServer as createHttps } from "node:https";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TlsOptions } from "node:tls";
+import { after, type Clock } from "../base/time.js";
+import { judgeRequest } from "../engine/handshake-request.js";
+import { type RefusalAnswer, requestFacts, writeRefusal } from "./http-upgrade.js";
+
+export interface HttpServerOptions {
+  readonly secure: boolean;
+  readonly tls: TlsOptions;
+  readonly clock: Clock;
+  /** How long a socket has, once accepted, to send its whole request; before that as long again for TLS. */
+  readonly openTimeout: number;
+  readonly accepted: (socket: Socket) => void;
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+}
+
+/**
+ * Makes the server. Node's own limits count from the first byte of a request and are looked at every 30 s, which lets a
+ * client that sends nothing, or one byte at a time, hold a descriptor far longer: here each socket has until its upgrade.
+ */
+export function createUpgradeServer(options: HttpServerOptions): HttpServer {
+  const { secure, tls, clock, openTimeout, accepted, upgrade } = options;
+  const handshakeTimeout = Math.min(openTimeout, 2 ** 31 - 1);
+  const patience = new WeakMap<object, () => void>();
+  // RFC 9112 9.6: what stands behind a request that was answered with `close` is not looked at. Its socket is being ended.
+  const refused = new WeakSet<object>();
+  const refuse = (request: IncomingMessage): void => {
+    const { socket } = request.resume();
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    // Not by the response: behind that, node:http resets a client that still sends, which is then seldom told.
+    writeRefusal(socket, plainAnswer(request), openTimeout);
+  };
+  const server = secure ? createHttps({ handshakeTimeout, ...tls }, refuse) : createHttp(refuse);
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
+  server.on("connection", accepted);
+  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
+    const wakeup = clock.wakeAt(after(clock.now(), openTimeout), () => socket.destroy());
+    const done = (): void => wakeup.cancel();
+    patience.set(socket, done);
+    socket.once("close", done);
+  });
+  const asked = (request: IncomingMessage, socket: Duplex, head: Uint8Array): void => {
+    // Newer Nodes wrap the socket while the request's body has not come.
+    if (refused.has(request.socket)) {
+      socket.on("error", () => undefined).resume();
+      return;
+    }
+    patience.get(request.socket)?.();
+    upgrade(request, socket, head);
+  };
+  // As above: Node's own answer is followed by a reset.
+  server.on("clientError", ({ code }: NodeJS.ErrnoException, socket: Duplex) => {
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    // TLS that has failed is reported here too.
+    if (!patience.has(socket) || !socket.writable) socket.destroy();
+    else writeRefusal(socket, code === "HPE_HEADER_OVERFLOW" ? TOO_LARGE : MALFORMED, openTimeout);
+  });
+  // Without a listener node:http drops who asks for a tunnel, and gives no answer.
+  return server.on("upgrade", asked).on("connect", asked);
+}
+
+const TOO_LARGE: RefusalAnswer = { status: 431, fields: [], body: "the header fields are too large\n" };
+const MALFORMED: RefusalAnswer = { status: 400, fields: [], body: "this is no HTTP request\n" };
+
+// Node 20 does not see Upgrade in a Connection field where a tab stands behind it, as RFC 9110 5.6.3 lets it stand.
+const UNSEEN = { status: 400, headers: { Connection: "close" }, problem: "the Connection field is not understood" };
+
+/** Answers a request that node:http does not take for an upgrade with what it lacks. */
+function plainAnswer(request: IncomingMessage): RefusalAnswer {
+  const judged = judgeRequest(requestFacts(request));
+  const { status, headers, problem } = judged.accepted ? UNSEEN : judged;
+  // The answer to HEAD has no content (RFC 9110 9.3.2).
+  return { status, fields: Object.entries(headers), body: request.method === "HEAD" ? "" : `${problem}\n` };
+}

@@ -1,0 +1,67 @@
+/** The HTTP side of an upgrade on a server: the request's facts from node:http, and the answer on its socket. */
+
+import { createHash } from "node:crypto";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { after } from "../base/time.js";
+import type { HeaderFields } from "../engine/handshake.js";
+import type { RequestFacts } from "../engine/handshake-request.js";
+import { systemClock } from "./clock.js";
+
+/** The hash that the opening handshake needs (RFC 6455 section 4.2.2). */
+export function sha1Base64(text: string): string {
+  return createHash("sha1").update(text).digest("base64");
+}
+
+/** The path of a request, without its query. RFC 9112 section 3.2.2: a whole URL is to be taken as well. */
+export function pathOf({ url = "" }: IncomingMessage): string {
+  return url.replace(/^[a-z]+:\/\/[^/?]*/i, "").replace(/\?.*/, "") || "/";
+}
+
+export function requestFacts({ method = "", httpVersion, url = "", rawHeaders }: IncomingMessage): RequestFacts {
+  return { method, httpVersion, target: url, rawHeaders };
+}
+
+/** Writes the 101. The socket is the transport's from here on. */
+export function writeSwitching(socket: Duplex, fields: HeaderFields): void {
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines(fields)}\r\n`, "latin1");
+}
+
+/** RFC 9110 section 7.8: a client that waits for it gets 100 Continue before the 101. */
+export function writeContinue(socket: Duplex): void {
+  socket.write("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+/** What a refused request is answered with. */
+export interface RefusalAnswer {
+  readonly status: number;
+  readonly fields: HeaderFields;
+  readonly body: string | Uint8Array;
+}
+
+/**
+ * Answers a request that does not become a connection, and closes: an intermediary that took the request for an upgrade
+ * must not find its tunnel open. What the client still sends is thrown away. The socket is freed after `linger` at the latest.
+ */
+export function writeRefusal(socket: Duplex, { status, fields, body }: RefusalAnswer, linger: number): void {
+  // Errors of a socket that is being left have nobody to go to.
+  socket.on("error", () => undefined);
+  const bytes = Buffer.from(body);
+  const standard: HeaderFields = [
+    ...(fields.some(([name]) => name.toLowerCase() === "content-type") || bytes.length === 0
+      ? []
+      : [["Content-Type", "text/plain; charset=utf-8"] as const]),
+    ["Content-Length", String(bytes.length)],
+    ...(fields.some(([name]) => name.toLowerCase() === "connection") ? [] : [["Connection", "close"] as const]),
+  ];
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\n${lines([...fields, ...standard])}\r\n`;
+  const timer = systemClock.wakeAt(after(systemClock.now(), linger), () => socket.destroy());
+  socket.once("close", () => timer.cancel());
+  socket.end(Buffer.concat([Buffer.from(head, "latin1"), bytes]));
+  // To close with input unread would send a reset, which can overtake the answer (RFC 9293 3.6.1).
+  socket.resume();
+}
+
+function lines(fields: HeaderFields): string {
+  return fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+}

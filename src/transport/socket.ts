@@ -1,0 +1,147 @@
+/** The public transport: any Node Duplex (net, tls, unix socket) through documented API only. */
+
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TransportError } from "../base/errors.js";
+import type { Ends, Transport, TransportEvents } from "./transport.js";
+
+const NOTHING = new Uint8Array();
+
+export class SocketTransport implements Transport {
+  readonly ends: Ends;
+  readonly #stream: Duplex;
+  /** Whether there can be a reset: TLS hides it, and unix sockets have none. */
+  readonly #tcp: boolean;
+  #head: Uint8Array | undefined;
+  #events: TransportEvents | undefined;
+  #paused = false;
+  /** The peer's FIN has been read, and the head stands before it. */
+  #endWaits = false;
+  #error: TransportError | undefined;
+
+  /** `head` holds bytes that were read behind an upgrade; they come first. */
+  constructor(stream: Duplex, head?: Uint8Array) {
+    this.#stream = stream;
+    this.#head = head?.length ? head : undefined;
+    this.ends = endsOf(stream);
+    this.#tcp = stream instanceof Socket && !("encrypted" in stream) && stream.localPort !== undefined;
+    // Behind the peer's FIN we may still write, also on the sockets of somebody else's server.
+    stream.allowHalfOpen = true;
+    // Before anything else: an error without a listener would end the process.
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      this.#error ??= transportError(error);
+    });
+    if (stream instanceof Socket) stream.setTimeout(0).setNoDelay(true);
+  }
+
+  get queuedBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  open(events: TransportEvents): void {
+    const stream = this.#stream;
+    this.#events = events;
+    if (stream.destroyed) {
+      // Its `close` may have gone by before anyone listened.
+      setImmediate(() => events.closed(this.#error));
+      return;
+    }
+    stream.once("close", () => {
+      this.#head = undefined;
+      events.closed(this.#error);
+    });
+    stream.once("end", this.#ended);
+    // The same is true of `end`.
+    if (stream.readableEnded) setImmediate(this.#ended);
+    if (this.#head === undefined) this.#listen();
+    else setImmediate(this.#giveHead);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#stream.write(bytes, this.#written);
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error == null) this.#events?.written();
+  };
+
+  pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#head === undefined) this.#stream.resume();
+    else setImmediate(this.#giveHead);
+  }
+
+  end(): void {
+    if (this.#stream.writableEnded) return;
+    // Node says nothing of a shutdown that finds the connection reset. A write that does is an error, even one of nothing.
+    if (this.#tcp) this.#stream.end(NOTHING);
+    else this.#stream.end();
+  }
+
+  abort(): void {
+    const stream: Duplex = this.#stream;
+    // A reset tells the peer at once, and leaves the kernel nothing to retransmit to a peer that may be gone.
+    // A TLS socket has no such call that works on every Node, and a TCP socket loses its descriptor if its FIN is under way.
+    const endUnderWay = stream.writableEnded && !stream.writableFinished;
+    if (stream instanceof Socket && this.#tcp && !endUnderWay) stream.resetAndDestroy();
+    else stream.destroy();
+  }
+
+  #listen(): void {
+    this.#stream.on("data", (chunk: Uint8Array) => this.#events?.data(chunk));
+    if (this.#paused) this.#stream.pause();
+    else this.#stream.resume();
+  }
+
+  readonly #ended = (): void => {
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    if (this.#head !== undefined) this.#endWaits = true;
+    // libuv before 1.52 takes a reset that it polls together with the last bytes for a FIN. A write tells them apart.
+    else if (this.#tcp && stream.writable && stream.writableLength === 0) stream.write(NOTHING, this.#probed);
+    else this.#events?.ended();
+  };
+
+  readonly #probed = (error?: Error | null): void => {
+    if (error == null && !this.#stream.destroyed) this.#events?.ended();
+  };
+
+  readonly #giveHead = (): void => {
+    if (this.#paused || this.#head === undefined || this.#stream.destroyed) return;
+    const head = this.#head;
+    this.#head = undefined;
+    // A view of the HTTP parser's buffer, which may hold what is not ours to change.
+    this.#events?.data(Uint8Array.from(head));
+    this.#listen();
+    if (this.#endWaits) this.#ended();
+  };
+}
+
+/** The error of a stream as one of ours, with the original as its cause. */
+export function transportError(error: NodeJS.ErrnoException): TransportError {
+  const errno = error.code ?? error.name;
+  return new TransportError(error.syscall === undefined ? { errno } : { errno, syscall: error.syscall }, {
+    cause: error,
+  });
+}
+
+/** Where a stream leads, as far as it is a socket. */
+export function endsOf(stream: Duplex): Ends {
+  if (!(stream instanceof Socket)) return { localAddress: "", remoteAddress: "", secure: false };
+  return {
+    localAddress: address(stream.localAddress, stream.localPort),
+    remoteAddress: address(stream.remoteAddress, stream.remotePort),
+    secure: "encrypted" in stream,
+  };
+}
+
+/** Host and port as a URL writes them. */
+export function address(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return "";
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,57 @@
+/** A server of plain TCP or TLS streams, and what every listening server needs. */
+
+import { createServer as createTcp, type Server as NetServer, type Socket } from "node:net";
+import { createServer as createTls, type TlsOptions } from "node:tls";
+import { transportError } from "./socket.js";
+
+export interface TcpServerOptions {
+  readonly secure: boolean;
+  readonly tls: TlsOptions;
+  /** How long a peer has for TLS. */
+  readonly openTimeout: number;
+  /** A TCP connection was accepted; under TLS nothing else can be done with it yet. */
+  readonly accepted: (socket: Socket) => void;
+  /** A stream is ready for messages. */
+  readonly opened: (socket: Socket) => void;
+}
+
+/** Makes the server. Its sockets end only by our own FIN, so that what is queued can follow the peer's. */
+export function createTcpServer({ secure, tls, openTimeout, accepted, opened }: TcpServerOptions): NetServer {
+  if (!secure) {
+    return createTcp({ allowHalfOpen: true }, (socket) => {
+      accepted(socket);
+      opened(socket);
+    });
+  }
+  const handshakeTimeout = Math.min(openTimeout, 2 ** 31 - 1);
+  const server = createTls({ handshakeTimeout, ...tls, allowHalfOpen: true }, opened);
+  // Node reports the timeout and leaves the socket open.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  return server.on("connection", accepted);
+}
+
+/** Where a server listens. */
+export interface Place {
+  /** Empty for every interface. */
+  readonly host: string;
+  readonly port: number;
+  readonly socketPath: string | undefined;
+}
+
+/** Resolves with the port once `server` listens, or rejects with a TransportError. */
+export function bind(
+  server: NetServer,
+  { host, port, socketPath }: Place,
+  backlog: number | undefined,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => reject(transportError(error));
+    server.once("error", failed);
+    const place = socketPath === undefined ? { port, ...(host !== "" && { host }) } : { path: socketPath };
+    server.listen({ ...place, ...(backlog !== undefined && { backlog }) }, () => {
+      server.off("error", failed);
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : 0);
+    });
+  });
+}

@@ -1,0 +1,50 @@
+/** What a connection needs of the world below it: bytes pushed in, bytes written out, and one end. */
+
+import type { TransportError } from "../base/errors.js";
+
+/** Who is told what happens on a transport. */
+export interface TransportEvents {
+  /** Bytes came. They may be changed in place (unmasking), and are not kept. Never called while paused. */
+  data(chunk: Uint8Array): void;
+  /** All bytes given to `write` so far are with the kernel. */
+  written(): void;
+  /** The peer's FIN: no data follows, and we may still write. */
+  ended(): void;
+  /** The descriptor is free. Called once, and last; with the error, if one was the reason. */
+  closed(error: TransportError | undefined): void;
+}
+
+/** Where a transport leads. */
+export interface Ends {
+  /** `127.0.0.1:9000`, `[::1]:9000`, a socket's path, or empty where there is none. */
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  /** Whether the bytes are encrypted on the way. */
+  readonly secure: boolean;
+}
+
+/**
+ * A stream of bytes to one peer and back. Every implementation passes `tests/contract`.
+ *
+ * The seam for a faster transport: the connection knows only this interface, keeps at most one write under way,
+ * and gives no callback per write.
+ */
+export interface Transport {
+  readonly ends: Ends;
+  /** Starts the flow of events. Nothing is reported before. */
+  open(events: TransportEvents): void;
+  /**
+   * Takes bytes, which must not change until `written`. Only one write is under way at a time.
+   * A failure is reported by `closed`, never thrown.
+   */
+  write(bytes: Uint8Array): void;
+  /** Stops `data` at once, and reading soon. */
+  pause(): void;
+  resume(): void;
+  /** Sends our FIN behind what was written. Reading goes on. */
+  end(): void;
+  /** Gives up both directions at once; what is not with the peer may be lost. `closed` follows. */
+  abort(): void;
+  /** Bytes given to `write` that the kernel does not have yet. */
+  readonly queuedBytes: number;
+}

@@ -1,0 +1,422 @@
+/** The opening handshake by the rows of the RFC's table, on both sides, and what only a side of its own can show of frames. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createServer as createTls, type TLSSocket } from "node:tls";
+import { type Connection, connect, HandshakeError, listen } from "../../src/index.js";
+import { ManualClock, settled } from "../../src/testing/index.js";
+import { LOCALHOST } from "../fixtures/certificates.js";
+import { FrameReader } from "../frames.js";
+import {
+  portOf,
+  RawPeer,
+  rawServer,
+  refused,
+  switchingTo,
+  UPGRADE_KEY,
+  upgraded,
+  upgradeRequest,
+} from "../raw-peers.js";
+import { close, encode, ping, text } from "./frame.js";
+
+const LIMIT = { timeout: 60_000 };
+const ANY_PORT = "ws://127.0.0.1:0";
+const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
+
+async function echo(connection: Connection): Promise<void> {
+  for await (const message of connection) await connection.send(message);
+}
+
+type Changes = Parameters<typeof upgradeRequest>[1];
+const asking = (changes: Changes, target = "/"): string => upgradeRequest(target, changes);
+/** One more line, whatever it is, behind a request's fields. */
+const plus = (line: string, request: string = upgradeRequest()): string =>
+  request.replace(/\r\n\r\n$/, `\r\n${line}\r\n\r\n`);
+const first = (line: string): string => upgradeRequest().replace(/^.*\r\n/, `${line}\r\n`);
+const plain = (changes: Changes): string => asking({ Upgrade: undefined, Connection: undefined, ...changes });
+
+type Fields = Readonly<Record<string, RegExp>>;
+/** A request, and the status with which it is answered before the server closes. */
+type Refusal = readonly [row: number, clause: string, what: string, request: string, status: number, fields?: Fields];
+
+const FRAME = encode(text("smuggled"), KEY).toString("latin1");
+const CHUNKED = `${FRAME.length.toString(16)}\r\n${FRAME}\r\n0\r\n\r\n`;
+const BOTH: Fields = { upgrade: /^websocket$/, connection: /(^|, )Upgrade(,|$)/, "sec-websocket-version": /^13$/ };
+
+const REFUSALS: readonly Refusal[] = [
+  [1, "6455 4.2.1", "another method", upgradeRequest("/", {}, { method: "POST" }), 405, { allow: /^GET$/ }],
+  [1, "6455 4.2.1", "HEAD", upgradeRequest("/", {}, { method: "HEAD" }), 405],
+  [1, "9110 7.8", "HTTP/1.0, which has no Upgrade", upgradeRequest("/", {}, { version: "1.0" }), 426, BOTH],
+  [1, "9110 7.8", "HTTP/0.9", upgradeRequest("/", {}, { version: "0.9" }), 426],
+  [2, "9112 3.2", "no Host", asking({ Host: undefined }), 400],
+  [2, "9112 3.2", "two Hosts", asking({ Host: ["localhost", "localhost"] }), 400],
+  [2, "9112 3.2", "a list of Hosts", asking({ Host: "localhost, localhost" }), 400],
+  [2, "9112 3.2", "an empty Host", asking({ Host: "" }), 400],
+  [2, "9112 3.2", "a Host with a space", asking({ Host: "local host" }), 400],
+  [2, "9112 3.2", "a Host with a path", asking({ Host: "localhost/" }), 400],
+  [2, "9112 3.2", "a Host with a user", asking({ Host: "me@localhost" }), 400],
+  [2, "9112 3.2", "a Host with an impossible port", asking({ Host: "localhost:99999" }), 400],
+  [2, "9112 3.2", "no Host beside a whole URL", asking({ Host: undefined }, "http://localhost/"), 400],
+  [2, "9112 3.2", "no Host and no Upgrade", plain({ Host: undefined }), 400],
+  [2, "9112 3.2", "two Hosts and no Upgrade", plain({ Host: ["localhost", "localhost"] }), 400],
+  [2, "9112 3.2", "an invalid Host and no Upgrade", plain({ Host: "local host" }), 400],
+  [3, "6455 4.2.1", "no Connection", asking({ Connection: undefined }), 426, BOTH],
+  [3, "6455 4.2.1", "Connection without Upgrade", asking({ Connection: "keep-alive" }), 426, BOTH],
+  [3, "6455 4.2.1", "Connection with what begins like Upgrade", asking({ Connection: "upgrades" }), 426, BOTH],
+  [3, "6455 4.2.1", "no Upgrade", asking({ Upgrade: undefined }), 426, BOTH],
+  [3, "6455 4.2.1", "Upgrade to another protocol", asking({ Upgrade: "h2c" }), 426, BOTH],
+  [3, "6455 4.2.1", "Upgrade to what begins like websocket", asking({ Upgrade: "websockets" }), 426, BOTH],
+  [4, "6455 4.2.1", "no key", asking({ "Sec-WebSocket-Key": undefined }), 400],
+  [4, "6455 4.2.1", "an empty key", asking({ "Sec-WebSocket-Key": "" }), 400],
+  [4, "6455 4.2.1", "a key of 15 octets", asking({ "Sec-WebSocket-Key": btoa("*".repeat(15)) }), 400],
+  [4, "6455 4.2.1", "a key of 17 octets", asking({ "Sec-WebSocket-Key": btoa("*".repeat(17)) }), 400],
+  [4, "6455 4.2.1", "a key that is not base64", asking({ "Sec-WebSocket-Key": "!".repeat(22).concat("==") }), 400],
+  [4, "6455 11.3.1", "two keys", asking({ "Sec-WebSocket-Key": [UPGRADE_KEY, UPGRADE_KEY] }), 400],
+  [4, "6455 11.3.5", "two versions", asking({ "Sec-WebSocket-Version": ["13", "13"] }), 426, BOTH],
+  [5, "6455 4.3", "a subprotocol that is no token", asking({ "Sec-WebSocket-Protocol": "a b" }), 400],
+  [5, "6455 4.3", "an empty list of subprotocols", asking({ "Sec-WebSocket-Protocol": "" }), 400],
+  [5, "6455 4.1", "a subprotocol twice", asking({ "Sec-WebSocket-Protocol": ["a", "b, a"] }), 400],
+  [5, "6455 9.1", "an extension without a name", asking({ "Sec-WebSocket-Extensions": ";a" }), 400],
+  [5, "6455 9.1", "a parameter without a value", asking({ "Sec-WebSocket-Extensions": "a; b=" }), 400],
+  [5, "6455 9.1", "a quoted value that is no token", asking({ "Sec-WebSocket-Extensions": 'a; b="c d"' }), 400],
+  [5, "6455 9.1", "a quoted value that does not end", asking({ "Sec-WebSocket-Extensions": 'a; b="c' }), 400],
+  [6, "6455 4.4", "no version", asking({ "Sec-WebSocket-Version": undefined }), 426, BOTH],
+  [6, "6455 4.4", "version 8", asking({ "Sec-WebSocket-Version": "8" }), 426, BOTH],
+  [6, "6455 4.4", "version 14", asking({ "Sec-WebSocket-Version": "14" }), 426, BOTH],
+  [6, "6455 4.3", "version 013", asking({ "Sec-WebSocket-Version": "013" }), 426, BOTH],
+  [7, "9110 7.8", "a plain request", plain({}), 426, BOTH],
+  [8, "9110 7.8", "a body of announced length", asking({ "Content-Length": `${FRAME.length}` }) + FRAME, 400],
+  [8, "9110 7.8", "a body in chunks", asking({ "Transfer-Encoding": "chunked" }) + CHUNKED, 400],
+  [9, "9112 6.1", "a length and a coding", asking({ "Content-Length": "4", "Transfer-Encoding": "chunked" }), 400],
+  [9, "9112 6.3", "chunked that is not final", asking({ "Transfer-Encoding": "chunked, gzip" }) + CHUNKED, 400],
+  [9, "9112 6.3", "a coding that is not chunked", asking({ "Transfer-Encoding": "gzip" }) + FRAME, 400],
+  [9, "9112 6.3", "a length that is none", asking({ "Content-Length": "x" }), 400],
+  [9, "9112 6.3", "a length with a sign", asking({ "Content-Length": "+0" }), 400],
+  [9, "9112 6.3", "two lengths", asking({ "Content-Length": ["0", "5"] }), 400],
+  [9, "9112 6.3", "a length of 2^64", asking({ "Content-Length": String(2n ** 64n) }), 400],
+  [9, "9112 5.1", "white space before a colon", plus("X-A : b"), 400],
+  [9, "9112 5.1", "white space before the colon of Host", upgradeRequest().replace("Host:", "Host :"), 400],
+  [9, "9112 2.2", "a bare CR in a value", plus("X-A: a\rb"), 400],
+  [9, "9112 2.2", "a bare CR between fields", plus("X-A: a\rX-B: b"), 400],
+  [9, "9112 2.2", "a bare CR in the request line", first("GET /\r HTTP/1.1"), 400],
+  [9, "9112 2.2", "white space before the first field", upgradeRequest().replace("\r\n", "\r\n X-A: b\r\n"), 400],
+  [9, "9110 5.5", "a NUL in a value", plus("X-A: a\0b"), 400],
+  [9, "9112 5.1", "a field without a name", plus(": b"), 400],
+  [9, "9112 5.1", "a field without a colon", plus("a"), 400],
+  // What may be refused or unfolded is refused, which leaves no two ways to read it.
+  [9, "9112 5.2", "a folded field", plus("X-A: a\r\n b"), 400],
+  [9, "9112 5.2", "a folded list of subprotocols", plus("Sec-WebSocket-Protocol: a,\r\n\tb"), 400],
+  [10, "9112 3.2", "a target that is neither path nor URL", first("GET * HTTP/1.1"), 400],
+  [10, "9112 3.2", "a target with a fragment", asking({}, "/#a"), 400],
+  [10, "9112 3.2.2", "a whole URL without a host", asking({}, "http:///"), 400],
+  [12, "6455 10.2", "the origin of another host", asking({ Origin: "http://elsewhere.example" }), 403],
+  [12, "6455 10.2", "an origin that is none", asking({ Origin: "null" }), 403],
+  [12, "6455 10.2", "two origins", asking({ Origin: ["http://localhost", "http://elsewhere.example"] }), 403],
+];
+
+describe("the request that a server refuses, closing behind its answer", LIMIT, () => {
+  for (const [row, clause, what, request, status, fields = {}] of REFUSALS) {
+    it(`row ${row}, RFC ${clause}: ${what} (${status})`, async () => {
+      await using server = await listen(ANY_PORT, () => assert.fail("nothing was to be served"));
+      const answer = await refused(portOf(server), request);
+      assert.equal(answer.status, status);
+      assert.match(answer.headers["connection"] ?? "", /(^|, )close$/);
+      for (const [name, value] of Object.entries(fields)) assert.match(answer.headers[name] ?? "", value);
+      // Nothing of what stood behind the head came back.
+      assert.ok(!answer.body.includes("smuggled"));
+      assert.equal(server.connections.size, 0);
+    });
+  }
+});
+
+/** A request that becomes a connection. */
+type Acceptance = readonly [row: number, clause: string, what: string, request: string, url?: string];
+
+const ACCEPTANCES: readonly Acceptance[] = [
+  [3, "6455 4.2.1", "Upgrade among others", asking({ Upgrade: "h2c, WebSocket", Connection: "keep-alive, UPGRADE" })],
+  [3, "9110 5.3", "lists in many fields", asking({ Upgrade: ["h2c", "websocket"], Connection: ["x", "upgrade"] })],
+  [4, "6455 4.2.1", "a key whose last bits nobody reads", asking({ "Sec-WebSocket-Key": `${"/".repeat(22)}==` })],
+  [8, "9112 6.3", "a body of no bytes", asking({ "Content-Length": "0" })],
+  [9, "9112 2.2", "an empty line before the request", `\r\n${upgradeRequest()}`],
+  [9, "9112 5.1", "a value without white space before it", upgradeRequest().replaceAll(": ", ":")],
+  [9, "9112 5.1", "a value with much white space around it", upgradeRequest().replaceAll(/: (.*)\r/g, ": \t $1  \r")],
+  [10, "9112 3.2.2", "a whole URL", asking({ Host: "other.example" }, "http://localhost/a?b"), "ws://localhost/a?b"],
+  [10, "9112 3.2.2", "a whole URL without a path", asking({}, "http://localhost"), "ws://localhost/"],
+  [10, "9112 3.2.2", "a whole URL in capitals", asking({}, "HTTP://LOCALHOST:80/a"), "ws://LOCALHOST:80/a"],
+  [12, "6455 10.2", "no origin, as from whoever is no browser", upgradeRequest()],
+  [12, "6455 10.2", "the origin of this host", asking({ Origin: "http://localhost" })],
+  [12, "6455 10.2", "the origin of the URL", asking({ Origin: "http://a.example", Host: "b" }, "http://a.example/")],
+];
+
+describe("the request that a server accepts", LIMIT, () => {
+  for (const [row, clause, what, request, url] of ACCEPTANCES) {
+    it(`row ${row}, RFC ${clause}: ${what}`, async () => {
+      await using server = await listen(ANY_PORT, echo);
+      await using peer = await upgraded(portOf(server), request);
+      const [connection] = server.connections;
+      if (url !== undefined) assert.equal(connection?.url, url);
+      peer.write(encode(text("here"), KEY));
+      await peer.until((so) => so.text.endsWith("\x81\x04here"));
+    });
+  }
+
+  it("row 9, RFC 9110 5.6.3: has a tab behind Upgrade, except on Node 20, which does not see it and refuses", async () => {
+    await using server = await listen(ANY_PORT, echo);
+    await using peer = await RawPeer.to(portOf(server));
+    peer.write(asking({ Connection: "Upgrade\t" }));
+    assert.equal((await peer.head()).status, process.version.startsWith("v20.") ? 400 : 101);
+  });
+
+  it("row 7, RFC 9110 7.8: gets 100 before 101 if it expects to", async () => {
+    await using server = await listen(ANY_PORT, echo);
+    await using peer = await RawPeer.to(portOf(server));
+    peer.write(asking({ Expect: "100-Continue" }));
+    await peer.until(({ text }) => text.split("\r\n\r\n").length === 3);
+    assert.match(peer.text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 101 /);
+  });
+
+  for (const [what, changes, protocol] of [
+    ["nothing", {}, undefined],
+    ["a subprotocol that is not spoken", { "Sec-WebSocket-Protocol": "v9" }, undefined],
+    ["two that are", { "Sec-WebSocket-Protocol": ["v1", "v2"] }, "v2"],
+    ["extensions that are not known", { "Sec-WebSocket-Extensions": "x-a; b=c, x-d" }, undefined],
+  ] as const) {
+    it(`row 11, RFC 6455 4.2.2: is answered with each field once, and no more than it asked for: ${what}`, async () => {
+      await using server = await listen(ANY_PORT, { subprotocols: ["v2", "v1"] }, echo);
+      await using peer = await upgraded(portOf(server), asking(changes));
+      const [head = ""] = peer.text.split("\r\n\r\n");
+      assert.deepEqual(head.split("\r\n"), [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        ...(protocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${protocol}`]),
+      ]);
+    });
+  }
+});
+
+/** What a raw server answers, and which request it then got. */
+async function answered(answer: (request: string) => string, options = {}): Promise<[unknown, string]> {
+  let request = "";
+  await using server = await rawServer(async (peer) => {
+    await peer.head();
+    request = peer.text;
+    peer.write(Buffer.from(answer(request), "latin1"));
+  });
+  try {
+    const connection = await connect(`ws://127.0.0.1:${server.port}/path?query`, options);
+    connection.terminate();
+    await connection.closed;
+    return [connection, request];
+  } catch (error) {
+    return [error, request];
+  }
+}
+
+describe("row 14, RFC 6455 4.1: a client", LIMIT, () => {
+  it("asks with what it must, and says nothing before the answer", async () => {
+    const [connection, request] = await answered((asked) => switchingTo(asked));
+    assert.ok(!(connection instanceof Error));
+    assert.match(
+      request,
+      /^GET \/path\?query HTTP\/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: [A-Za-z0-9+/]{22}==\r\nSec-WebSocket-Version: 13\r\n\r\n$/,
+    );
+  });
+
+  it("has a fresh key of 16 octets for each connection", async () => {
+    const keys = new Set<string>();
+    for (let round = 0; round < 20; round += 1) {
+      const [, request] = await answered((asked) => switchingTo(asked));
+      const key = /^Sec-WebSocket-Key: (.*)\r$/m.exec(request)?.[1] ?? "";
+      assert.equal(Buffer.from(key, "base64").length, 16);
+      keys.add(key);
+    }
+    assert.equal(keys.size, 20);
+  });
+
+  const with101 =
+    (changes: Changes) =>
+    (request: string): string =>
+      switchingTo(request, changes);
+  const wrong: Readonly<Record<string, (request: string) => string>> = {
+    "that is not 101": (request) => switchingTo(request).replace(/^.*\r\n/, "HTTP/1.1 200 OK\r\n"),
+    "that sends it elsewhere": () => "HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    "without Upgrade": with101({ Upgrade: undefined }),
+    "with another Upgrade": with101({ Upgrade: "h2c" }),
+    "with two in Upgrade": with101({ Upgrade: "websocket, h2c" }),
+    "without Connection": with101({ Connection: undefined }),
+    "with another Connection": with101({ Connection: "close" }),
+    "without Accept": with101({ "Sec-WebSocket-Accept": undefined }),
+    "with the Accept of another key": with101({ "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" }),
+    "with the right Accept in small letters": (request) =>
+      switchingTo(request).replace(/Accept: .*/, (accept) => accept.toLowerCase()),
+    "with a subprotocol that it did not ask for": with101({ "Sec-WebSocket-Protocol": "v2" }),
+    "with a subprotocol in other letters": with101({ "Sec-WebSocket-Protocol": "V1" }),
+    "with the subprotocol twice": with101({ "Sec-WebSocket-Protocol": ["v1", "v1"] }),
+    "with an extension that it did not ask for": with101({ "Sec-WebSocket-Extensions": "x-unasked" }),
+    "with an extension that cannot be read": with101({ "Sec-WebSocket-Extensions": ";" }),
+  };
+  for (const [what, answer] of Object.entries(wrong)) {
+    it(`does not take an answer ${what}`, async () => {
+      const [error] = await answered(answer, { subprotocols: ["v1"] });
+      assert.ok(error instanceof HandshakeError, String(error));
+      assert.equal(error.phase, "upgrade");
+    });
+  }
+
+  it("takes an answer whose fields are in any case, and no subprotocol although it asked", async () => {
+    const changes = { Upgrade: "WebSocket", Connection: "keep-alive, upgrade" };
+    const [connection] = await answered(with101(changes), { subprotocols: ["v1"] });
+    assert.equal((connection as Connection).subprotocol, "");
+  });
+
+  it("names the host to TLS", async () => {
+    const names: unknown[] = [];
+    const tls = createTls({ ...LOCALHOST }, (socket: TLSSocket & { readonly servername?: unknown }) => {
+      names.push(socket.servername);
+      socket.on("error", () => undefined).once("data", (request) => socket.write(switchingTo(String(request))));
+    });
+    await new Promise<void>((resolve) => tls.listen(0, resolve));
+    const { port } = tls.address() as { port: number };
+    const connection = await connect(`wss://localhost:${port}`, { tls: { ca: LOCALHOST.cert } });
+    connection.terminate();
+    await connection.closed;
+    await new Promise((resolve) => tls.close(resolve));
+    assert.deepEqual(names, ["localhost"]);
+  });
+});
+
+describe("row 13, RFC 6455 4.1", LIMIT, () => {
+  it("a client has one connection at most that opens to an address", {
+    todo: "waits for a queue of dials in endpoint/connect",
+  }, async () => {
+    const held: RawPeer[] = [];
+    await using server = await rawServer(async (peer) => {
+      await peer.head();
+      held.push(peer);
+    });
+    const clock = new ManualClock();
+    const ended = [1, 2].map((name) =>
+      connect(`ws://127.0.0.1:${server.port}/${name}`, { clock }).then(
+        (connection) => connection.closed,
+        () => undefined,
+      ),
+    );
+    try {
+      while (held.length === 0) await settled();
+      await settled();
+      assert.equal(server.peers.length, 1);
+      const [one] = held;
+      one?.write(switchingTo(one.text));
+      while (held.length < 2) await settled();
+    } finally {
+      for (const { socket } of server.peers) socket.destroy();
+      await Promise.all(ended);
+    }
+  });
+});
+
+describe("row 15, RFC 6455 7.2.3", () => {
+  it.todo("a client that reconnects waits at random first and then longer: waits for endpoint/reconnect");
+});
+
+describe("row 21, RFC 6455 5.5.1 and 7.1.1", LIMIT, () => {
+  it("a server that has closed says no more, and closes TCP as soon as Close comes back", async () => {
+    await using server = await listen(ANY_PORT, { clock: new ManualClock() }, echo);
+    await using peer = await upgraded(portOf(server));
+    const [connection] = server.connections;
+    const closing = connection?.close(4000, "enough");
+    await assert.rejects(async () => connection?.send("more"), { code: "CLOSED" });
+    assert.equal(connection?.trySend("more"), "refused");
+    const goodbye = encode(close(4000, "enough"), undefined).toString("latin1");
+    await peer.until((so) => so.text.endsWith(goodbye));
+    peer.write(encode(text("unanswered"), KEY));
+    await settled();
+    assert.equal(peer.ended, false);
+    peer.write(encode(close(4000), KEY));
+    await peer.until(({ ended }) => ended);
+    assert.ok(peer.text.endsWith(goodbye));
+    peer.socket.end();
+    assert.equal(await peer.closed, undefined);
+    assert.deepEqual(
+      { ...(await closing) },
+      { code: 4000, reason: "enough", by: "local", wasClean: true, cause: undefined },
+    );
+  });
+
+  it("a client that has closed says no more, and leaves it to the server to close TCP", async () => {
+    const frames = new FrameReader();
+    await using server = await rawServer(async (peer) => {
+      await peer.head();
+      peer.write(switchingTo(peer.text));
+    });
+    const connection = await connect(`ws://127.0.0.1:${server.port}`, { clock: new ManualClock() });
+    const [peer] = server.peers;
+    assert.ok(peer);
+    const closing = connection.close(4000, "enough");
+    await assert.rejects(connection.send("more"), { code: "CLOSED" });
+    await peer.until(({ text }) => text.length > text.indexOf("\r\n\r\n") + 4);
+    peer.write(Buffer.concat([encode(text("unanswered"), undefined), encode(close(4000), undefined)]));
+    await settled();
+    assert.equal(peer.ended, false);
+    peer.socket.end();
+    await peer.until(({ ended }) => ended);
+    assert.deepEqual(
+      frames.push(peer.bytes.subarray(peer.bytes.indexOf("\r\n\r\n") + 4)).map(({ opcode }) => opcode),
+      [8],
+    );
+    assert.equal((await closing).wasClean, true);
+  });
+});
+
+describe("row 23, RFC 6455 7.4.1", LIMIT, () => {
+  it("no code that must not be on the wire, nor a reason that is too long, can be given to close", async () => {
+    await using server = await listen(ANY_PORT, { clock: new ManualClock() }, echo);
+    await using peer = await upgraded(portOf(server));
+    const [connection] = server.connections;
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_536, 1000.5, Number.NaN]) {
+      assert.throws(() => connection?.close(code), /Cannot close with code/, String(code));
+    }
+    assert.throws(() => connection?.close(1000, "é".repeat(62)), RangeError);
+    assert.equal(connection?.state, "OPEN");
+    void connection?.close(4999, "é".repeat(61));
+    await peer.until(({ text }) => text.endsWith(encode(close(4999, "é".repeat(61)), undefined).toString("latin1")));
+  });
+});
+
+/** Opcode and key of each small masked frame behind an upgrade request. */
+function keysIn(sent: Buffer): { readonly opcode: number; readonly key: number }[] {
+  const keys: { opcode: number; key: number }[] = [];
+  for (let at = sent.indexOf("\r\n\r\n") + 4; at + 6 <= sent.length; at += 6 + (sent.readUInt8(at + 1) & 127)) {
+    assert.ok(sent.readUInt8(at + 1) >= 128, "each frame is masked");
+    keys.push({ opcode: sent.readUInt8(at) & 15, key: sent.readUInt32BE(at + 2) });
+  }
+  return keys;
+}
+
+describe("row 24, RFC 6455 5.3 and 10.3", LIMIT, () => {
+  it("a client masks each frame, control frames too, with a fresh key that cannot be foretold", async () => {
+    const PINGS = 16;
+    const TEXTS = 1_000;
+    await using server = await rawServer(async (peer) => {
+      await peer.head();
+      peer.write(switchingTo(peer.text));
+      for (let round = 0; round < PINGS; round += 1) peer.write(encode(ping("same"), undefined));
+    });
+    const connection = await connect(`ws://127.0.0.1:${server.port}`, { clock: new ManualClock() });
+    for (let round = 0; round < TEXTS; round += 1) await connection.send("same");
+    void connection.close();
+    const [peer] = server.peers;
+    await peer?.until(({ bytes }) => keysIn(bytes).some(({ opcode }) => opcode === 8));
+    const keys = keysIn(peer?.bytes ?? Buffer.alloc(0)).map(({ key }) => key);
+    assert.equal(keys.length, PINGS + TEXTS + 1);
+    // Two that are equal by chance are to be had once in ten thousand runs.
+    assert.ok(new Set(keys).size >= keys.length - 1);
+    // Each bit is set in half of them. Six standard deviations away would be by chance once in ten million runs.
+    for (let bit = 0; bit < 32; bit += 1) {
+      const set = keys.filter((key) => (key >>> bit) % 2 === 1).length;
+      assert.ok(Math.abs(set - keys.length / 2) < 100, `bit ${bit} is set in ${set} of ${keys.length} keys`);
+    }
+  });
+});

@@ -1,0 +1,130 @@
+/** What every transport promises of the bytes that it carries. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { LARGE, type Line, opened, pattern, turns } from "./line.js";
+
+const KIB = 1_024;
+
+export function carrying(start: () => Promise<Line>): void {
+  describe("data", () => {
+    it("comes in order and unchanged, both ways at once", async () => {
+      await using line = await opened(start);
+      const sent = pattern(3 * KIB * KIB + 1);
+      await Promise.all([line.send(sent), line.reply(sent)]);
+      await line.atPeer.until(({ size }) => size === sent.length);
+      await line.atLocal.until(({ size }) => size === sent.length);
+      assert.ok(line.atPeer.received.equals(sent));
+      assert.ok(line.atLocal.received.equals(sent));
+    });
+
+    it("comes in order and unchanged, as one large write", async () => {
+      await using line = await opened(start);
+      const sent = pattern(LARGE);
+      line.local.write(sent);
+      await line.atPeer.until(({ size }) => size === LARGE);
+      assert.ok(line.atPeer.received.equals(sent));
+    });
+
+    it("belongs to whoever gets it, and may be changed in place", async () => {
+      await using line = await opened(start);
+      const sent = pattern(100_000);
+      line.atPeer.onData = (chunk) => chunk.fill(0);
+      await line.send(sent);
+      await line.atPeer.until(({ size }) => size === sent.length);
+      assert.deepEqual(sent, pattern(100_000));
+    });
+  });
+
+  describe("written", () => {
+    it("is told once for each write, and not while the write is being made", async () => {
+      await using line = await opened(start);
+      for (let write = 1; write <= 20; write += 1) {
+        line.local.write(pattern(100));
+        assert.equal(line.atLocal.count("written"), write - 1);
+        await line.atLocal.until((witness) => witness.count("written") === write);
+      }
+      await turns();
+      assert.equal(line.atLocal.count("written"), 20);
+    });
+
+    it("is told when the kernel has the bytes: then they may change, although the peer has not read", async () => {
+      await using line = await opened(start);
+      line.peer.pause();
+      const sent = pattern(1_000);
+      line.local.write(sent);
+      await line.atLocal.until((witness) => witness.count("written") === 1);
+      sent.fill(0);
+      line.peer.resume();
+      await line.atPeer.until(({ size }) => size === 1_000);
+      assert.ok(line.atPeer.received.equals(pattern(1_000)));
+    });
+
+    it("is not told before, for a peer that does not read", async () => {
+      await using line = await opened(start);
+      line.peer.pause();
+      line.local.write(pattern(LARGE));
+      await turns();
+      assert.equal(line.atLocal.count("written"), 0);
+      line.peer.resume();
+      await line.atLocal.until((witness) => witness.count("written") === 1);
+    });
+  });
+
+  it("counts what the kernel does not have yet", async () => {
+    await using line = await opened(start);
+    assert.equal(line.local.queuedBytes, 0);
+    line.peer.pause();
+    line.local.write(pattern(LARGE));
+    await turns();
+    assert.ok(line.local.queuedBytes > 0 && line.local.queuedBytes <= LARGE);
+    line.peer.resume();
+    await line.atLocal.until((witness) => witness.count("written") === 1);
+    assert.equal(line.local.queuedBytes, 0);
+  });
+
+  describe("pause", () => {
+    it("stops data at once, also from within data, and nothing is lost behind resume", async () => {
+      await using line = await opened(start);
+      const sent = pattern(500_000);
+      let paused = false;
+      line.atPeer.onData = () => {
+        assert.equal(paused, false, "data came while paused");
+        paused = true;
+        line.peer.pause();
+        setImmediate(() => {
+          paused = false;
+          line.peer.resume();
+        });
+      };
+      await line.send(sent);
+      await line.atPeer.until(({ size }) => size === sent.length);
+      assert.ok(line.atPeer.received.equals(sent));
+    });
+
+    it("holds for as long as it is not taken back", async () => {
+      await using line = await opened(start);
+      line.peer.pause();
+      line.local.write(pattern(1_000));
+      await turns();
+      assert.equal(line.atPeer.size, 0);
+      line.peer.resume();
+      await line.atPeer.until(({ size }) => size === 1_000);
+    });
+
+    it("may come before open, and be taken back before anything came", async () => {
+      await using line = await start();
+      line.peer.pause();
+      line.openLocal();
+      line.openPeer();
+      line.local.write(pattern(1_000));
+      await turns();
+      assert.equal(line.atPeer.size, 0);
+      line.peer.resume();
+      line.peer.pause();
+      line.peer.resume();
+      line.peer.resume();
+      await line.atPeer.until(({ size }) => size === 1_000);
+    });
+  });
+}

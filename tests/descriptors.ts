@@ -1,0 +1,73 @@
+/** What the kernel says of this process's sockets: how many it holds, and in which state they are. */
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** Why sockets cannot be counted here; false where they can. For the `skip` of a test that does nothing else. */
+export const UNCOUNTED: false | string =
+  process.platform === "linux" ? false : "sockets are counted in /proc, which only Linux has";
+
+/** How many sockets this process holds, of any kind; 0 where they cannot be counted, so that nothing is ever missing. */
+export function openSockets(): number {
+  if (UNCOUNTED) return 0;
+  return readdirSync("/proc/self/fd").filter(isSocket).length;
+}
+
+function isSocket(fd: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+  } catch {
+    // The descriptor by which the directory was read, which is closed by now.
+    return false;
+  }
+}
+
+// include/net/tcp_states.h of Linux, from 1 on.
+const STATES =
+  "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING".split(" ");
+
+/** One TCP socket as the kernel sees it. */
+export interface KernelSocket {
+  readonly state: string;
+  /** Bytes that the peer has not acknowledged. */
+  readonly unacknowledged: number;
+  /** Bytes that have arrived and were not read. */
+  readonly unread: number;
+  /** The timer that runs: 0 none, 1 retransmission, 2 keepalive, 3 TIME_WAIT, 4 zero window probe. */
+  readonly timer: number;
+  /** Milliseconds until that timer expires. */
+  readonly expires: number;
+}
+
+/** The sockets whose own port is `port`, without the one that listens, and without what is left of those long closed. */
+export function socketsOf(port: number): KernelSocket[] {
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((table) =>
+    readFileSync(table, "latin1")
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, local = ""]) => Number.parseInt(local.split(":")[1] ?? "", 16) === port)
+      .map(([, , , state = "", queues = "", timer = ""]) => {
+        const [unacknowledged = 0, unread = 0] = queues.split(":").map((hex) => Number.parseInt(hex, 16));
+        const [running = 0, jiffies = 0] = timer.split(":").map((hex) => Number.parseInt(hex, 16));
+        // The table counts in USER_HZ, which is 100 everywhere.
+        const expires = jiffies * 10;
+        return {
+          state: STATES[Number.parseInt(state, 16) - 1] ?? state,
+          unacknowledged,
+          unread,
+          timer: running,
+          expires,
+        };
+      })
+      .filter(({ state }) => state !== "LISTEN" && state !== "TIME_WAIT"),
+  );
+}
+
+/** Resolves once the kernel's view of the sockets on `port` is as `condition` wants it. */
+export async function untilSockets(
+  port: number,
+  condition: (sockets: readonly KernelSocket[]) => boolean,
+): Promise<void> {
+  // Nothing tells when a socket changes its state, so the table is read once in each turn.
+  while (!condition(socketsOf(port))) await new Promise(setImmediate);
+}

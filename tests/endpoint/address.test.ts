@@ -1,0 +1,119 @@
+/** Tests of addresses: what each form means, and what is said of those that are none. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { formatAddress, parseAddress } from "../../src/endpoint/address.js";
+
+const at = (host: string, port: number, path = "/") => ({ host, port, path, socketPath: undefined });
+const on = (socketPath: string, path = "/") => ({ host: "localhost", port: 0, path, socketPath });
+const WS = { protocol: "websocket", secure: false } as const;
+const WSS = { protocol: "websocket", secure: true } as const;
+const TCP = { protocol: "tcp", secure: false } as const;
+const TLS = { protocol: "tcp", secure: true } as const;
+
+describe("an address", () => {
+  const meanings: Record<string, ReturnType<typeof parseAddress>> = {
+    "ws://example.org": { ...WS, ...at("example.org", 80) },
+    "ws://example.org/": { ...WS, ...at("example.org", 80) },
+    "ws://example.org:80": { ...WS, ...at("example.org", 80) },
+    "wss://example.org": { ...WSS, ...at("example.org", 443) },
+    "wss://example.org:9000/feed?from=1&to=2": { ...WSS, ...at("example.org", 9000, "/feed?from=1&to=2") },
+    "ws://example.org?x": { ...WS, ...at("example.org", 80, "/?x") },
+    "ws://example.org/a b": { ...WS, ...at("example.org", 80, "/a%20b") },
+    "ws://example.org/a\r\nb": { ...WS, ...at("example.org", 80, "/ab") },
+    "ws://EXAMPLE.org/Path": { ...WS, ...at("example.org", 80, "/Path") },
+    "WS://example.org": { ...WS, ...at("example.org", 80) },
+    "ws://bücher.example": { ...WS, ...at("xn--bcher-kva.example", 80) },
+    "ws://127.0.0.1:0": { ...WS, ...at("127.0.0.1", 0) },
+    "ws://[::1]:9000/a": { ...WS, ...at("::1", 9000, "/a") },
+    "ws://:9000/a": { ...WS, ...at("", 9000, "/a") },
+    "ws://:0": { ...WS, ...at("", 0) },
+    "ws://every.interface:9000": { ...WS, ...at("every.interface", 9000) },
+    "tcp://127.0.0.1:9001": { ...TCP, ...at("127.0.0.1", 9001) },
+    "tcp://127.0.0.1:80": { ...TCP, ...at("127.0.0.1", 80) },
+    "tcp://[fe80::1]:0": { ...TCP, ...at("fe80::1", 0) },
+    "tcp://:9001": { ...TCP, ...at("", 9001) },
+    "tls://example.org:9001/": { ...TLS, ...at("example.org", 9001) },
+    "ws+unix:///run/app.sock": { ...WS, ...on("/run/app.sock") },
+    "ws+unix:/run/app.sock": { ...WS, ...on("/run/app.sock") },
+    "ws+unix://app.sock:/feed?from=1": { ...WS, ...on("app.sock", "/feed?from=1") },
+    "ws+unix:///run/app.sock:/a:b?at=12:00": { ...WS, ...on("/run/app.sock", "/a:b?at=12:00") },
+    "ws+unix:///run/app.sock:/a b\r\nc": { ...WS, ...on("/run/app.sock", "/a%20bc") },
+    "ws+unix:///run/app.sock://two": { ...WS, ...on("/run/app.sock", "//two") },
+    "wss+unix:///run/app.sock": { ...WSS, ...on("/run/app.sock") },
+    "tcp+unix:///run/app.sock": { ...TCP, ...on("/run/app.sock") },
+    "tls+unix:///run/app.sock": { ...TLS, ...on("/run/app.sock") },
+  };
+  for (const [url, meaning] of Object.entries(meanings)) {
+    it(`is taken apart: ${JSON.stringify(url)}`, () => assert.deepEqual(parseAddress(url), meaning));
+  }
+
+  it("may be a URL object", () => {
+    assert.deepEqual(parseAddress(new URL("ws://[::1]/a?b")), { ...WS, ...at("::1", 80, "/a?b") });
+    assert.deepEqual(parseAddress(new URL("ws+unix:///run/app.sock:/a")), { ...WS, ...on("/run/app.sock", "/a") });
+  });
+
+  const wrong: Record<string, RegExp> = {
+    "": /expected ws:, wss:, tcp: or tls:/,
+    "http://example.org": /expected ws:, wss:, tcp: or tls:/,
+    "example.org:80": /expected ws:, wss:, tcp: or tls:/,
+    "unix:///run/app.sock": /expected ws:, wss:, tcp: or tls:/,
+    "udp+unix:///run/app.sock": /expected ws:, wss:, tcp: or tls:/,
+    " ws://example.org": /expected ws:, wss:, tcp: or tls:/,
+    "ws://": /expected a URL such as ws:\/\//,
+    "ws://example.org:65536": /expected a URL such as ws:\/\//,
+    "ws://example.org:-1": /expected a URL such as ws:\/\//,
+    "ws://exa mple.org": /expected a URL such as ws:\/\//,
+    "ws://[::1": /expected a URL such as ws:\/\//,
+    "tcp://": /expected/,
+    "tcp://example.org": /expected a port/,
+    "tls://example.org": /expected a port/,
+    "tcp:example.org:9001": /has no path/,
+    "tcp://example.org:9001/path": /has no path/,
+    "tcp://example.org:9001?query": /has no path/,
+    "ws://ann:secret@example.org": /credentials belong in an Authorization header/,
+    "ws://ann@example.org": /credentials belong in an Authorization header/,
+    "ws://example.org/#part": /fragment means nothing/,
+    "ws+unix:///run/app.sock:/#part": /fragment means nothing/,
+    "ws+unix://": /expected the path of a socket/,
+    "ws+unix://:/path": /expected the path of a socket/,
+    "ws+unix:///run/app.sock:path": /expected the path of a socket/,
+    "tcp+unix:///run/app.sock:/path": /expected the path of a socket/,
+  };
+  for (const [url, expected] of Object.entries(wrong)) {
+    it(`is refused with what was expected: ${JSON.stringify(url)}`, () => {
+      assert.throws(
+        () => parseAddress(url),
+        (error: unknown) => {
+          assert.ok(error instanceof TypeError);
+          assert.ok(error.message.startsWith(`Cannot use address ${JSON.stringify(url)}: `), error.message);
+          assert.match(error.message, expected);
+          return true;
+        },
+      );
+    });
+  }
+
+  it("is refused when it is no text at all", () => {
+    for (const wrong of [undefined, null, 9000, {}, []]) {
+      assert.throws(() => parseAddress(wrong as unknown as string), TypeError);
+    }
+  });
+});
+
+describe("a formatted address", () => {
+  const same = [
+    "ws://127.0.0.1:9000",
+    "wss://example.org:9000/feed?x=1",
+    "tcp://[::1]:9001",
+    "tls://example.org:9001",
+    "ws+unix:///run/app.sock",
+    "wss+unix:///run/app.sock:/feed?x=1",
+    "tcp+unix://app.sock",
+  ];
+  for (const url of same) it(`is the address again: ${url}`, () => assert.equal(formatAddress(parseAddress(url)), url));
+
+  it("has the port that was got", () => {
+    assert.equal(formatAddress(parseAddress("ws://[::1]:0/a"), 9000), "ws://[::1]:9000/a");
+  });
+});

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { HeaderParser } from "../../src/engine/frame.js";
+import { judge } from "../../src/engine/frame-rules.js";
+import type { DecoderLimits, Violation } from "../../src/engine/protocol.js";
+import { KEY, type PeerFrame, peerFrame } from "./peer-frames.js";
+
+const LIMITS: DecoderLimits = { maxMessageSize: 1000, maxFragments: 4, streaming: false };
+
+interface Situation {
+  readonly role?: "server" | "client";
+  readonly inside?: boolean;
+  readonly size?: number;
+  readonly fragments?: number;
+  readonly limits?: DecoderLimits;
+}
+
+function judged(frame: PeerFrame, situation: Situation = {}): Violation | undefined {
+  const { role = "server", inside = false, size = 0, fragments = 1, limits = LIMITS } = situation;
+  const header = new HeaderParser();
+  header.push(peerFrame(role === "server" ? { key: KEY, ...frame } : frame), 0);
+  return judge(header, role === "server", inside, size, fragments, limits);
+}
+
+/** The code and clause of what is wrong. */
+function wrong(frame: PeerFrame, situation?: Situation): string {
+  const violation = judged(frame, situation);
+  return violation === undefined ? "nothing" : `${violation.closeCode} ${violation.clause}`;
+}
+
+describe("a frame's header", () => {
+  it("may have each opcode that is defined, in its place", () => {
+    for (const opcode of [1, 2, 8, 9, 10]) assert.equal(wrong({ opcode }), "nothing");
+    for (const opcode of [0, 8, 9, 10]) assert.equal(wrong({ opcode }, { inside: true }), "nothing");
+  });
+
+  it("may not have one of the ten others", () => {
+    for (const opcode of [3, 4, 5, 6, 7, 11, 12, 13, 14, 15]) {
+      assert.equal(wrong({ opcode }), "1002 RFC 6455 5.2");
+      assert.match(judged({ opcode })?.problem ?? "", new RegExp(`\\b${opcode}\\b`));
+    }
+  });
+
+  it("may set no reserved bit", () => {
+    for (let rsv = 1; rsv < 8; rsv++) {
+      for (const opcode of [1, 9]) assert.equal(wrong({ opcode, rsv }), "1002 RFC 6455 5.2");
+    }
+  });
+
+  it("is masked to a server", () => {
+    const header = new HeaderParser();
+    header.push(peerFrame({ opcode: 1 }), 0);
+    assert.equal(judge(header, true, false, 0, 1, LIMITS)?.clause, "RFC 6455 5.1");
+  });
+
+  it("is not masked to a client", () => {
+    assert.equal(wrong({ opcode: 1 }, { role: "client" }), "nothing");
+    assert.equal(wrong({ opcode: 1, key: KEY }, { role: "client" }), "1002 RFC 6455 5.1");
+  });
+
+  it("writes its length in the fewest bytes", () => {
+    assert.equal(wrong({ opcode: 2, announced: 126n, form: 2 }), "nothing");
+    assert.equal(wrong({ opcode: 2, announced: 125n, form: 2 }), "1002 RFC 6455 5.2");
+    assert.equal(wrong({ opcode: 2, announced: 65535n, form: 8 }), "1002 RFC 6455 5.2");
+    assert.equal(wrong({ opcode: 9, announced: 5n, form: 2 }), "1002 RFC 6455 5.2");
+  });
+
+  it("has no length whose most significant bit is set, even where any size is allowed", () => {
+    const limits = { ...LIMITS, maxMessageSize: Infinity };
+    assert.equal(wrong({ opcode: 2, announced: 2n ** 63n }, { limits }), "1002 RFC 6455 5.2");
+    assert.equal(wrong({ opcode: 2, announced: 2n ** 63n - 1n }, { limits }), "nothing");
+  });
+});
+
+describe("a control frame", () => {
+  it("holds 125 bytes and not 126", () => {
+    for (const opcode of [8, 9, 10]) {
+      assert.equal(wrong({ opcode, announced: 125n }), "nothing");
+      assert.equal(wrong({ opcode, announced: 126n }), "1002 RFC 6455 5.5");
+    }
+    assert.match(judged({ opcode: 9, announced: 126n })?.problem ?? "", /\b126\b.*\b125\b/);
+  });
+
+  it("is not fragmented", () => {
+    for (const opcode of [8, 9, 10]) assert.equal(wrong({ opcode, fin: false }), "1002 RFC 6455 5.5");
+  });
+
+  it("is not charged to the message it comes inside of", () => {
+    assert.equal(wrong({ opcode: 9, announced: 125n }, { inside: true, size: 1000, fragments: 5 }), "nothing");
+  });
+});
+
+describe("a data frame", () => {
+  it("continues a message that was begun", () => {
+    assert.equal(wrong({ opcode: 0 }), "1002 RFC 6455 5.4");
+    assert.equal(wrong({ opcode: 0, fin: false }), "1002 RFC 6455 5.4");
+  });
+
+  it("begins no message inside another one", () => {
+    for (const opcode of [1, 2]) assert.equal(wrong({ opcode }, { inside: true }), "1002 RFC 6455 5.4");
+  });
+
+  it("may fill the message to its limit and not beyond, with all its fragments added up", () => {
+    assert.equal(wrong({ opcode: 2, announced: 1000n }), "nothing");
+    assert.equal(wrong({ opcode: 0, announced: 400n }, { inside: true, size: 600 }), "nothing");
+    const { closeCode, limit, problem } = judged({ opcode: 0, announced: 401n }, { inside: true, size: 600 }) ?? {};
+    assert.equal(closeCode, 1009);
+    assert.deepEqual(limit, { name: "maxMessageSize", maximum: 1000, actual: 1001 });
+    assert.match(problem ?? "", /\b1001\b.*\b1000\b/);
+  });
+
+  it("is over the limit with any length there is, and no sum wraps around", () => {
+    for (const announced of [2n ** 31n, 2n ** 32n, 2n ** 53n + 1n, 2n ** 63n - 1n]) {
+      const limit = judged({ opcode: 0, announced }, { inside: true, size: 999 })?.limit;
+      assert.equal(limit?.name, "maxMessageSize");
+      assert.ok((limit?.actual ?? 0) >= 2 ** 31);
+    }
+  });
+
+  it("may have any size that its reader takes in pieces", () => {
+    assert.equal(wrong({ opcode: 2, announced: 2n ** 62n }, { limits: { ...LIMITS, streaming: true } }), "nothing");
+  });
+
+  it("is one of at most maxFragments", () => {
+    assert.equal(wrong({ opcode: 0 }, { inside: true, fragments: 4 }), "nothing");
+    const violation = judged({ opcode: 0 }, { inside: true, fragments: 5 });
+    assert.equal(violation?.closeCode, 1009);
+    assert.deepEqual(violation?.limit, { name: "maxFragments", maximum: 4, actual: 5 });
+  });
+
+  it("is one of any number that its reader takes in pieces", () => {
+    const limits = { ...LIMITS, streaming: true };
+    assert.equal(wrong({ opcode: 0 }, { inside: true, fragments: 5, limits }), "nothing");
+  });
+});

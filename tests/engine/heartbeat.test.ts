@@ -1,0 +1,263 @@
+/** Tests of the heartbeat. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { after, between, type Instant, instant, NEVER, reached } from "../../src/base/time.js";
+import { Heartbeat } from "../../src/engine/heartbeat.js";
+
+const START = instant(1_000);
+const at = (length: number): Instant => after(START, length);
+const since = (now: Instant): number => between(START, now);
+const INTERVAL = 25_000;
+const TIMEOUT = 10_000;
+
+const beat = (interval = INTERVAL, timeout = TIMEOUT): Heartbeat => new Heartbeat(interval, timeout, START);
+
+/**
+ * Does what an owner does, beginning at `from`, until there is a failure or nothing happens up to `end`: calls `next` at the
+ * instant that it named, `lateness` milliseconds late. Returns what happened, and when.
+ */
+function live(
+  heartbeat: Heartbeat,
+  from: Instant,
+  end: Instant,
+  lateness: (asked: Instant) => number = () => 0,
+): string[] {
+  const log: string[] = [];
+  let now = from;
+  for (let calls = 0; ; calls += 1) {
+    assert.ok(calls < 10_000, "next does not let time pass");
+    const answer = heartbeat.next(now);
+    if (answer.do === "wait") {
+      const asked = answer.until;
+      assert.ok(!reached(asked, now), "asked for an instant that has come");
+      if (reached(end, asked)) return log;
+      now = after(asked, lateness(asked));
+      continue;
+    }
+    log.push(`${answer.do} ${since(now)}`);
+    if (answer.do === "fail") return log;
+  }
+}
+
+describe("a heartbeat", () => {
+  it("waits for the interval of silence, then pings", () => {
+    const heartbeat = beat();
+    assert.deepEqual(heartbeat.next(at(0)), { do: "wait", until: at(25_000) });
+    assert.deepEqual(heartbeat.next(at(24_999)), { do: "wait", until: at(25_000) });
+    assert.deepEqual(heartbeat.next(at(25_000)), { do: "ping" });
+  });
+
+  it("fails when the peer stays silent for the timeout behind the ping, and not before", () => {
+    assert.deepEqual(live(beat(), at(0), at(1e9)), ["ping 25000", "fail 35000"]);
+    assert.deepEqual(live(beat(), at(0), at(34_999)), ["ping 25000"]);
+  });
+
+  it("counts the timeout from when it pinged, not from when it should have", () => {
+    const late = (asked: Instant): number => (since(asked) === 25_000 ? 400 : 0);
+    assert.deepEqual(live(beat(), at(0), at(1e9), late), ["ping 25400", "fail 35400"]);
+  });
+
+  it("sends one ping, not several, while it waits for the answer", () => {
+    const log = live(beat(1_000, 500_000), at(0), at(400_000));
+    assert.deepEqual(log, ["ping 1000"]);
+  });
+
+  it("takes any byte as life, before the ping and behind it", () => {
+    const heartbeat = beat();
+    heartbeat.heard(at(20_000));
+    assert.deepEqual(heartbeat.next(at(25_000)), { do: "wait", until: at(45_000) });
+    assert.deepEqual(heartbeat.next(at(45_000)), { do: "ping" });
+    heartbeat.next(at(45_000));
+    heartbeat.heard(at(54_999));
+    assert.deepEqual(heartbeat.next(at(55_000)), { do: "wait", until: at(79_999) });
+    assert.deepEqual(live(heartbeat, at(79_999), at(1e9)), ["ping 79999", "fail 89999"]);
+  });
+
+  it("pings a silent but living peer once for each interval, for ever", () => {
+    const heartbeat = beat();
+    let now = START;
+    for (let pings = 1; pings <= 1_000; pings += 1) {
+      assert.deepEqual(live(heartbeat, now, at(pings * 25_050 - 1)), [`ping ${pings * 25_050 - 50}`]);
+      now = at(pings * 25_050);
+      heartbeat.heard(now);
+    }
+  });
+
+  it("is off with an interval of Infinity", () => {
+    assert.deepEqual(beat(Infinity).next(at(0)), { do: "wait", until: NEVER });
+    assert.deepEqual(beat(Infinity).next(at(1e12)), { do: "wait", until: NEVER });
+  });
+
+  it("never fails with a timeout of Infinity", () => {
+    assert.deepEqual(live(beat(25_000, Infinity), at(0), at(5e6)), ["ping 25000"]);
+  });
+
+  describe("does not blame the peer for our own stall", () => {
+    it("when it comes as the answer is due: the wait starts again", () => {
+      // Blocked from 34 s to 38 s: the call asked for at 35 s comes at 38 s.
+      const stall = (asked: Instant): number => (since(asked) === 35_000 ? 3_000 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), stall), ["ping 25000", "fail 48000"]);
+    });
+
+    it("when it ends before the answer is due", () => {
+      // Blocked for nearly the whole wait: what the peer sent meanwhile has had no time to be read.
+      const stall = (asked: Instant): number => (since(asked) === 26_000 ? 8_900 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), stall), ["ping 25000", "fail 44900"]);
+    });
+
+    it("when it lasts for hours", () => {
+      const stall = (asked: Instant): number => (since(asked) === 26_000 ? 7_200_000 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), stall), ["ping 25000", "fail 7236000"]);
+    });
+
+    it("when there are several, each of them", () => {
+      let stalls = 3;
+      const stall = (asked: Instant): number => (since(asked) > 30_000 && stalls-- > 0 ? 5_000 : 0);
+      // At 31 s, 37 s and 43 s, each 5 s long.
+      assert.deepEqual(live(beat(), at(0), at(1e9), stall), ["ping 25000", "fail 58000"]);
+    });
+
+    it("but only once for each: a peer that then stays silent is dead", () => {
+      const heartbeat = beat();
+      heartbeat.next(at(25_000));
+      heartbeat.next(at(25_000));
+      assert.equal(heartbeat.next(at(40_000)).do, "wait");
+      // The same late instant again is not another stall.
+      assert.equal(heartbeat.next(at(40_000)).do, "wait");
+      assert.deepEqual(live(heartbeat, at(40_000), at(1e9)), ["fail 50000"]);
+    });
+
+    it("and pings late rather than fails when the stall came before the ping", () => {
+      const stall = (asked: Instant): number => (since(asked) === 25_000 ? 600_000 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), stall), ["ping 625000", "fail 635000"]);
+    });
+
+    it("but timers that are a little late are not a stall", () => {
+      assert.deepEqual(
+        live(beat(), at(0), at(1e9), () => 4),
+        ["ping 25004", "fail 35008"],
+      );
+      const second = (asked: Instant): number => (since(asked) === 35_000 ? 1_000 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), second), ["ping 25000", "fail 36000"]);
+      const more = (asked: Instant): number => (since(asked) === 35_000 ? 1_001 : 0);
+      assert.deepEqual(live(beat(), at(0), at(1e9), more), ["ping 25000", "fail 46001"]);
+    });
+
+    it("and is the stricter with itself the shorter the timeout is", () => {
+      const by = (length: number) => (asked: Instant) => (since(asked) === 1_300 ? length : 0);
+      assert.deepEqual(live(beat(1_000, 300), at(0), at(1e9), by(300)), ["ping 1000", "fail 1600"]);
+      assert.deepEqual(live(beat(1_000, 300), at(0), at(1e9), by(301)), ["ping 1000", "fail 1901"]);
+    });
+
+    it("but takes less than 100 ms for ordinary lateness even with the shortest timeout", () => {
+      assert.deepEqual(
+        live(beat(1_000, 10), at(0), at(1e9), () => 100),
+        ["ping 1100", "fail 1210"],
+      );
+      let once = true;
+      const stall = (asked: Instant): number => {
+        if (since(asked) !== 1_010 || !once) return 0;
+        once = false;
+        return 101;
+      };
+      assert.deepEqual(live(beat(1_000, 10), at(0), at(1e9), stall), ["ping 1000", "fail 1121"]);
+    });
+
+    it("whatever the stalls are: the failing call is on time, and the timeout lies between it and the last stall", () => {
+      fc.assert(
+        fc.property(
+          fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 40 }),
+          fc.integer({ min: 1, max: 60_000 }),
+          (stalls, timeout) => {
+            const heartbeat = beat(INTERVAL, timeout);
+            const tolerance = Math.min(1_000, Math.max(timeout, 100));
+            let waitedFrom = 0;
+            let lateBy = 0;
+            const log = live(heartbeat, at(0), at(1e9), (asked) => {
+              lateBy = stalls.shift() ?? 0;
+              if (since(asked) < INTERVAL + 1 || lateBy > tolerance) waitedFrom = since(asked) + lateBy;
+              return lateBy;
+            });
+            const failedAt = Number(log[1]?.split(" ")[1]);
+            assert.equal(log.length, 2);
+            assert.ok(lateBy <= tolerance);
+            assert.ok(failedAt >= waitedFrom + timeout, `failed at ${failedAt}, waited from ${waitedFrom}`);
+            assert.ok(failedAt <= waitedFrom + timeout + tolerance, `failed at ${failedAt}, waited from ${waitedFrom}`);
+          },
+        ),
+      );
+    });
+  });
+
+  it("answers an owner that asks too early, as often as it likes", () => {
+    const heartbeat = beat();
+    heartbeat.next(at(25_000));
+    for (let now = 25_000; now < 35_000; now += 1) assert.equal(heartbeat.next(at(now)).do, "wait");
+    assert.equal(heartbeat.next(at(35_000)).do, "fail");
+  });
+
+  it("costs a peer that answers at once no more than one call beside each ping", () => {
+    const heartbeat = beat();
+    heartbeat.next(at(25_000));
+    heartbeat.next(at(25_000));
+    heartbeat.heard(at(25_040));
+    assert.deepEqual(heartbeat.next(at(26_000)), { do: "wait", until: at(50_040) });
+  });
+
+  describe("while reading is suspended", () => {
+    it("neither pings nor fails", () => {
+      const heartbeat = beat();
+      heartbeat.suspend();
+      assert.deepEqual(heartbeat.next(at(25_000)), { do: "wait", until: NEVER });
+      assert.deepEqual(heartbeat.next(at(1e9)), { do: "wait", until: NEVER });
+    });
+
+    it("does not fail a peer that was pinged before, and waits for it anew behind", () => {
+      const heartbeat = beat();
+      heartbeat.next(at(25_000));
+      heartbeat.next(at(25_000));
+      heartbeat.suspend();
+      assert.deepEqual(heartbeat.next(at(35_000)), { do: "wait", until: NEVER });
+      heartbeat.resume(at(60_000));
+      assert.deepEqual(live(heartbeat, at(60_000), at(1e9)), ["fail 70000"]);
+    });
+
+    it("does not count the silence: the interval starts again", () => {
+      const heartbeat = beat();
+      heartbeat.suspend();
+      heartbeat.resume(at(60_000));
+      assert.deepEqual(live(heartbeat, at(60_000), at(1e9)), ["ping 85000", "fail 95000"]);
+    });
+
+    it("does not take the time for a stall, should the timer of before still ring", () => {
+      const heartbeat = beat();
+      heartbeat.next(at(25_000));
+      heartbeat.next(at(25_000));
+      heartbeat.suspend();
+      heartbeat.resume(at(30_000));
+      assert.deepEqual(live(heartbeat, at(30_900), at(1e9)), ["fail 40000"]);
+    });
+
+    it("takes bytes that were read nevertheless as life", () => {
+      const heartbeat = beat();
+      heartbeat.next(at(25_000));
+      heartbeat.suspend();
+      heartbeat.heard(at(26_000));
+      heartbeat.resume(at(30_000));
+      assert.deepEqual(live(heartbeat, at(30_000), at(1e9)), ["ping 55000", "fail 65000"]);
+    });
+  });
+
+  it("gives no time for a resume without a suspend", () => {
+    const heartbeat = beat();
+    heartbeat.resume(at(20_000));
+    assert.deepEqual(heartbeat.next(at(20_000)), { do: "wait", until: at(25_000) });
+    heartbeat.suspend();
+    heartbeat.suspend();
+    heartbeat.resume(at(30_000));
+    heartbeat.resume(at(40_000));
+    assert.deepEqual(heartbeat.next(at(40_000)), { do: "wait", until: at(55_000) });
+  });
+});

@@ -1,0 +1,300 @@
+/** What must hold for every stream of frames, wherever the network cuts it. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import * as ws from "ws";
+import type { DecoderLimits } from "../../src/engine/protocol.js";
+import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
+import { arrayBytes } from "../memory.js";
+import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "./peer-frames.js";
+import { type Call, Recorder } from "./recorder.js";
+
+type Role = "server" | "client";
+
+const LIMITS: DecoderLimits = { maxMessageSize: 1 << 20, maxFragments: 1024, streaming: false };
+const NARROW: DecoderLimits = { maxMessageSize: 300, maxFragments: 4, streaming: false };
+
+/** A stream as its sender meant it, and what its receiver is to hear. */
+interface Talk {
+  readonly frames: readonly PeerFrame[];
+  readonly calls: readonly Call[];
+}
+
+const text = fc.oneof(fc.string({ unit: "grapheme", maxLength: 60 }), fc.string({ minLength: 100, maxLength: 300 }));
+const binary = fc.oneof(fc.uint8Array({ maxLength: 60 }), fc.uint8Array({ minLength: 100, maxLength: 300 }));
+
+const control: fc.Arbitrary<Talk> = fc
+  .record({ ping: fc.boolean(), payload: fc.uint8Array({ maxLength: 125 }) })
+  .map(({ ping, payload }) => ({
+    frames: [{ opcode: ping ? 9 : 10, payload }],
+    calls: [[ping ? "ping" : "pong", payload]],
+  }));
+
+const message: fc.Arbitrary<Talk> = fc
+  .record({
+    data: fc.oneof(text, binary),
+    cuts: fc.array(fc.nat(300), { maxLength: 4 }),
+    between: fc.array(control, { maxLength: 3 }),
+  })
+  .map(({ data, cuts, between }) => {
+    const payload = bytesOf(data);
+    const places = [0, ...cuts.map((cut) => Math.min(cut, payload.length)).sort((a, b) => a - b), payload.length];
+    const frames: PeerFrame[] = [];
+    const calls: Call[] = [];
+    for (let index = 1; index < places.length; index++) {
+      const opcode = index > 1 ? 0 : typeof data === "string" ? 1 : 2;
+      const fin = index === places.length - 1;
+      frames.push({ opcode, fin, payload: payload.slice(places[index - 1], places[index]) });
+      const meanwhile = between[index - 1];
+      if (fin || meanwhile === undefined) continue;
+      frames.push(...meanwhile.frames);
+      calls.push(...meanwhile.calls);
+    }
+    return { frames, calls: [...calls, ["message", data]] };
+  });
+
+const ending: fc.Arbitrary<Talk> = fc
+  .record({
+    code: fc.constantFrom(1000, 1001, 1013, 3000, 4999),
+    reason: fc.string({ unit: "grapheme", maxLength: 20 }),
+    behind: message,
+  })
+  .map(({ code, reason, behind }) => ({
+    // Whatever comes behind a Close frame is not heard.
+    frames: [{ opcode: 8, payload: joined(Uint8Array.of(code >> 8, code & 255), bytesOf(reason)) }, ...behind.frames],
+    calls: [["close", code, reason]],
+  }));
+
+const talk: fc.Arbitrary<Talk> = fc
+  .tuple(fc.array(fc.oneof(message, control), { maxLength: 6 }), fc.option(ending))
+  .map(([parts, end]) => (end === null ? parts : [...parts, end]))
+  .map((parts) => ({ frames: parts.flatMap(({ frames }) => frames), calls: parts.flatMap(({ calls }) => calls) }));
+
+const octet = fc.nat(255);
+const keys = fc.array(fc.tuple(octet, octet, octet, octet), { minLength: 1, maxLength: 5 });
+const cuts = fc.array(fc.nat(2000), { maxLength: 12 });
+const role = fc.constantFrom<Role>("server", "client");
+
+function encoded({ frames }: Talk, to: Role, keys: readonly (readonly number[])[]): Uint8Array {
+  const key = (index: number) => keys[index % keys.length] ?? [];
+  return joined(...frames.map((frame, index) => peerFrame(to === "server" ? { ...frame, key: key(index) } : frame)));
+}
+
+/** What is heard of these bytes, cut at these places, by a visitor that answers so. */
+function heard(
+  stream: Uint8Array,
+  at: readonly number[],
+  to: Role,
+  limits: DecoderLimits,
+  answer?: () => boolean,
+): Call[] {
+  let stopped = false;
+  const visitor = new Recorder(() => {
+    const goOn = answer?.() ?? true;
+    stopped = !goOn;
+    return goOn;
+  });
+  const decoder = new WebSocketDecoder(to, limits);
+  const places = [...at.map((cut) => Math.min(cut, stream.length)).sort((a, b) => a - b), stream.length];
+  let from = 0;
+  for (const place of places) {
+    // A copy in a place of its own, since it may be unmasked, and its alignment must not matter.
+    const chunk = Uint8Array.from([...new Uint8Array(from % 4), ...stream.subarray(from, place)]).subarray(from % 4);
+    for (let taken = 0; taken < chunk.length; ) {
+      stopped = false;
+      const before = visitor.calls.length;
+      const behind = decoder.receive(chunk, taken, visitor);
+      assert.ok(behind > taken, "takes nothing");
+      assert.ok(stopped || behind === chunk.length, "stops although nobody said so");
+      assert.ok(!stopped || answer !== undefined);
+      if (stopped) assert.ok(visitor.calls.length > before);
+      taken = behind;
+    }
+    from = place;
+  }
+  return visitor.calls;
+}
+
+/** Pieces put together again; those of a message that did not end left out. */
+function whole(calls: readonly Call[]): Call[] {
+  const result: Call[] = [];
+  let pieces: Uint8Array[] = [];
+  for (const call of calls) {
+    if (call[0] !== "piece") {
+      result.push(call);
+      continue;
+    }
+    pieces.push(call[2]);
+    if (!call[3]) continue;
+    const bytes = joined(...pieces);
+    result.push(["message", call[1] === "text" ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes]);
+    pieces = [];
+  }
+  return result;
+}
+
+/** A source of answers, some of them no. */
+function wavering(answers: readonly boolean[]): () => boolean {
+  let asked = 0;
+  return () => answers[asked++ % answers.length] ?? true;
+}
+
+const answers = fc.array(fc.boolean(), { minLength: 1, maxLength: 7 });
+
+describe("every stream of frames", () => {
+  it("is heard as it was meant, wherever it is cut, by both roles", () => {
+    fc.assert(
+      fc.property(talk, role, keys, cuts, (said, to, keys, cuts) => {
+        assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS), said.calls);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("is heard the same byte by byte", () => {
+    fc.assert(
+      fc.property(talk, role, keys, (said, to, keys) => {
+        const stream = encoded(said, to, keys);
+        const everywhere = Array.from(stream, (_, at) => at);
+        assert.deepEqual(heard(stream, everywhere, to, LIMITS), said.calls);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("is heard the same by a visitor that stops and goes on", () => {
+    fc.assert(
+      fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
+        assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS, wavering(answers)), said.calls);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("makes the same messages when they are taken in pieces", () => {
+    fc.assert(
+      fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
+        const limits = { ...NARROW, maxFragments: Infinity, streaming: true };
+        assert.deepEqual(whole(heard(encoded(said, to, keys), cuts, to, limits, wavering(answers))), said.calls);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** A stream with some of its bytes changed, or one that never was any. */
+const hostile = fc.oneof(
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(talk, role, keys, fc.array(fc.tuple(fc.nat(2000), octet), { maxLength: 3 }))
+      .map(([said, to, keys, changes]) => {
+        const stream = encoded(said, to, keys);
+        for (const [at, byte] of changes) if (stream.length > 0) stream[at % stream.length] = byte;
+        return stream;
+      }),
+  },
+);
+
+describe("every stream of bytes", () => {
+  it("ends in calls and never in an exception, the same ones wherever it is cut and whoever stops", () => {
+    fc.assert(
+      fc.property(hostile, role, cuts, answers, fc.boolean(), (stream, to, cuts, answers, streaming) => {
+        const limits = { ...NARROW, streaming };
+        const calls = whole(heard(stream, [], to, limits));
+        assert.deepEqual(whole(heard(stream, cuts, to, limits)), calls);
+        assert.deepEqual(whole(heard(stream, cuts, to, limits, wavering(answers))), calls);
+        const end = calls.findIndex(([name]) => name === "close" || name === "fail");
+        assert.ok(end === -1 || end === calls.length - 1, "goes on behind its end");
+      }),
+      { numRuns: 600 },
+    );
+  });
+});
+
+describe("another implementation's frames", () => {
+  // Exported by ws, and left out of its types.
+  const { Sender } = ws as unknown as {
+    Sender: { frame(data: Buffer, options: Readonly<Record<string, unknown>>): Buffer[] };
+  };
+
+  it("are understood", () => {
+    fc.assert(
+      fc.property(talk, role, cuts, (said, to, cuts) => {
+        const frames = said.frames.map(({ opcode, fin = true, payload = "" }) =>
+          Sender.frame(Buffer.from(bytesOf(payload)), {
+            opcode,
+            fin,
+            rsv1: false,
+            mask: to === "server",
+            readOnly: true,
+          }),
+        );
+        assert.deepEqual(heard(Buffer.concat(frames.flat()), cuts, to, LIMITS), said.calls);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("memory", () => {
+  /** Bytes of arrays that `work` leaves alive, with what it returns. */
+  async function kept(work: () => unknown): Promise<number> {
+    const before = await arrayBytes();
+    const held = work();
+    const after = await arrayBytes();
+    assert.ok(held !== undefined);
+    return after - before;
+  }
+
+  const limits = { ...LIMITS, maxMessageSize: 16 << 20, maxFragments: Infinity };
+  const opening = peerFrame({ opcode: 2, fin: false });
+
+  /** A decoder that was given so many fragments of a message, none of them the last. */
+  function flooded(size: number, count: number): WebSocketDecoder {
+    const decoder = new WebSocketDecoder("client", limits);
+    const visitor = new Recorder();
+    const chunk = joined(
+      ...new Array<Uint8Array>(1024).fill(peerFrame({ opcode: 0, fin: false, payload: new Uint8Array(size) })),
+    );
+    decoder.receive(opening, 0, visitor);
+    for (let given = 0; given < count; given += 1024) decoder.receive(chunk, 0, visitor);
+    assert.equal(visitor.calls.length, 0);
+    return decoder;
+  }
+
+  it("of 65,536 fragments of 64 bytes is at most twice their payload", async () => {
+    assert.ok((await kept(() => flooded(64, 65_536))) <= 2 * 64 * 65_536 + 1024);
+  });
+
+  it("of a million fragments of one byte is at most twice their payload", async () => {
+    assert.ok((await kept(() => flooded(1, 1 << 20))) <= (2 << 20) + 1024);
+  });
+
+  it("of a million empty fragments is nothing", async () => {
+    assert.ok((await kept(() => flooded(0, 1 << 20))) <= 1024);
+  });
+
+  it("is taken by what arrives and not by what is announced", async () => {
+    const announcing = () =>
+      Array.from({ length: 1000 }, () => {
+        const decoder = new WebSocketDecoder("client", limits);
+        decoder.receive(peerFrame({ opcode: 2, announced: 16n << 20n, payload: "x" }), 0, new Recorder());
+        return decoder;
+      });
+    assert.ok((await kept(announcing)) <= 1000 * 128);
+  });
+
+  it("is let go when the stream is over", async () => {
+    for (const end of [peerFrame({ opcode: 8 }), peerFrame({ opcode: 3 }), hex("80 80")]) {
+      const over = () => {
+        const decoder = flooded(64, 1024);
+        decoder.receive(end, 0, new Recorder());
+        return decoder;
+      };
+      assert.ok((await kept(over)) <= 1024);
+    }
+  });
+});

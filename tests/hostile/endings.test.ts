@@ -1,0 +1,252 @@
+/** Servers that misbehave once a client is connected: each ends its connection with a named error, in time, and no descriptor is left. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type CloseInfo, type Connection, type ConnectOptions, connect, isConnectionError } from "../../src/index.js";
+import { openSockets } from "../descriptors.js";
+import { peerFrame } from "../engine/peer-frames.js";
+import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
+
+const LIMIT = { timeout: 30_000 };
+
+const text = (payload: string): Uint8Array => peerFrame({ opcode: 1, payload });
+const begun = peerFrame({ opcode: 1, payload: "begun", fin: false });
+const close = peerFrame({ opcode: 8, payload: Buffer.of(0x03, 0xe8) });
+
+/** Says it again and again, as fast as it is taken. */
+function floods(unit: Uint8Array): (peer: RawPeer) => void {
+  const chunk = Buffer.concat(new Array<Uint8Array>(Math.ceil(16_384 / unit.length)).fill(unit));
+  return (peer) => {
+    const more = (): void => {
+      if (!peer.socket.destroyed) peer.socket.write(chunk, more);
+    };
+    more();
+  };
+}
+
+/** Says it byte after byte, without end. */
+function trickles(first: Uint8Array, again: number): (peer: RawPeer) => void {
+  return (peer) => {
+    peer.write(first);
+    const timer = setInterval(() => peer.write(Uint8Array.of(again)), 5);
+    peer.socket.once("close", () => clearInterval(timer));
+  };
+}
+
+/** Does one thing when there is a Close frame of the client's, which is 8 bytes with an empty reason. */
+function onceClosed(then: (peer: RawPeer) => void): (peer: RawPeer) => Promise<void> {
+  return async (peer) => {
+    await peer.until(({ bytes }) => bytes.includes(0x88, bytes.indexOf("\r\n\r\n")));
+    then(peer);
+  };
+}
+
+interface Misdeed {
+  readonly does: (peer: RawPeer) => void | Promise<void>;
+  readonly options?: ConnectOptions;
+  /** What the client does meanwhile; it waits for the end if nothing else is said. */
+  readonly meanwhile?: (connection: Connection) => void;
+  readonly ends: Readonly<Record<string, unknown>>;
+  /** Of what ended it; undefined if the end is clean. */
+  readonly cause?: Readonly<Record<string, unknown>>;
+}
+
+const SHORT = { closeTimeout: 100, lingerTimeout: 100 };
+const aborted = { code: 1006, wasClean: false };
+const closes = (connection: Connection): void => void connection.close(1001, "enough");
+
+const MISDEEDS: Readonly<Record<string, Misdeed>> = {
+  // It does not close.
+  "never answers a Close": {
+    ...{ does: () => undefined, meanwhile: closes },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "closeTimeout", operation: "close" },
+  },
+  "answers a Close and never closes the socket": {
+    ...{ does: onceClosed((peer) => peer.write(close)), meanwhile: closes },
+    ends: { code: 1001, by: "local", wasClean: true },
+  },
+  "closes and never closes the socket": {
+    does: (peer) => peer.write(close),
+    ends: { code: 1000, by: "peer", wasClean: true },
+  },
+  "answers a Close with data without end": {
+    ...{ does: onceClosed(floods(text("more"))), meanwhile: closes },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "closeTimeout" },
+  },
+  "closes and sends data without end": {
+    does: (peer) => {
+      peer.write(close);
+      floods(text("more"))(peer);
+    },
+    ends: { code: 1000, by: "peer", wasClean: true },
+  },
+  "closes twice": {
+    does: (peer) => {
+      peer.write(close);
+      peer.write(close);
+    },
+    ends: { code: 1000, by: "peer", wasClean: true },
+  },
+  "answers a Close with a broken frame": {
+    ...{ does: onceClosed((peer) => peer.write(Buffer.of(0xff, 0x00))), meanwhile: closes },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "ProtocolError" },
+  },
+  // It goes.
+  "goes without a Close": {
+    does: (peer) => void peer.socket.end(),
+    ends: { ...aborted, by: "peer" },
+    cause: { name: "ClosedError", closeCode: 1006 },
+  },
+  "goes inside a frame": {
+    does: (peer) => void peer.socket.end(text("half of it").subarray(0, 5)),
+    ends: { ...aborted, by: "peer" },
+    cause: { name: "ProtocolError", clause: "unexpected-eof" },
+  },
+  "goes inside a header": {
+    does: (peer) => void peer.socket.end(Buffer.of(0x81)),
+    ends: { ...aborted, by: "peer" },
+    cause: { name: "ProtocolError", clause: "unexpected-eof" },
+  },
+  "goes between fragments": {
+    does: (peer) => void peer.socket.end(begun),
+    ends: { ...aborted, by: "peer" },
+    cause: { name: "ProtocolError", clause: "unexpected-eof" },
+  },
+  resets: {
+    does: (peer) => void peer.socket.resetAndDestroy(),
+    ends: { ...aborted, by: "peer" },
+    cause: { name: "TransportError", errno: "ECONNRESET" },
+  },
+  "answers a Close with a reset": {
+    ...{ does: onceClosed((peer) => void peer.socket.resetAndDestroy()), meanwhile: closes },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TransportError", errno: "ECONNRESET" },
+  },
+  // It falls silent.
+  "falls silent": {
+    ...{ does: () => undefined, options: { heartbeat: { interval: 100, timeout: 100 } } },
+    ends: aborted,
+    cause: { name: "TimeoutError", limit: "heartbeat.timeout" },
+  },
+  "falls silent inside a message": {
+    ...{ does: (peer) => peer.write(begun), options: { messageTimeout: 100 } },
+    ends: { code: 1008, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "messageTimeout" },
+  },
+  "sends a message of which a byte comes now and then": {
+    does: trickles(peerFrame({ opcode: 2, announced: 1_000_000n }), 0x78),
+    options: { messageTimeout: 100 },
+    ends: { code: 1008, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "messageTimeout" },
+  },
+  "says nothing but pongs": {
+    does: (peer) => {
+      const timer = setInterval(() => peer.write(peerFrame({ opcode: 10 })), 5);
+      peer.socket.once("close", () => clearInterval(timer));
+    },
+    options: { lifetime: 100 },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "lifetime" },
+  },
+  "does not read": {
+    does: (peer) => void peer.socket.pause(),
+    options: { writeTimeout: 200 },
+    meanwhile: (connection) => {
+      const send = (): Promise<void> => connection.send(new Uint8Array(65_536)).then(send);
+      send().catch(() => undefined);
+    },
+    ends: aborted,
+    cause: { name: "TimeoutError", limit: "writeTimeout", operation: "write:data" },
+  },
+  "does not read, and is asked to close": {
+    does: (peer) => void peer.socket.pause(),
+    meanwhile: (connection) => {
+      for (let count = 0; count < 16; count += 1) connection.trySend(new Uint8Array(1_000_000));
+      void connection.drain().catch(() => undefined);
+      // More than the kernel takes, and less than the queue does: what is left over keeps the Close from being sent.
+      closes(connection);
+    },
+    options: { maxQueuedBytes: 2 ** 26 },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "closeTimeout" },
+  },
+  // It sends too much.
+  "sends fragments without end": {
+    does: (peer) => {
+      peer.write(begun);
+      floods(peerFrame({ opcode: 0, payload: "x", fin: false }))(peer);
+    },
+    ends: { code: 1009, by: "local", wasClean: false },
+    cause: { name: "LimitError", limit: "maxFragments" },
+  },
+  "sends empty fragments without end": {
+    does: (peer) => {
+      peer.write(begun);
+      floods(peerFrame({ opcode: 0, fin: false }))(peer);
+    },
+    ends: { code: 1009, by: "local", wasClean: false },
+    cause: { name: "LimitError", limit: "maxFragments" },
+  },
+  "sends large fragments without end": {
+    does: (peer) => {
+      peer.write(begun);
+      floods(peerFrame({ opcode: 0, payload: new Uint8Array(4_000), fin: false }))(peer);
+    },
+    ends: { code: 1009, by: "local", wasClean: false },
+    cause: { name: "LimitError", limit: "maxMessageSize" },
+  },
+  "sends messages without end that nobody takes": {
+    ...{ does: floods(text("take me")), options: { pauseTimeout: 100 } },
+    ends: { code: 1008, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "pauseTimeout" },
+  },
+  "sends pings without end": {
+    ...{ does: floods(peerFrame({ opcode: 9, payload: "x" })), options: { lifetime: 100 } },
+    ends: { code: 1001, by: "local", wasClean: false },
+    cause: { name: "TimeoutError", limit: "lifetime" },
+  },
+  // It answers twice.
+  "answers the request twice": {
+    does: (peer) => peer.write(switchingTo(peer.text)),
+    ends: { code: 1002, by: "local", wasClean: false },
+    cause: { name: "ProtocolError" },
+  },
+};
+
+/** Plays the misdeed, and answers how the client's connection has ended. */
+async function endOf({ does, options = {}, meanwhile }: Misdeed): Promise<CloseInfo> {
+  await using server = await rawServer(async (peer) => {
+    await peer.until(({ text: request }) => request.endsWith("\r\n\r\n"));
+    peer.write(switchingTo(peer.text));
+    await does(peer);
+  });
+  const connection = await connect(`ws://127.0.0.1:${server.port}`, { ...SHORT, ...options });
+  meanwhile?.(connection as Connection);
+  const info = await connection.closed;
+  // Whoever comes later is told the same.
+  await assert.rejects(connection.send("late"), (error) => isConnectionError(error));
+  assert.equal(connection.state, "CLOSED");
+  return info;
+}
+
+describe("a server that", LIMIT, () => {
+  for (const [what, misdeed] of Object.entries(MISDEEDS)) {
+    it(`${what} is left in time${misdeed.cause ? ` with a ${String(misdeed.cause["name"])}` : ""}`, async () => {
+      const sockets = openSockets();
+      const info = await endOf(misdeed);
+      for (const [name, value] of Object.entries(misdeed.ends)) {
+        assert.equal(info[name as keyof CloseInfo], value, `${name}: ${JSON.stringify(info)} ${String(info.cause)}`);
+      }
+      if (misdeed.cause === undefined) assert.equal(info.cause, undefined);
+      else {
+        assert.ok(isConnectionError(info.cause), String(info.cause));
+        const told = info.cause as unknown as Readonly<Record<string, unknown>>;
+        for (const [name, value] of Object.entries(misdeed.cause)) assert.equal(told[name], value, String(info.cause));
+      }
+      assert.equal(openSockets(), sockets);
+    });
+  }
+});

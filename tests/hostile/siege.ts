@@ -1,0 +1,103 @@
+/** An attack on a server in another process, which must stay within its ceilings and come out alive. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Answer, End, Orders, Report, Request } from "./victim.js";
+
+const VICTIM = fileURLToPath(new URL("./victim.js", import.meta.url));
+
+/** A small heap, so that what grows without bound ends the process, and a collector to tell garbage from what is held. */
+const NODE_FLAGS = ["--max-old-space-size=128", "--expose-gc"];
+
+/** How much larger than by default the floods are to be. */
+export const SCALE: number = Number(process.env["HOLDFAST_SCALE"] ?? 1);
+
+export const MIB: number = 2 ** 20;
+
+/** Most that any attack may have held that was not garbage, beyond what the limits allow. */
+const SLACK = MIB;
+
+/** Most that the process may have taken beyond what it holds: garbage, of which V8 lets as much stand as its heap may have. */
+const GARBAGE = 128 * MIB;
+
+export class Siege implements AsyncDisposable {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #left: Promise<string>;
+  #before: Report | undefined;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+    this.#left = once(child, "exit").then((how) => how.join(" "));
+  }
+
+  /** Starts a server that does as it is told. */
+  static async lay(orders: Orders): Promise<Siege> {
+    const text = JSON.stringify(orders, (_, value: unknown) => (value === Infinity ? "Infinity" : value));
+    const child = fork(VICTIM, [text], { execArgv: [...process.execArgv, ...NODE_FLAGS] });
+    const [answer] = (await once(child, "message")) as [Answer];
+    if (!("port" in answer)) throw new Error(`the server did not start: ${JSON.stringify(answer)}`);
+    return new Siege(child, answer.port);
+  }
+
+  /** What the server says of itself. `collect` takes away the garbage first. */
+  async report({ collect = false }: { readonly collect?: boolean } = {}): Promise<Report> {
+    const answered = once(this.#child, "message") as Promise<[Answer]>;
+    this.#child.send({ ask: "report", collect } satisfies Request);
+    const answer = await Promise.race([answered, this.#left]);
+    if (typeof answer === "string") throw new Error(`the server is gone: ${answer}`);
+    const [said] = answer;
+    assert.ok("report" in said);
+    assert.deepEqual(said.report.troubles, []);
+    return said.report;
+  }
+
+  /** Asks again and again until the server says so. */
+  async until(condition: (report: Report) => boolean): Promise<Report> {
+    let report = await this.report();
+    while (!condition(report)) report = await this.report();
+    return report;
+  }
+
+  /** Waits until every connection has ended, and tells how. */
+  async ended(): Promise<readonly End[]> {
+    const { ends } = await this.until(({ connections, handled, ends }) => connections === 0 && ends.length === handled);
+    return ends;
+  }
+
+  /** Takes what is held now for what is held without an attack. */
+  async begin(): Promise<Report> {
+    this.#before = await this.report({ collect: true });
+    return this.#before;
+  }
+
+  /** Proves that no more than `limit` bytes, and a constant, are held since `begin`, or were at any time with garbage. */
+  async within(limit: number): Promise<Report> {
+    const before = this.#before ?? (await this.begin());
+    let report = await this.report({ collect: true });
+    // The collector hands memory back when it likes, which may be one round later.
+    for (let round = 0; round < 5 && report.live - before.live > limit; round += 1) {
+      report = await this.report({ collect: true });
+    }
+    const live = report.live - before.live;
+    const peak = report.peak - before.peak;
+    if (process.env["HOLDFAST_SIEGE"])
+      console.log(`limit ${limit} live ${live} peak ${peak} (${before.live} ${before.peak})`);
+    assert.ok(live <= limit + SLACK, `${live} bytes are held, where the limits allow ${limit} and ${SLACK}`);
+    assert.ok(peak <= limit + GARBAGE, `${peak} bytes were taken, where the limits allow ${limit} and ${GARBAGE}`);
+    return report;
+  }
+
+  /** Closes the server, whose process has to end by itself. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.connected) {
+      const { complaints } = await this.report();
+      assert.deepEqual(complaints, [], "nothing that a peer does is an error of the server's");
+      this.#child.send({ ask: "close" } satisfies Request);
+    }
+    assert.equal(await this.#left, "0 ");
+  }
+}

@@ -1,0 +1,212 @@
+/** The program that is attacked: a server in a process of its own, with a trap for all that would have ended it. */
+
+import {
+  type Connection,
+  type ConnectionEvent,
+  Group,
+  isConnectionError,
+  type ListenOptions,
+  listen,
+  type Server,
+} from "../../src/index.js";
+import { openSockets } from "../descriptors.js";
+
+/** What its parent wants of it. */
+export interface Orders {
+  readonly url: string;
+  /** Those that JSON can carry. "Infinity" stands for what it cannot. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Whether it is to count pauses, which costs it an observer. */
+  readonly observed?: boolean;
+  readonly does: Service;
+}
+
+/** What the server does with messages: see below. */
+export type Service = "echo" | "tryEcho" | "swallow" | "ignore" | "broadcast";
+
+/** What has become of it. Bytes are of memory, unless something else is said. */
+export interface Report {
+  /** What would have ended the process, and what Node warned of. */
+  readonly troubles: readonly string[];
+  /** What `onError` was told. */
+  readonly complaints: readonly string[];
+  readonly handled: number;
+  readonly connections: number;
+  readonly paused: number;
+  readonly messages: number;
+  /** Payload, in bytes or characters, of those messages. */
+  readonly payload: number;
+  /** Messages that the service could not send. */
+  readonly refused: number;
+  readonly queuedBytes: number;
+  readonly queuedMessages: number;
+  /** How connections have ended. */
+  readonly ends: readonly End[];
+  /** Held now; without garbage if that was collected first. */
+  readonly live: number;
+  /** The most that the process has ever taken of the machine. */
+  readonly peak: number;
+  /** Milliseconds of processor time. */
+  readonly cpu: number;
+  readonly sockets: number;
+}
+
+export interface End {
+  readonly code: number;
+  readonly by: string;
+  readonly error: string;
+  /** The limit that was reached; empty if none was. */
+  readonly limit: string;
+}
+
+export type Request = { readonly ask: "report"; readonly collect: boolean } | { readonly ask: "close" };
+export type Answer =
+  | { readonly port: number }
+  | { readonly report: Report }
+  | { readonly closed: Report }
+  | { readonly failed: string };
+
+const troubles: string[] = [];
+const complaints: string[] = [];
+const ends: End[] = [];
+const group = new Group();
+let handled = 0;
+let paused = 0;
+let messages = 0;
+let payload = 0;
+let refused = 0;
+
+process.on("uncaughtException", (error) => troubles.push(`uncaughtException: ${told(error)}`));
+process.on("unhandledRejection", (error) => troubles.push(`unhandledRejection: ${told(error)}`));
+process.on("warning", (error) => troubles.push(`warning: ${told(error)}`));
+
+const hooked = (message: NonNullable<ListenOptions["message"]>): ListenOptions => ({
+  message: (connection, data) => {
+    messages += 1;
+    payload += data.length;
+    return message(connection, data);
+  },
+});
+
+const SERVICES = {
+  /** Sends back what comes, and waits for the kernel to take it. */
+  echo: [
+    {},
+    async (connection: Connection): Promise<void> => {
+      for await (const message of connection) {
+        messages += 1;
+        payload += message.length;
+        await connection.send(message);
+      }
+    },
+  ],
+  /** Sends back what comes as long as there is room, and counts what it could not. */
+  tryEcho: [
+    hooked((connection, data) => {
+      if (connection.trySend(data) === "refused") refused += 1;
+    }),
+    undefined,
+  ],
+  /** Takes messages and forgets them. */
+  swallow: [hooked(() => undefined), undefined],
+  /** Never asks for a message. */
+  ignore: [
+    {},
+    async (connection: Connection): Promise<void> => {
+      await connection.closed;
+    },
+  ],
+  /** Sends what one member says to all, and waits for that one only. */
+  broadcast: [
+    {},
+    async (connection: Connection): Promise<void> => {
+      group.join(connection);
+      for await (const message of connection) {
+        messages += 1;
+        refused += group.send(message).refused;
+        await connection.drain();
+      }
+    },
+  ],
+} satisfies Record<Service, readonly [ListenOptions, ((connection: Connection) => Promise<void>) | undefined]>;
+
+function told(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function watch(event: ConnectionEvent): void {
+  if (event.type === "pause") paused += 1;
+  if (event.type === "resume") paused -= 1;
+}
+
+function serve({ url, options, observed, does }: Orders): Promise<Server> {
+  const [hooks, handler] = SERVICES[does];
+  const all: ListenOptions = {
+    ...options,
+    ...hooks,
+    ...(observed === true && { observe: watch }),
+    onError: (error) => complaints.push(told(error)),
+    open: () => {
+      handled += 1;
+    },
+    close: (_, { code, by, cause }) => {
+      const error = isConnectionError(cause) ? cause.name : cause === undefined ? "" : `not typed: ${told(cause)}`;
+      const limit = isConnectionError(cause) && "limit" in cause ? cause.limit : "";
+      ends.push({ code, by, error, limit });
+    },
+  };
+  return handler === undefined ? listen(url, all) : listen(url, all, handler);
+}
+
+function report({ connections }: Server): Report {
+  const { heapUsed, external } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  let queuedBytes = 0;
+  let queuedMessages = 0;
+  for (const connection of connections) {
+    queuedBytes += connection.queuedBytes;
+    queuedMessages += connection.queuedMessages;
+  }
+  return {
+    ...{ troubles, complaints, handled, connections: connections.size, paused, messages, payload, refused, ends },
+    ...{ queuedBytes, queuedMessages },
+    live: heapUsed + external,
+    peak: process.resourceUsage().maxRSS * 1024,
+    cpu: (user + system) / 1000,
+    sockets: openSockets(),
+  };
+}
+
+const tell = (answer: Answer): void => void process.send?.(answer);
+
+async function answer(server: Server, request: Request): Promise<void> {
+  if (request.ask === "close") {
+    await server.close({ drain: 1_000 });
+    // What is left alive now keeps the process from ending, which the parent waits for.
+    process.disconnect();
+    return;
+  }
+  if (request.collect) {
+    // Twice, with a turn between: what finalizers let go is garbage only then.
+    globalThis.gc?.();
+    await new Promise(setImmediate);
+    globalThis.gc?.();
+  }
+  tell({ report: report(server) });
+}
+
+// No test takes so long: one that was cancelled has left this behind.
+setTimeout(() => process.exit(1), 120_000).unref();
+
+const orders = process.argv[2];
+if (orders !== undefined && process.send !== undefined) {
+  try {
+    const finite = (_: string, value: unknown): unknown => (value === "Infinity" ? Infinity : value);
+    const server = await serve(JSON.parse(orders, finite) as Orders);
+    process.on("message", (request: Request) => void answer(server, request));
+    tell({ port: Number(new URL(server.url).port) });
+  } catch (error) {
+    tell({ failed: told(error) });
+    process.disconnect();
+  }
+}

@@ -1,0 +1,199 @@
+/** Tests with a real browser on the page of `holdfast serve`, and on pages that are not to reach it. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, it, type TestContext } from "node:test";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { listen } from "../../src/index.js";
+import { Serving } from "../cli/serving.js";
+import { CHROMIUM, needed } from "../programs.js";
+
+const QUIET = [
+  ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+];
+
+let browser: Browser | undefined;
+
+/** The browser, started by the first test that gets it. */
+async function started(t: TestContext): Promise<Browser | undefined> {
+  const executablePath = needed(t, CHROMIUM);
+  if (executablePath === undefined) return undefined;
+  browser ??= await chromium.launch({ executablePath, args: QUIET });
+  return browser;
+}
+
+/** The page of a server, with both of its sockets open, and what it complains of. */
+async function opened(browser: Browser, { http }: Serving): Promise<{ page: Page; complaints: string[] }> {
+  const page = await browser.newPage();
+  const complaints: string[] = [];
+  page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
+  page.on("pageerror", ({ message }) => void complaints.push(message));
+  await page.goto(http);
+  for (const room of ["chat", "echo"]) await page.locator(`#${room}-state.open`).waitFor();
+  return { page, complaints };
+}
+
+/** Waits for the last line of a log that holds `text`, and gives it back. */
+async function logged(page: Page, room: "chat" | "echo", text: string): Promise<string | null> {
+  const line = page.locator(`#${room}-log > *`).filter({ hasText: text }).last();
+  await line.waitFor();
+  return await line.textContent();
+}
+
+describe("Chromium", { timeout: 120_000 }, () => {
+  let serving: Serving;
+  before(async () => {
+    serving = await Serving.start();
+  });
+  after(async () => {
+    await browser?.close();
+    await serving[Symbol.asyncDispose]();
+  });
+
+  it("shows the page, whose /echo sends back what is typed", async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    const { page, complaints } = await opened(browser, serving);
+    await page.locator("#echo-input").fill("héllo 𝄞");
+    await page.locator("#echo-send").click();
+    assert.match((await logged(page, "echo", "héllo")) ?? "", /^héllo 𝄞/);
+    await page.locator("#echo-input").fill("again");
+    await page.locator("#echo-input").press("Enter");
+    await logged(page, "echo", "again");
+    assert.equal(await page.locator("#echo-log > *").count(), 2);
+    assert.equal(await page.locator("#chat-log > *").count(), 0);
+    // A browser asks for an icon that no page has to have.
+    assert.deepEqual(
+      complaints.filter((text) => !text.includes("404")),
+      [],
+    );
+    await page.close();
+  });
+
+  it("shows what one page says in /chat on every page, its own too", async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    const [ann, ben] = [(await opened(browser, serving)).page, (await opened(browser, serving)).page];
+    await ann.locator("#chat-input").fill("anybody here?");
+    await ann.locator("#chat-send").click();
+    for (const page of [ann, ben]) assert.equal(await logged(page, "chat", "anybody"), "anybody here?");
+    await ben.locator("#chat-input").fill("<b>I am</b>");
+    await ben.locator("#chat-send").click();
+    for (const page of [ann, ben]) assert.equal(await logged(page, "chat", "I am"), "<b>I am</b>");
+    await ann.close();
+    await ben.locator("#chat-input").fill("alone");
+    await ben.locator("#chat-send").click();
+    await logged(ben, "chat", "alone");
+    await ben.close();
+  });
+
+  it("exchanges text and bytes of every form of length, and closes with code and reason", async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    const { page } = await opened(browser, serving);
+    const told = await page.evaluate(inBrowser, `${serving.addresses.ws}/echo`);
+    assert.deepEqual(told, {
+      texts: [0, 1, 125, 126, 65_535, 65_536, 1_000_000],
+      bytes: [0, 1, 125, 126, 65_535, 65_536, 1_000_000],
+      // The reason is the server's, which has none of its own.
+      close: [4001, "", true],
+    });
+    await page.close();
+  });
+
+  it("is refused when the page is another host's", async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    const elsewhere = createServer((_request, response) => {
+      response.setHeader("Content-Type", "text/html");
+      response.end("<title>elsewhere</title>");
+    });
+    elsewhere.listen(0, "127.0.0.1");
+    await once(elsewhere, "listening");
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`);
+    const { ws } = serving.addresses;
+    assert.deepEqual(await page.evaluate(attempt, `${ws}/echo`), ["error", 1006]);
+    await using open = await listen("ws://127.0.0.1:0", { origin: "any" });
+    assert.deepEqual(await page.evaluate(attempt, open.url), ["open", 1000]);
+    await page.close();
+    elsewhere.close();
+    elsewhere.closeAllConnections();
+    await once(elsewhere, "close");
+  });
+
+  it("is told that the server goes away", { skip: process.platform === "win32" && "signals are POSIX" }, async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    await using leaving = await Serving.start();
+    const { page } = await opened(browser, leaving);
+    leaving.kill("SIGTERM");
+    for (const room of ["chat", "echo"]) {
+      const state = page.locator(`#${room}-state.closed`);
+      await state.waitFor();
+      assert.match((await state.textContent()) ?? "", /1001/);
+      assert.ok(await page.locator(`#${room}-send`).isDisabled());
+    }
+    assert.equal((await leaving.ended).status, 0);
+    await page.close();
+  });
+});
+
+// What follows runs in the browser, whose types Node's do not name.
+interface Socket {
+  binaryType: string;
+  onopen: () => void;
+  onerror: () => void;
+  onmessage: (event: { data: string | ArrayBuffer }) => void;
+  onclose: (event: { code: number; reason: string; wasClean: boolean }) => void;
+  send(data: string | Uint8Array): void;
+  close(code?: number, reason?: string): void;
+}
+declare const WebSocket: new (url: string) => Socket;
+
+/** The sizes of what came back as it was sent, and how it ended. */
+async function inBrowser(url: string): Promise<unknown> {
+  const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000];
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  await new Promise<void>((resolve) => {
+    socket.onopen = resolve;
+  });
+  const echoed = (message: string | Uint8Array): Promise<string | ArrayBuffer> =>
+    new Promise((resolve) => {
+      socket.onmessage = ({ data }) => resolve(data);
+      socket.send(message);
+    });
+  const texts: number[] = [];
+  const bytes: number[] = [];
+  for (const size of sizes) {
+    const text = "x".repeat(size);
+    if ((await echoed(text)) === text) texts.push(size);
+    const back = new Uint8Array((await echoed(new Uint8Array(size).fill(7))) as ArrayBuffer);
+    if (back.length === size && back.every((byte) => byte === 7)) bytes.push(size);
+  }
+  const close = await new Promise((resolve) => {
+    socket.onclose = ({ code, reason, wasClean }) => resolve([code, reason, wasClean]);
+    socket.close(4001, "é");
+  });
+  return { texts, bytes, close };
+}
+
+/** Whether it could open, and how it ended. */
+function attempt(url: string): Promise<unknown> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url);
+    let first = "";
+    socket.onopen = () => {
+      first ||= "open";
+      socket.close(1000);
+    };
+    socket.onerror = () => {
+      first ||= "error";
+    };
+    socket.onclose = ({ code }) => resolve([first, code]);
+  });
+}

@@ -1,0 +1,13 @@
+/** A process of its own: connects to the address that it is given, answers what comes, and says when it is ready. */
+
+import { connect } from "../../src/index.js";
+
+const [address = ""] = process.argv.slice(2);
+const tcp = address.startsWith("tcp:");
+const connection = await connect(address, {
+  heartbeat: { interval: Infinity },
+  idleTimeout: Infinity,
+  ...(tcp && { framing: "lines" }),
+});
+process.send?.("ready");
+for await (const _question of connection) await connection.send("yes");

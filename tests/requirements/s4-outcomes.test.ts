@@ -1,0 +1,225 @@
+/** S4: what a reader and a writer are told, by message, error or end; and that nothing is swallowed. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { ClosedError, type CloseInfo, type Connection, connect, type Data, HandshakeError } from "../../src/index.js";
+import { type Pair, pair, settled, type Wired, wired } from "../../src/testing/index.js";
+import { joined, KEY, peerFrame } from "../engine/peer-frames.js";
+import { FrameReader } from "../frames.js";
+import { rawServer } from "../raw-peers.js";
+import { SPEECHES, type Speech } from "./speech.js";
+
+const both = ({ protocol, options }: Speech): Pair => pair({ protocol, ...options });
+const raw = ({ protocol, options }: Speech, more: object = {}): Wired => wired({ protocol, ...options, ...more });
+
+async function drained(connection: Connection): Promise<Data[]> {
+  const messages: Data[] = [];
+  for await (const message of connection) messages.push(message);
+  return messages;
+}
+
+describe("S4-1 a reader is told of a message, an error or the end", () => {
+  for (const speech of SPEECHES) {
+    const clean: Record<string, (pair: Pair) => unknown> = {
+      "the peer's close": ({ server }) => server.close(),
+      "a close of its own": ({ client }) => client.close(),
+    };
+    for (const [what, end] of Object.entries(clean)) {
+      it(`S4-1 the iterator ends at ${what}, on ${speech.name}`, async () => {
+        const scene = both(speech);
+        const reading = drained(scene.client);
+        await Promise.all(["one", "two"].map((message) => scene.server.send(message)));
+        await settled();
+        end(scene);
+        assert.deepEqual(await reading, ["one", "two"]);
+        // As handlers do behind their loops. On TCP each half is closed by its own side.
+        const [{ wasClean, cause }] = await Promise.all([scene.client.close(), scene.server.close()]);
+        assert.deepEqual([wasClean, cause], [true, undefined]);
+      });
+    }
+
+    const abnormal: Record<string, { end: (wired: Wired) => unknown; error: object }> = {
+      "a reset": { end: ({ wire }) => wire.reset(), error: { code: "TRANSPORT", errno: "ECONNRESET" } },
+      "an end inside a message": {
+        end: ({ wire }) => {
+          wire.write(speech.message("half").subarray(0, 3));
+          wire.end();
+        },
+        error: { code: "PROTOCOL", clause: "unexpected-eof" },
+      },
+      "a message that is too large": {
+        end: ({ wire }) => wire.write(speech.message("x".repeat(99))),
+        error: { code: "LIMIT", limit: "maxMessageSize", maximum: 50 },
+      },
+      "a limit of time": {
+        end: ({ clock }) => clock.advance(200_000),
+        error: { code: "TIMEOUT", limit: speech.protocol === "tcp" ? "idleTimeout" : "heartbeat.timeout" },
+      },
+      "terminate with a cause": {
+        end: ({ connection }) => connection.terminate(new Error("enough")),
+        error: { code: "CLOSED", wasClean: false },
+      },
+    };
+    if (speech.protocol === "websocket") {
+      const close = { code: "CLOSED", closeCode: 1006, wasClean: false };
+      abnormal["a FIN without a Close frame"] = { end: ({ wire }) => wire.end(), error: close };
+      const frame = peerFrame({ opcode: 3, key: KEY });
+      abnormal["a broken rule"] = { end: ({ wire }) => wire.write(frame), error: { code: "PROTOCOL", by: "peer" } };
+    }
+    for (const [what, { end, error }] of Object.entries(abnormal)) {
+      it(`S4-1 the iterator throws at ${what}, behind what came before it, on ${speech.name}`, async () => {
+        const scene = raw(speech, { connection: { maxMessageSize: 50 } });
+        const read: Data[] = [];
+        const reading = (async () => {
+          for await (const message of scene.connection) read.push(message);
+        })();
+        const thrown = assert.rejects(reading, error);
+        scene.wire.write(speech.message("before"));
+        await settled();
+        await end(scene);
+        await thrown;
+        assert.deepEqual(read, ["before"]);
+      });
+
+      it(`S4-1 an ignored reader's error is told by closed and by the hook, at ${what}, on ${speech.name}`, async () => {
+        const told: CloseInfo[] = [];
+        const close = (_: Connection, info: CloseInfo): void => void told.push(info);
+        const scene = raw(speech, { connection: { maxMessageSize: 50, close } });
+        await settled();
+        await end(scene);
+        await scene.clock.advance(5_000);
+        const info = await scene.connection.closed;
+        assert.deepEqual(told, [info]);
+        assert.equal(info.wasClean, false);
+        const cause = info.cause as Error;
+        if (what.startsWith("terminate")) assert.equal((cause.cause as Error).message, "enough");
+        assert.deepEqual({ ...cause, ...error }, { ...cause });
+      });
+    }
+  }
+});
+
+describe("S4-2 an end says code, reason, whether it was clean, and how far it had come", () => {
+  it("S4-2 a close tells code, reason and wasClean, to those who wait and to those who look", async () => {
+    const { client, server } = pair();
+    const waiting = client.receive().catch((error: unknown) => error);
+    await server.close(1012, "back in a minute");
+    const error = await waiting;
+    assert.ok(error instanceof ClosedError);
+    const { closeCode, reason, wasClean, by } = error;
+    assert.deepEqual([closeCode, reason, wasClean, by], [1012, "back in a minute", true, "peer"]);
+    const info = await client.closed;
+    assert.deepEqual(info, { code: 1012, reason: "back in a minute", wasClean: true, by: "peer", cause: undefined });
+  });
+
+  it("S4-2 an end without a goodbye has the code 1006, and its cause", async () => {
+    const { client, link } = pair();
+    link.reset();
+    const { code, reason, wasClean, by, cause } = await client.closed;
+    assert.deepEqual([code, reason, wasClean, by], [1006, "", false, "peer"]);
+    assert.equal((cause as { errno?: string }).errno, "ECONNRESET");
+  });
+
+  it("S4-2 a refused handshake tells its phase and its status", async () => {
+    await using server = await rawServer(async (peer) => {
+      await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
+      peer.socket.end("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    });
+    const error = await connect(`ws://127.0.0.1:${server.port}`).catch((failure: unknown) => failure);
+    assert.ok(error instanceof HandshakeError);
+    const { phase, status, headers } = error;
+    assert.deepEqual([phase, status, headers["retry-after"]], ["upgrade", 503, "7"]);
+  });
+
+  for (const speech of SPEECHES) {
+    it(`S4-2 a refused connection tells its phase, on ${speech.name}`, async () => {
+      const gone = await rawServer(() => undefined);
+      await gone[Symbol.asyncDispose]();
+      const url = speech.url.replace(":0", `:${gone.port}`);
+      await assert.rejects(connect(url, speech.options), { code: "HANDSHAKE", phase: "tcp", status: undefined });
+    });
+  }
+
+  it("S4-2 the reconnect policy is given code, reason, error, wasClean and phase", { todo: "reconnect" });
+});
+
+describe("S4-3 a message of a type that was not expected does not end the loop", () => {
+  it("S4-3 text, binary, ping and pong are each observed, and the loop goes on", async () => {
+    const seen: string[] = [];
+    const { connection, wire } = wired({
+      connection: {
+        ping: (_, payload) => void seen.push(`ping ${Buffer.from(payload)}`),
+        pong: (_, payload) => void seen.push(`pong ${Buffer.from(payload)}`),
+      },
+    });
+    const loop = (async () => {
+      for await (const message of connection) {
+        seen.push(typeof message === "string" ? `text ${message}` : `binary ${Buffer.from(message)}`);
+        if (message === "stop") break;
+      }
+    })();
+    const mix: readonly [number, string][] = [
+      ...([1, 2, 9, 10, 2, 1, 10, 9] as const).map((opcode, index): [number, string] => [opcode, `${index}`]),
+      [1, ""],
+      [2, ""],
+      [9, ""],
+      [1, "stop"],
+    ];
+    // One at a time: hooks are called as frames are read, and messages when the loop asks.
+    for (const [opcode, payload] of mix) {
+      wire.write(peerFrame({ opcode, payload, key: KEY }));
+      await settled();
+    }
+    await loop;
+    const names: Record<number, string> = { 1: "text", 2: "binary", 9: "ping", 10: "pong" };
+    assert.deepEqual(
+      seen,
+      mix.map(([opcode, payload]) => `${names[opcode]} ${payload}`),
+    );
+    assert.equal(connection.state, "OPEN");
+    const pongs = new FrameReader().push(wire.received).map(({ opcode, payload }) => `${opcode} ${payload}`);
+    assert.deepEqual(pongs, ["10 2", "10 7", "10 "]);
+  });
+
+  it("S4-3 on framed TCP every line is a message, whatever stands in it", async () => {
+    const { connection, wire } = raw(SPEECHES[1] as Speech);
+    const reading = drained(connection);
+    wire.write("\n\u0000\u0001\n\u{1f600}\r\n");
+    wire.end();
+    assert.deepEqual(await reading, ["", "\u0000\u0001", "\u{1f600}"]);
+  });
+});
+
+describe("S4-15 a send that fails does not end the process", () => {
+  const program = fileURLToPath(new URL("broken-pipe.js", import.meta.url));
+  for (const { name, protocol } of SPEECHES) {
+    it(`S4-15 whichever call it was, and whether or not anyone looks at its promise, on ${name}`, async () => {
+      const child = spawn(process.execPath, [program, protocol], { stdio: ["ignore", "pipe", "pipe"] });
+      const [said, complained, [status]] = await Promise.all([
+        text(child.stdout),
+        text(child.stderr),
+        once(child, "exit"),
+      ]);
+      assert.deepEqual({ status, complained, said }, { status: 0, complained: "", said: "survived\n" });
+    });
+  }
+});
+
+it("S4-15 a message whose promise was dropped is still accounted for by closed", async () => {
+  const { connection, wire } = wired({ capacity: 64 });
+  wire.pause();
+  void connection.send(joined(new Uint8Array(100)));
+  void connection.send("never");
+  await settled();
+  wire.reset();
+  const { wasClean, cause } = await connection.closed;
+  assert.deepEqual([wasClean, (cause as { errno: string }).errno], [false, "ECONNRESET"]);
+  void connection.send("too late");
+  void connection.ping();
+  void connection.drain();
+  await settled();
+});

@@ -1,0 +1,262 @@
+/** S4: what can be seen of a connection's health and of its protocol, and whose fault a silence is. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  type CloseEvent,
+  type ConnectionEvent,
+  type ConnectionOptions,
+  connect,
+  type FrameEvent,
+  type HandshakeEvent,
+  listen,
+  type TimeoutError,
+} from "../../src/index.js";
+import { type Pair, pair, settled, wired } from "../../src/testing/index.js";
+import { KEY, peerFrame } from "../engine/peer-frames.js";
+import { portOf, RawPeer, rawServer, refused, upgradeRequest } from "../raw-peers.js";
+import { SPEECHES, type Speech } from "./speech.js";
+
+const INTERVAL = 1_000;
+const TIMEOUT = 500;
+
+/** The heartbeat of a client, and a server that answers it: a WebSocket by itself, on TCP the application. */
+function beating({ protocol }: Speech, interval = INTERVAL, timeout = TIMEOUT): ConnectionOptions {
+  return { heartbeat: { interval, timeout, ...(protocol === "tcp" && { message: "alive?" }) } };
+}
+
+function scene(speech: Speech): Pair {
+  const { protocol, options } = speech;
+  return pair({
+    ...{ protocol, ...options, client: { ...beating(speech), message: () => undefined } },
+    server: {
+      heartbeat: { interval: Infinity },
+      idleTimeout: Infinity,
+      message: (connection) => void connection.trySend("alive"),
+    },
+  });
+}
+
+describe("S4-6 a heartbeat does not blame the peer for our own blocked event loop", () => {
+  for (const speech of SPEECHES) {
+    it(`S4-6 a live peer is kept over a block, however long, on ${speech.name}`, async () => {
+      const { client, clock } = scene(speech);
+      for (const blocked of [INTERVAL, INTERVAL + TIMEOUT + 1, 10_000, 3_600_000]) {
+        await clock.block(blocked);
+        assert.equal(client.state, "OPEN", `over a block of ${blocked} ms`);
+        await clock.advance(3 * INTERVAL);
+        assert.equal(client.state, "OPEN", `and after it`);
+      }
+    });
+
+    it(`S4-6 a live peer is kept when the block falls between a Ping and its answer, on ${speech.name}`, async () => {
+      const { client, clock, link } = scene(speech);
+      link.latency = 10;
+      await clock.advance(INTERVAL + 5);
+      await clock.block(10_000);
+      assert.equal(client.state, "OPEN");
+      await clock.advance(3 * INTERVAL);
+      assert.equal(client.state, "OPEN");
+    });
+
+    it(`S4-6 a peer that is dead is found all the same, one wait later, on ${speech.name}`, async () => {
+      const { client, clock, link } = scene(speech);
+      await clock.advance(INTERVAL);
+      link.cut();
+      await clock.block(10_000);
+      assert.equal(client.state, "OPEN");
+      await clock.advance(INTERVAL + TIMEOUT);
+      const { cause } = await client.closed;
+      assert.equal((cause as { limit: string }).limit, "heartbeat.timeout");
+    });
+  }
+
+  it("S4-6 the delay of the event loop is measured", { todo: "metrics" });
+});
+
+describe("S4-11 reconnecting over an unstable network", () => {
+  it("S4-11 reconnects each of 20 times that the server is killed and restored", { todo: "reconnect" });
+  it("S4-11 waits with jitter, longer each time, and has its patience back after a good life", { todo: "reconnect" });
+  it("S4-11 holds one socket at the most", { todo: "reconnect" });
+  it("S4-11 loses and doubles no queued message but as its policy says", { todo: "reconnect" });
+});
+
+describe("S4-12 a heartbeat checks the connection regularly", () => {
+  for (const speech of SPEECHES) {
+    it(`S4-12 in silence a live peer is asked again and again, and kept, on ${speech.name}`, async () => {
+      const { protocol, options } = speech;
+      const asked: unknown[] = [];
+      const { client, clock } = pair({
+        ...{ protocol, ...options, client: { ...beating(speech), message: () => undefined } },
+        server: {
+          ...{ heartbeat: { interval: Infinity }, idleTimeout: Infinity },
+          ping: (_, payload) => void asked.push(payload),
+          message: (connection, message) => {
+            asked.push(message);
+            connection.trySend("yes");
+          },
+        },
+      });
+      await clock.advance(60 * INTERVAL);
+      assert.equal(client.state, "OPEN");
+      assert.equal(asked.length, 60);
+    });
+
+    it(`S4-12 a frozen peer is given up within interval and timeout, on ${speech.name}`, async () => {
+      const { client, clock, link } = scene(speech);
+      await clock.advance(5 * INTERVAL);
+      link.freeze("server");
+      // What the peer said last is what it answered at the last beat, so no more time than this is left to it.
+      await clock.advance(INTERVAL + TIMEOUT - 1);
+      assert.equal(client.state, "OPEN");
+      await clock.advance(1);
+      const { wasClean, by, cause } = await client.closed;
+      assert.deepEqual([wasClean, by], [false, "local"]);
+      const { code, operation, limit, bound, retriable } = cause as TimeoutError;
+      assert.deepEqual(
+        { code, operation, limit, bound, retriable },
+        { code: "TIMEOUT", operation: "ping", limit: "heartbeat.timeout", bound: TIMEOUT, retriable: false },
+      );
+    });
+
+    it(`S4-12 any byte is a sign of life, on ${speech.name}`, async () => {
+      const { connection, wire, clock } = wired({
+        ...{ protocol: speech.protocol, ...speech.options },
+        connection: { ...beating(speech), messageTimeout: Infinity },
+      });
+      const bytes = speech.message("x".repeat(50));
+      for (const byte of bytes.subarray(0, -1)) {
+        wire.write([byte]);
+        await clock.advance(INTERVAL - 1);
+      }
+      assert.equal(connection.state, "OPEN");
+      assert.equal(wire.received.length, 0, "and nobody is asked who speaks by himself");
+    });
+
+    it(`S4-12 a peer that answers nothing is given up, on sockets on ${speech.name}`, async () => {
+      await using server = await rawServer((peer) => speech.answer(peer));
+      const url = speech.url.replace(":0", `:${server.port}`);
+      const connection = await connect(url, { ...speech.options, ...beating(speech, 10, 10) });
+      const { cause } = await connection.closed;
+      assert.equal((cause as { limit: string }).limit, "heartbeat.timeout");
+    });
+  }
+});
+
+describe("S4-13 resources are counted", () => {
+  it("S4-13 queue depth and drops can be read from each connection", async () => {
+    const { connection, wire } = wired({ capacity: 64, connection: { maxQueuedMessages: 2, overflow: "drop-newest" } });
+    wire.pause();
+    for (const message of ["x".repeat(100), "queued", "dropped"]) connection.trySend(message);
+    const { queuedBytes, queuedMessages, droppedMessages } = connection;
+    assert.deepEqual([queuedBytes, queuedMessages, droppedMessages], [106, 2, 1]);
+    await settled();
+  });
+
+  it("S4-13 messages, bytes, drops, stalls, round trips and the delay of the loop are counted", { todo: "metrics" });
+});
+
+describe("S4-14 a trace shows what was said", () => {
+  function traced(): { events: ConnectionEvent[]; observe: (event: ConnectionEvent) => void } {
+    const events: ConnectionEvent[] = [];
+    return { events, observe: (event) => void events.push(event) };
+  }
+  const shape = ({ opcode, fin, rsv, masked, length }: FrameEvent): string =>
+    `${opcode} ${fin} ${rsv} ${masked} ${length}`;
+  const frames = (events: readonly ConnectionEvent[], direction: "in" | "out"): string[] =>
+    events
+      .filter((event) => event.type === "frame" && event.direction === direction)
+      .map((e) => shape(e as FrameEvent));
+
+  for (const { name, protocol, options } of SPEECHES) {
+    it(`S4-14 each frame that one side writes is one that the other reads, on ${name}`, async () => {
+      const [mine, theirs] = [traced(), traced()];
+      const { client, server } = pair({
+        ...{ protocol, ...options },
+        client: { observe: mine.observe },
+        server: { observe: theirs.observe },
+      });
+      await client.send("a text");
+      await client.send("x".repeat(70_000));
+      await server.receive();
+      await server.receive();
+      if (protocol === "websocket") {
+        await client.send(new Uint8Array(300));
+        await server.ping();
+        const writer = server.writer("text");
+        await writer.write("in ");
+        await writer.end("parts");
+        await client.receive();
+      }
+      await Promise.all([client.close(1000, "bye"), server.close(1000, "bye")]);
+      assert.deepEqual(frames(mine.events, "out"), frames(theirs.events, "in"));
+      assert.deepEqual(frames(theirs.events, "out"), frames(mine.events, "in"));
+      const written = frames(mine.events, "out").join();
+      const messages =
+        protocol === "tcp" ? "1 true 0 false 6,1 true 0 false 70000" : "1 true 0 true 6,1 true 0 true 70000";
+      assert.ok(written.startsWith(messages), written);
+    });
+  }
+
+  it("S4-14 a broken rule is seen as it came, and then as the close that it led to", async () => {
+    const { events, observe } = traced();
+    const { connection, wire, clock } = wired({ connection: { observe, closeTimeout: 10 } });
+    wire.write(peerFrame({ opcode: 3, payload: "odd", rsv: 4, key: KEY }));
+    await clock.advance(10);
+    await connection.closed;
+    assert.deepEqual(frames(events, "in"), ["3 true 4 true 3"]);
+    const [close] = events.slice(-1) as [CloseEvent];
+    const { type, code, by, wasClean, cause } = close;
+    assert.deepEqual([type, code, by, wasClean], ["close", 1002, "local", false]);
+    assert.deepEqual((cause as { clause: string }).clause.slice(0, 8), "RFC 6455");
+    assert.ok(close.reason.length > 0);
+  });
+
+  it("S4-14 a server's view of a handshake: headers, status, and the reason of a refusal", async () => {
+    const { events, observe } = traced();
+    await using server = await listen("ws://127.0.0.1:0/live", { observe, subprotocols: ["chat"] }, () => undefined);
+    const port = portOf(server);
+    const wrong: readonly [string, number, RegExp][] = [
+      [upgradeRequest("/live", { Origin: "http://elsewhere.test" }), 403, /origin/i],
+      [upgradeRequest("/live", { "Sec-WebSocket-Version": "8" }), 426, /version/i],
+      [upgradeRequest("/live", { "Sec-WebSocket-Key": "short" }), 400, /key/i],
+    ];
+    for (const [request, status, why] of wrong) {
+      assert.equal((await refused(port, request)).status, status);
+      const event = events.at(-1) as HandshakeEvent;
+      assert.deepEqual([event.type, event.direction, event.status], ["handshake", "in", status]);
+      assert.match(event.refusal ?? "", why);
+      assert.equal(event.requestHeaders["upgrade"], "websocket");
+    }
+    await using peer = await RawPeer.to(port);
+    peer.write(upgradeRequest("/live", { "Sec-WebSocket-Protocol": "news, chat" }));
+    await peer.head();
+    const [event] = events.filter((one) => one.type === "handshake" && one.status === 101) as [HandshakeEvent];
+    assert.equal(event.refusal, undefined);
+    assert.equal(event.requestHeaders["sec-websocket-protocol"], "news, chat");
+    assert.equal(event.responseHeaders["sec-websocket-protocol"], "chat");
+  });
+
+  it("S4-14 a client's view of a handshake with a server that is not quite one", async () => {
+    const answers: readonly [string, RegExp][] = [
+      ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", /accept/i],
+      ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", /200/],
+      ["HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", /401/],
+    ];
+    for (const [answer, why] of answers) {
+      const { events, observe } = traced();
+      await using server = await rawServer(async (peer) => {
+        await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
+        peer.socket.end(answer);
+      });
+      const url = `ws://127.0.0.1:${server.port}/path`;
+      const status = Number(answer.split(" ")[1]);
+      await assert.rejects(connect(url, { observe, headers: { "X-Trace": "yes" } }), { code: "HANDSHAKE", status });
+      const [event] = events as [HandshakeEvent];
+      assert.deepEqual([event.type, event.direction, event.status], ["handshake", "out", status]);
+      assert.match(event.refusal ?? "", why);
+      assert.equal(event.requestHeaders["x-trace"], "yes");
+      assert.deepEqual(Object.keys(event.responseHeaders).length > 0, true);
+    }
+  });
+});

@@ -1,0 +1,156 @@
+/** The tools in a checkout of their own: what they build, run, refuse and leave behind. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const checkouts: string[] = [];
+after(() => {
+  for (const folder of checkouts) rmSync(folder, { recursive: true });
+});
+
+/** A folder that holds these files beside our tools and our manifest; what is installed is ours too. */
+function checkout(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
+  checkouts.push(folder);
+  for (const name of ["tools", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.dist.json"]) {
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  }
+  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "junction");
+  write(folder, { "src/index.ts": "export const one: number = 1;", ...files });
+  return folder;
+}
+
+function write(folder: string, files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), `${text}\n`);
+  }
+}
+
+interface Ran {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/** Runs a program in that folder to its end. `heard` is given all that it has printed, each time that it prints. */
+async function run(
+  folder: string,
+  [command = "", ...args]: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  heard: (output: string, child: ChildProcess) => void = () => {},
+): Promise<Ran> {
+  // Of ours but for what tells a runner that it is one within another, and a demand that is not meant for it.
+  const { NODE_TEST_CONTEXT: _, HOLDFAST_REQUIRE_ALL: __, ...ours } = process.env;
+  const child = spawn(command, args, { cwd: folder, env: { ...ours, ...env } });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      heard(output, child);
+    });
+  }
+  const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { status, output };
+}
+
+const TEST = 'import { test } from "node:test";';
+
+describe("ready", () => {
+  it("builds what is stale, leaves the rest, and drops what has lost its source", async () => {
+    const folder = checkout({ "src/gone.ts": "export const gone: number = 1;" });
+    const ready = (): Promise<Ran> => run(folder, [process.execPath, "tools/ready.mjs"]);
+    const index = join(folder, "dist/index.js");
+    const built = (): number => statSync(index).mtimeMs;
+
+    assert.deepEqual(await ready(), { status: 0, output: "" });
+    assert.ok(existsSync(join(folder, "dist/gone.d.ts")));
+    const first = built();
+    await ready();
+    assert.equal(built(), first);
+
+    rmSync(join(folder, "src/gone.ts"));
+    await ready();
+    assert.ok(!existsSync(join(folder, "dist/gone.js")) && !existsSync(join(folder, "dist/gone.d.ts")));
+
+    rmSync(index);
+    await ready();
+    assert.ok(existsSync(index));
+  });
+
+  it("fails with the compiler's words, and tries again the next time", async () => {
+    const folder = checkout({ "src/bad.ts": 'export const one: number = "1";' });
+    for (const attempt of [1, 2]) {
+      const { status, output } = await run(folder, [process.execPath, "tools/ready.mjs"]);
+      assert.notEqual(status, 0, `attempt ${attempt}`);
+      assert.match(output, /src\/bad\.ts.*TS2322/);
+    }
+  });
+});
+
+describe("npm test", () => {
+  const tests = (folder: string, ...args: string[]): Promise<Ran> =>
+    run(folder, [process.execPath, "tools/test.mjs", ...args]);
+  const allTests = (folder: string, ...args: string[]): Promise<Ran> =>
+    run(folder, [process.execPath, "tools/test.mjs", ...args], { HOLDFAST_REQUIRE_ALL: "1" });
+
+  it("picks files by their path and tests by their name, and keeps the status", async () => {
+    const folder = checkout({
+      "tests/engine/good.test.ts": `${TEST}\ntest("stands", () => {});`,
+      "tests/engine/bad.test.ts": `${TEST}\ntest("falls", () => { throw new Error("as it should"); });`,
+    });
+    const whole = await tests(folder);
+    assert.equal(whole.status, 1);
+    assert.match(whole.output, /ℹ tests 2\n[\s\S]*ℹ pass 1\nℹ fail 1\n/);
+    assert.equal((await tests(folder, "engine/good")).status, 0);
+    assert.equal((await tests(folder, "tests/engine/bad.test.ts")).status, 1);
+    assert.equal((await tests(folder, "stands")).status, 0);
+    assert.equal((await tests(folder, "no such name")).status, 1);
+  });
+
+  it("fails for a skipped test when all are required, and only then; never for one that is to be written", async () => {
+    const folder = checkout({
+      "tests/a.test.ts": `${TEST}\ntest("stands", () => {});\ntest("waits", { skip: "install curl" }, () => {});`,
+      "tests/b.test.ts": `${TEST}\ntest("stands", (t) => { t.diagnostic("x"); });\ntest.todo("later");`,
+    });
+    assert.equal((await tests(folder)).status, 0);
+    assert.equal((await allTests(folder, "tests/b")).status, 0);
+    const { status, output } = await allTests(folder);
+    assert.equal(status, 1);
+    assert.match(output, /these were skipped\n {2}waits \(install curl\)\n/);
+  });
+
+  it("fails when there is nothing to run", async () => {
+    assert.equal((await tests(checkout({}))).status, 1);
+    const { status, output } = await tests(
+      checkout({ "tests/a.test.ts": `${TEST}\ntest("a", () => {});`, "tests/b.test.ts": "export {};" }),
+    );
+    assert.equal(status, 1);
+    assert.match(output, /there is no test in\n.*b\.test\.js/);
+  });
+});
+
+describe("npm start", { skip: process.platform === "win32" && "signals are a matter of POSIX" }, () => {
+  it("passes arguments and signals to the server, whose status is its own", async () => {
+    const folder = checkout({
+      "src/cli/main.ts": [
+        'process.on("SIGTERM", () => clearInterval(alive));',
+        "const alive: NodeJS.Timeout = setInterval(() => {}, 1000);",
+        'process.on("exit", () => console.log(process.pid, "ends"));',
+        'console.log(process.pid, "has", process.argv.slice(2).join(" "));',
+      ].join("\n"),
+    });
+    let told = false;
+    const { status, output } = await run(folder, ["npm", "start", "--", "--port", "0"], {}, (soFar, npm) => {
+      if (!told && / has /.test(soFar)) told = npm.kill("SIGTERM");
+    });
+    const [, pid] = /(\d+) has serve --port 0\n/.exec(output) ?? [];
+    assert.ok(output.includes(`${pid} ends`), output);
+    assert.equal(status, 0, output);
+  });
+});

@@ -1,0 +1,118 @@
+/** Makes the checkout ready: installs what is missing, builds what is stale. A second run does neither. */
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** What can be built: where the sources lie, as which configuration says, and where the output goes. */
+const PACKAGE = { config: "tsconfig.dist.json", out: "dist", base: "src", from: ["src"] };
+const TESTS = { config: "tsconfig.json", out: ".build", base: ".", from: ["src", "tests", "examples"] };
+
+/** With `tests` the test suite is built too. Ends the process when a step fails, for that step has said why. */
+export async function ready({ tests = false } = {}) {
+  if (!installed()) await runNpm(["ci", "--include=dev", "--no-audit", "--no-fund"]);
+  // The package first: examples and the tests of the package's door import what is in dist.
+  for (const target of tests ? [PACKAGE, TESTS] : [PACKAGE]) {
+    if (stale(target)) await build(target);
+  }
+}
+
+/** Runs npm: the one that runs us, if one does. */
+export function runNpm(args) {
+  const own = process.env.npm_execpath;
+  if (own?.endsWith("npm-cli.js")) return run(process.execPath, [own, ...args]);
+  // npm is a .cmd file on Windows, which only a shell can start.
+  return run("npm", args, { shell: process.platform === "win32" });
+}
+
+/** Runs a program to its end, everything it prints going to stderr unless told otherwise. Its failure is ours. */
+export async function run(command, args, options = {}) {
+  const status = await ended(spawn(command, args, { cwd: root, stdio: ["ignore", 2, 2], ...options }));
+  if (status !== 0) process.exit(status);
+}
+
+/** Waits for a child to end and returns its status. A signal to us goes to the child, and one that ends it ends us. */
+export async function ended(child) {
+  const forward = (signal) => child.kill(signal);
+  process.on("SIGINT", forward).on("SIGTERM", forward);
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on("error", reject).on("close", (...end) => resolve(end));
+  });
+  process.off("SIGINT", forward).off("SIGTERM", forward);
+  if (signal !== null) process.kill(process.pid, signal);
+  return code ?? 1;
+}
+
+// npm notes what it has installed in a lockfile of its own; a package that is not for this machine is missing there.
+function installed() {
+  const wanted = packagesIn("package-lock.json");
+  const present = packagesIn("node_modules/.package-lock.json");
+  return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+    if (path === "") return true;
+    const there = present[path];
+    return there === undefined ? optional === true : there.version === version && there.integrity === integrity;
+  });
+}
+
+function packagesIn(lockfile) {
+  const path = join(root, lockfile);
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).packages : {};
+}
+
+const stampOf = ({ out }) => join(root, ".cache", `built-${out.replace(".", "")}`);
+
+function stale(target) {
+  const { base, out } = target;
+  const stamp = stampOf(target);
+  if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== fingerprint(target)) return true;
+  const outputs = sources(target).map((source) => join(root, out, source.slice(base === "." ? 0 : base.length + 1)));
+  return !outputs.every((output) => existsSync(output.replace(/\.ts$/, ".js")));
+}
+
+async function build(target) {
+  const before = fingerprint(target);
+  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", target.config]);
+  prune(target);
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  writeFileSync(stampOf(target), before);
+}
+
+/** Content, not time: a checkout changes the one without the other. */
+function fingerprint(target) {
+  const hash = createHash("sha256");
+  for (const path of ["tsconfig.json", target.config, "package.json", "package-lock.json", ...sources(target)]) {
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update("\0");
+  }
+  return hash.digest("hex");
+}
+
+function sources({ from }) {
+  return from.flatMap((folder) => filesIn(folder).filter((path) => path.endsWith(".ts"))).sort();
+}
+
+// A test whose source was deleted would be run for ever, and a module would be published.
+function prune({ base, out }) {
+  for (const path of filesIn(out)) {
+    const source = path.slice(out.length + 1).replace(/(\.d)?\.(ts|js)(\.map)?$/, ".ts");
+    if (!existsSync(join(root, base, source))) rmSync(join(root, path));
+  }
+}
+
+/** The files under a folder, relative to the root, with "/" between. */
+export function filesIn(folder) {
+  const path = join(root, folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+    const within = `${folder}/${entry.name}`;
+    return entry.isDirectory() ? filesIn(within) : [within];
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await ready();

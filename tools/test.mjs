@@ -1,0 +1,71 @@
+/**
+ * Runs the tests: `npm test`, or some of them: `npm test -- engine/mask "refuses a control frame"`.
+ *
+ * An argument that occurs in the path of a test file picks that file; any other is a pattern for names of tests.
+ * With HOLDFAST_REQUIRE_ALL=1 a skipped test fails the run. A test that is yet to be written (`todo`) never does.
+ */
+
+import { setMaxListeners } from "node:events";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { filesIn, ready, root } from "./ready.mjs";
+
+await ready({ tests: true });
+
+const all = filesIn(".build/tests").filter((path) => path.endsWith(".test.js"));
+const inPath = (given) => (path) => path.includes(given.replace(/\.ts$/, ""));
+const given = process.argv.slice(2);
+const picks = given.filter((one) => all.some(inPath(one)));
+const names = given.filter((one) => !picks.includes(one));
+const picked = picks.length === 0 ? all : all.filter((path) => picks.some((one) => inPath(one)(path)));
+const files = picked.map((path) => join(root, path));
+
+const stopped = new AbortController();
+// The runner listens once for each file.
+setMaxListeners(0, stopped.signal);
+for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.once(signal, () => {
+    process.exitCode = status;
+    stopped.abort();
+  });
+}
+
+const suite = run({
+  files,
+  concurrency: availableParallelism(),
+  signal: stopped.signal,
+  // A file that does not end has left something alive.
+  timeout: 300_000,
+  ...(names.length > 0 && { testNamePatterns: names.map((name) => new RegExp(name)) }),
+});
+suite.compose(new spec()).pipe(process.stdout);
+
+let ran = 0;
+const empty = [];
+const skipped = [];
+suite.on("test:pass", ({ name, skip, details }) => {
+  // The runner reports a file in which it found no test as a test that passed.
+  if (files.includes(name)) empty.push(name);
+  else if (skip !== undefined) skipped.push(skip === true ? name : `${name} (${skip})`);
+  else if (details.type !== "suite") ran++;
+});
+suite.on("test:fail", ({ todo }) => {
+  ran++;
+  if (todo === undefined || todo === false) process.exitCode ||= 1;
+});
+suite.once("end", () => {
+  if (ran === 0) fail("no test was run", given);
+  // With a pattern, Node 20 calls skipped, and later ones empty, what the pattern leaves out.
+  if (names.length > 0) return;
+  if (empty.length > 0) fail("there is no test in", empty);
+  if (process.env.HOLDFAST_REQUIRE_ALL === "1" && skipped.length > 0) {
+    fail("HOLDFAST_REQUIRE_ALL is set, and these were skipped", skipped);
+  }
+});
+
+function fail(reason, list) {
+  console.error(`npm test: ${[reason, ...list].join("\n  ")}`);
+  process.exitCode ||= 1;
+}
