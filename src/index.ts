@@ -25,6 +25,7 @@ export type {
   PeerEndedEvent,
 } from "./base/events.js";
 export type { Clock, Instant, Wakeup } from "./base/time.js";
+export type { CompressionOptions, CompressionTerms } from "./connection/compression.js";
 export type { Connection, ReadyState } from "./connection/connection.js";
 export {
   type CloseInfo,
@@ -36,9 +37,9 @@ export {
 } from "./connection/options.js";
 export type { SendResult } from "./connection/outbox.js";
 export type { MessageReader } from "./connection/reader.js";
-export type { Sendable, SendOptions } from "./connection/sending.js";
+export type { Sendable, SendOptions, WriterOptions } from "./connection/sending.js";
 export type { WaitOptions } from "./connection/waits.js";
-export { type PreparedMessage, prepare } from "./connection/wire.js";
+export { type PreparedMessage, type PrepareOptions, prepare } from "./connection/wire.js";
 export type { MessageWriter } from "./connection/writer.js";
 export { attach } from "./endpoint/attach.js";
 export { connect } from "./endpoint/connect.js";

@@ -11,7 +11,7 @@ import type { CloseInfo, SettledOptions } from "./options.js";
 import type { SendResult } from "./outbox.js";
 import type { MessageReader } from "./reader.js";
 import { Receiving } from "./receiving.js";
-import { type Sendable, Sending, type SendOptions } from "./sending.js";
+import { type Sendable, Sending, type SendOptions, type WriterOptions } from "./sending.js";
 import { readableOf, writableOf } from "./streams.js";
 import { tracedWire } from "./trace.js";
 import type { WaitOptions } from "./waits.js";
@@ -32,6 +32,7 @@ export interface ConnectionSetup<UserData> {
   readonly options: SettledOptions;
   readonly url: string;
   readonly subprotocol: string;
+  readonly extensions: string;
   readonly data: UserData;
 }
 
@@ -48,6 +49,8 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   readonly url: string;
   /** The subprotocol agreed upon; empty for none. */
   readonly subprotocol: string;
+  /** The extensions agreed upon, as the server has named them; empty for none. */
+  readonly extensions: string;
   /** What `authorize` answered with, and free for the application's use. */
   data: UserData;
   readonly #core: Core;
@@ -59,11 +62,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   readonly #closed: Promise<CloseInfo>;
 
   /** @internal */
-  constructor({ role, transport, wire, options, url, subprotocol, data }: ConnectionSetup<UserData>) {
+  constructor({ role, transport, wire, options, url, subprotocol, extensions, data }: ConnectionSetup<UserData>) {
     lastId += 1;
     this.id = lastId;
     this.url = url;
     this.subprotocol = subprotocol;
+    this.extensions = extensions;
     this.data = data;
     // Hooks were declared for this kind of connection; the options have forgotten which it was.
     const { message, ping, pong, highWater, lowWater, close } = options.hooks;
@@ -190,7 +194,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * Sends without waiting: `sent` leaves with this turn's write, `queued` waits for the kernel, `refused` was not taken:
    * there is no room, or the connection has ended, or its write deadline has passed. Under `wait`, what does not fit is refused.
    */
-  trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key">): SendResult {
+  trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key" | "compress">): SendResult {
     return this.#sending.trySend(message, options);
   }
 
@@ -208,8 +212,8 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   }
 
   /** Begins a message that is written in parts. Its place among the messages is that of this call. */
-  writer(type: "text" | "binary" = "binary"): MessageWriter {
-    return this.#sending.writer(type, (cause) => this.terminate(cause));
+  writer(type: "text" | "binary" = "binary", options: WriterOptions = {}): MessageWriter {
+    return this.#sending.writer(type, options, (cause) => this.terminate(cause));
   }
 
   /** Ends at a clean close and throws the reason of any other end. Leaving the loop early does not close the connection. */

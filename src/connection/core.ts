@@ -12,6 +12,8 @@ import { type AlarmName, Alarms } from "./alarms.js";
 import { Closing } from "./closing.js";
 import { Delivery, type DeliveryOwner, type MessageHook } from "./delivery.js";
 import { Inbox, type Item } from "./inbox.js";
+import type { InflatingOwner } from "./inflating.js";
+import { Intake } from "./intake.js";
 import { LastWord } from "./last-word.js";
 import type { CloseInfo, Overflow, SettledOptions } from "./options.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
@@ -44,7 +46,7 @@ export interface CoreSetup {
   readonly observe: Observer | undefined;
 }
 
-export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, Watched, DeliveryOwner {
+export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwner, WaitsOwner, Watched, DeliveryOwner {
   readonly id: number;
   readonly wire: Wire;
   readonly transport: Transport;
@@ -61,10 +63,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
   readonly #watch: Watch;
   readonly #hooks: BoundHooks;
   readonly #observe: Observer | undefined;
-  /** What the decoder did not take because the inbox was full. */
-  #rest: Uint8Array | undefined;
-  #paused = false;
-  #completed = 0;
+  readonly #intake: Intake;
 
   constructor({ id, role, wire, transport, options, observe }: CoreSetup, hooks: BoundHooks) {
     this.id = id;
@@ -78,11 +77,18 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
     const inbox = new Inbox(options.maxInboxBytes, options.maxInboxMessages);
     this.#alarms = alarms;
     this.waits = new Waits(options.clock, this);
-    this.outbox = new Outbox(transport, wire.encoder, options, alarms, this);
+    this.outbox = new Outbox(transport, wire, options, alarms, this);
     this.delivery = new Delivery(inbox, hooks.message, this);
     this.#lastWord = new LastWord(inbox, () => this.#endReached());
     this.#watch = new Watch(options, alarms, this);
     const { outbox, pings, waits } = this;
+    this.#intake = new Intake({
+      ...{ wire, transport, outbox, inbox, watch: this.#watch, clock: options.clock, visitor: this },
+      deaf: () => this.closing.deaf || this.#lastWord.pending,
+      over: () => this.closing.refusal !== undefined || this.#lastWord.pending,
+      onPause: () => this.emit({ type: "pause", id }),
+      onResume: () => this.emit({ type: "resume", id }),
+    });
     this.closing = new Closing({
       ...{ role, wire, transport, options, alarms, outbox, inbox, waits, pings },
       onBegin: (refusal) => {
@@ -101,7 +107,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
 
   data(chunk: Uint8Array): void {
     this.#watch.heard(this.options.clock.now());
-    this.#decode(chunk);
+    this.#intake.take(chunk);
   }
 
   written(): void {
@@ -115,7 +121,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
   }
 
   closed(error: TransportError | undefined): void {
-    this.#rest = undefined;
+    this.#intake.stop();
     this.#lastWord.heed();
     this.closing.transportClosed(error);
   }
@@ -123,12 +129,18 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
   // Visitor
 
   message(data: Data): boolean {
-    this.#completed += 1;
+    this.#intake.completed();
     return this.#offer(data, typeof data === "string" ? "text" : "binary");
   }
 
   piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean {
     return this.#offer({ type, bytes, last }, type);
+  }
+
+  packed(type: "text" | "binary", bytes: Uint8Array): boolean {
+    // Nobody will take it, nor anything that could refer to it.
+    if (this.closing.refusal !== undefined) return !this.closing.deaf;
+    return this.wire.inflating?.take(type, bytes, this) ?? true;
   }
 
   ping(payload: Uint8Array): boolean {
@@ -157,6 +169,14 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
       this.outbox.flush();
       this.closing.fail(error, closeCode, problem);
     });
+  }
+
+  // InflatingOwner
+
+  inflated(deliver: () => void): void {
+    if (this.closing.ending.state === "closed") return;
+    this.#intake.inflated(deliver);
+    this.#endReached();
   }
 
   // OutboxOwner
@@ -224,17 +244,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
   // DeliveryOwner
 
   wantsMore(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#watch.resumed(this.options.clock.now());
-    this.emit({ type: "resume", id: this.id });
-    const rest = this.#rest;
-    this.#rest = undefined;
-    if (rest !== undefined) {
-      this.#decode(rest);
-      this.#endReached();
-    }
-    if (!this.#paused) this.transport.resume();
+    if (this.#intake.goOn()) this.#endReached();
   }
 
   asked(): void {
@@ -259,23 +269,6 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
     this.transport.open(this);
   }
 
-  #decode(chunk: Uint8Array): void {
-    if (this.closing.deaf || this.#lastWord.pending) return;
-    const { decoder } = this.wire;
-    const completed = this.#completed;
-    // What is sent meanwhile leaves in one write, when the chunk is done.
-    this.outbox.hold();
-    const at = decoder.receive(chunk, 0, this);
-    this.#watch.decoded(this.options.clock.now(), decoder.partial.received > 0, completed !== this.#completed);
-    const over = this.closing.refusal !== undefined || this.#lastWord.pending;
-    if (!over && this.delivery.inbox.full) {
-      // The chunk is the transport's own, so what is left of it has to be copied.
-      if (at < chunk.length) this.#rest = Uint8Array.from(chunk.subarray(at));
-      this.#pause();
-    }
-    this.outbox.release();
-  }
-
   #offer(item: Item, type: "text" | "binary"): boolean {
     // As in browsers, what comes after the end has begun is not delivered.
     if (this.closing.refusal !== undefined) return !this.closing.deaf;
@@ -289,14 +282,6 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
       return false;
     }
     return this.delivery.offer(item) && !this.closing.deaf;
-  }
-
-  #pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
-    this.transport.pause();
-    this.#watch.paused(this.options.clock.now());
-    this.emit({ type: "pause", id: this.id });
   }
 
   #control(operation: "write:ping" | "write:pong", opcode: number, payload: Uint8Array): boolean {
@@ -315,7 +300,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, WaitsOwner, 
 
   /** Lets the peer's FIN, if it has come, take effect behind all that came before it. */
   #endReached(): void {
-    if (this.closing.peerEndedAt === undefined || this.#rest !== undefined || this.#lastWord.pending) return;
+    if (this.closing.peerEndedAt === undefined || this.#intake.pending || this.#lastWord.pending) return;
     this.closing.peerEnded(this.options.clock.now());
     this.asked();
   }

@@ -2,7 +2,6 @@
 
 import type { LimitError } from "../base/errors.js";
 import { after, type Clock, type Instant } from "../base/time.js";
-import type { Encoder } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
 import { atTurnEnd, type TurnTask } from "../transport/turn.js";
 import type { Alarms } from "./alarms.js";
@@ -12,6 +11,7 @@ import type { Overflow, SettledOptions } from "./options.js";
 import type { Outgoing, OutgoingStream, Queued } from "./outgoing.js";
 import { type Filled, SLAB, SlabWriter } from "./slab.js";
 import type { Wait } from "./waits.js";
+import type { Wire } from "./wire.js";
 
 /** What the connection is told by its outbox. */
 export interface OutboxOwner {
@@ -48,13 +48,19 @@ export class Outbox implements TurnTask {
   #closing: { readonly frame: Uint8Array | undefined; state: "waiting" | "written" | "told" } | undefined;
   #stopped = false;
 
-  constructor(transport: Transport, encoder: Encoder, options: SettledOptions, alarms: Alarms, owner: OutboxOwner) {
+  constructor(
+    transport: Transport,
+    { encoder, deflating }: Pick<Wire, "encoder" | "deflating">,
+    options: SettledOptions,
+    alarms: Alarms,
+    owner: OutboxOwner,
+  ) {
     this.#transport = transport;
     this.#alarms = alarms;
     this.#clock = options.clock;
     this.#options = options;
     this.#owner = owner;
-    this.#slab = new SlabWriter(encoder);
+    this.#slab = new SlabWriter(encoder, deflating, () => this.schedule());
     this.#overhead = encoder.overhead;
     this.#backlog = new Backlog(options, (policy, error) => owner.overflowed(policy, error));
     this.#since = options.clock.now();

@@ -14,6 +14,10 @@ export class Outgoing {
   /** Its frame, encoded once for many connections. */
   readonly frame: Uint8Array | undefined;
   readonly key: string | undefined;
+  /** What its author wants of compression; undefined leaves it to the connection's threshold. */
+  readonly compress: boolean | undefined;
+  /** What is written instead of `data`; undefined until that has been decided. `pending`: another thread is at it. */
+  packed: Uint8Array | "plain" | "pending" | undefined;
   readonly wait: Wait<void> | undefined;
   /** `started`: bytes of it may be with the kernel, so it cannot be taken back. */
   state: "waiting" | "started" | "written" = "waiting";
@@ -26,11 +30,13 @@ export class Outgoing {
       wait,
       key,
       frame,
+      compress,
     }: {
       readonly text?: boolean;
       readonly wait?: Wait<void> | undefined;
       readonly key?: string | undefined;
       readonly frame?: Uint8Array | undefined;
+      readonly compress?: boolean | undefined;
     } = {},
   ) {
     this.given = given;
@@ -40,6 +46,8 @@ export class Outgoing {
     this.wait = wait;
     this.key = key;
     this.frame = frame;
+    this.compress = compress;
+    this.packed = undefined;
   }
 }
 
@@ -51,6 +59,7 @@ export class OutgoingStream {
   // Its parts do not count in the queue: if they did, a queue full of what waits behind them could never move again.
   readonly size = 0;
   readonly text: boolean;
+  readonly compress: boolean | undefined;
   /** Those that have come and are not with the kernel, in order. */
   readonly parts: Outgoing[] = [];
   /** Bytes of it may be with the kernel, so that it cannot be taken back. */
@@ -58,8 +67,9 @@ export class OutgoingStream {
   /** No further part comes. */
   ended = false;
 
-  constructor(text: boolean) {
+  constructor(text: boolean, compress?: boolean) {
     this.text = text;
+    this.compress = compress;
   }
 
   /** Which part of the message `part` is, if it is written next. */

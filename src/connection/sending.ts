@@ -22,10 +22,18 @@ export interface SendOptions extends WaitOptions {
   readonly overflow?: Overflow;
   /** Under `coalesce`, a message that still waits and has the same key is replaced by this one. */
   readonly key?: string;
+  /** Whether it is compressed where that was agreed on. @default by the connection's `threshold` */
+  readonly compress?: boolean;
+}
+
+/** How a message in parts is to be sent. */
+export interface WriterOptions {
+  /** Whether it is compressed where that was agreed on. @default if its first part reaches the connection's `threshold` */
+  readonly compress?: boolean;
 }
 
 /** The part of the options that does not need a wait. */
-type How = Pick<SendOptions, "overflow" | "key">;
+type How = Pick<SendOptions, "overflow" | "key" | "compress">;
 
 export class Sending {
   readonly #core: Core;
@@ -54,14 +62,15 @@ export class Sending {
     return outbox.send(made(undefined), options?.overflow ?? this.#core.options.overflow);
   }
 
-  writer(type: "text" | "binary", truncated: (cause: unknown) => void): MessageWriter {
+  writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {
     const { outbox, waits, wire, options, closing } = this.#core;
     if (type !== "text" && type !== "binary") {
       throw new TypeError(`Cannot write a message of type ${String(type)}: expected text or binary`);
     }
     if (!wire.encoder.streams)
       throw new TypeError("Cannot write in parts: this framing needs each message's size first");
-    const stream = new OutgoingStream(type === "text");
+    judgeCompress(compress);
+    const stream = new OutgoingStream(type === "text", compress);
     if (closing.refusal === undefined && !outbox.begin(stream)) {
       const { maxQueuedMessages: maximum } = options;
       throw new LimitError({ operation: "send", limit: "maxQueuedMessages", maximum, actual: outbox.queuedMessages });
@@ -102,24 +111,39 @@ export class Sending {
   /** Judges the message now, so that misuse throws before anything is queued. */
   #outgoing(message: Sendable, options: How | undefined): (wait: Wait<void> | undefined) => Outgoing {
     const { wire } = this.#core;
-    const key = options === undefined ? undefined : keyOf(options);
+    const { key, compress } = options === undefined ? NOTHING_SAID : judged(options);
     const prepared = message instanceof PreparedMessage;
     const data = asData(prepared ? message.data : message);
     const payload = wire.encoder.payload(data, "whole");
-    const frame = prepared ? message.frame(wire) : undefined;
-    return (wait) => new Outgoing(data, payload, { wait, key, frame });
+    const known = prepared && (compress === undefined || compress === message.compress);
+    const frame = known ? message.frame(wire) : undefined;
+    return (wait) =>
+      new Outgoing(data, payload, {
+        wait,
+        key,
+        frame,
+        compress: compress ?? (prepared ? message.compress : undefined),
+      });
   }
 }
 
-/** Judges how a message is to be sent; answers its key. */
-function keyOf(how: How): string | undefined {
+const NOTHING_SAID: How = {};
+
+/** Judges how a message is to be sent. */
+function judged(how: How): How {
   if (typeof how !== "object" || how === null) {
     throw new TypeError(`Cannot use ${how === null ? "null" : typeof how} as options: expected an object`);
   }
-  const { overflow, key } = how;
+  const { overflow, key, compress } = how;
   if (overflow !== undefined) judgeOverflow(overflow);
   if (key !== undefined && typeof key !== "string") {
     throw new TypeError(`Cannot use key: expected a string, got ${typeof key}`);
   }
-  return key;
+  judgeCompress(compress);
+  return how;
+}
+
+function judgeCompress(compress: boolean | undefined): void {
+  if (compress === undefined || typeof compress === "boolean") return;
+  throw new TypeError(`Cannot use compress: expected true or false, got ${typeof compress}`);
 }

@@ -1,6 +1,7 @@
 /** Turns what waits to be sent into the bytes of one write. */
 
 import type { Encoder, Part } from "../engine/protocol.js";
+import type { Deflating } from "./deflating.js";
 import type { Control, ControlLane } from "./lane.js";
 import { Outgoing, type Queued } from "./outgoing.js";
 
@@ -25,6 +26,8 @@ const NONE = Buffer.alloc(0);
 
 export class SlabWriter {
   readonly #encoder: Encoder;
+  readonly #deflating: Deflating | undefined;
+  readonly #ready: () => void;
   /** A message larger than a slab, with how much of its payload has been written. */
   #large: Large | undefined;
   /** What is being filled, up to which index, and what it holds. */
@@ -32,8 +35,11 @@ export class SlabWriter {
   #at = 0;
   #operation: Filled["operation"] | undefined;
 
-  constructor(encoder: Encoder) {
+  /** `ready` is called when a message that had to be compressed elsewhere can be written. */
+  constructor(encoder: Encoder, deflating: Deflating | undefined, ready: () => void) {
     this.#encoder = encoder;
+    this.#deflating = deflating;
+    this.#ready = ready;
   }
 
   /** Takes from `lane` and marks what it takes of `messages`; undefined if there is nothing to write now. */
@@ -56,15 +62,20 @@ export class SlabWriter {
     if (this.#large !== undefined) need += this.#large.size - this.#large.offset + this.#encoder.overhead;
     for (const queued of messages) {
       if (queued instanceof Outgoing) need += this.#most(queued);
-      else for (const part of queued.parts) need += this.#most(part);
+      else for (const part of queued.parts) need += this.#most(part, true);
       if (need >= SLAB || (!(queued instanceof Outgoing) && !queued.ended)) break;
     }
     return need;
   }
 
-  /** Most bytes that `message` will take on the wire. */
-  #most({ state, frame, size }: Outgoing): number {
-    return state === "waiting" ? (frame?.length ?? size + this.#encoder.overhead) : 0;
+  /** Most bytes that `message` will take on the wire, or that a `part` of one will. */
+  #most({ state, frame, size, packed }: Outgoing, part: boolean = false): number {
+    if (state !== "waiting") return 0;
+    if (frame !== undefined) return frame.length;
+    if (packed instanceof Uint8Array) return packed.length + this.#encoder.overhead;
+    // A part that is compressed because those before it were may grow by that.
+    const growth = part && packed === undefined && this.#deflating !== undefined ? (size >> 3) + 64 : 0;
+    return size + growth + this.#encoder.overhead;
   }
 
   /** Answers whether all of them found room. */
@@ -97,18 +108,21 @@ export class SlabWriter {
 
   /** Writes `message`, or of a large one as much as fits; false if it, or what is behind it, has to wait for another slab. */
   #put(message: Outgoing, part: Part): boolean {
-    const { data, frame, size, text } = message;
+    if (this.#large !== undefined || !this.#packed(message, part)) return false;
+    const { frame, text, packed } = message;
+    const data = packed instanceof Uint8Array ? packed : message.data;
+    const size = packed instanceof Uint8Array ? packed.length : message.size;
     const encoder = this.#encoder;
     const most = this.#most(message);
     const large = most > SLAB;
-    if (this.#large !== undefined || this.#at + (large ? 2 * encoder.overhead + 1 : most) > this.#slab.length)
-      return false;
+    if (this.#at + (large ? 2 * encoder.overhead + 1 : most) > this.#slab.length) return false;
     this.#operation = "write:data";
+    this.#deflating?.written(message, part);
     if (large) {
       message.state = "started";
       const payload = frame ?? (typeof data === "string" ? Buffer.from(data) : data);
       this.#large = { message, payload, size: frame?.length ?? size, part, offset: 0 };
-      if (frame === undefined) this.#at = encoder.before(this.#slab, this.#at, size, text, part);
+      if (frame === undefined) this.#at = encoder.before(this.#slab, this.#at, size, text, part, packed === data);
       this.#goOn(this.#large);
       return true;
     }
@@ -118,12 +132,19 @@ export class SlabWriter {
       this.#at += frame.length;
       return true;
     }
-    const start = encoder.before(this.#slab, this.#at, size, text, part);
+    const start = encoder.before(this.#slab, this.#at, size, text, part, packed === data);
     if (typeof data === "string") this.#slab.write(data, start, size, "utf8");
     else copy(data, 0, size, this.#slab, start);
     encoder.cover(this.#slab, start, start + size);
     this.#at = encoder.after(this.#slab, start + size, part);
     return true;
+  }
+
+  /** Whether it is known what is to be written for `message`. */
+  #packed(message: Outgoing, part: Part): boolean {
+    return (
+      this.#deflating === undefined || message.frame !== undefined || this.#deflating.pack(message, part, this.#ready)
+    );
   }
 
   #goOn(large: Large): void {

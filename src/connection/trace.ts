@@ -2,7 +2,7 @@
 
 import type { Progress } from "../base/errors.js";
 import type { Observer } from "../base/events.js";
-import { BINARY, CONTINUATION, TEXT } from "../engine/frame.js";
+import { BINARY, CONTINUATION, RSV1, TEXT } from "../engine/frame.js";
 import type { Data, Decoder, Encoder, Part, Visitor } from "../engine/protocol.js";
 import type { Wire } from "./wire.js";
 
@@ -83,12 +83,13 @@ class TracedEncoder implements Encoder {
     return this.#encoder.payload(data, part);
   }
 
-  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part): number {
+  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, packed: boolean = false): number {
     const opcode = part === "middle" || part === "last" ? CONTINUATION : text ? TEXT : BINARY;
     const fin = part === "whole" || part === "last";
     const masked = !this.shareable;
-    this.#observe({ type: "frame", id: this.#id, direction: "out", opcode, fin, rsv: 0, masked, length: size });
-    return this.#encoder.before(target, at, size, text, part);
+    const rsv = packed && opcode !== CONTINUATION ? RSV1 : 0;
+    this.#observe({ type: "frame", id: this.#id, direction: "out", opcode, fin, rsv, masked, length: size });
+    return this.#encoder.before(target, at, size, text, part, packed);
   }
 
   cover(target: Uint8Array, from: number, to: number): void {

@@ -7,6 +7,9 @@ import type { Data, Decoder, DecoderLimits, Encoder } from "../engine/protocol.j
 import { WebSocketDecoder } from "../engine/websocket-decoder.js";
 import { WebSocketEncoder } from "../engine/websocket-encoder.js";
 import { maskKey } from "../transport/random.js";
+import type { Compression } from "./compression.js";
+import { Deflating } from "./deflating.js";
+import { Inflating } from "./inflating.js";
 import type { SettledOptions } from "./options.js";
 
 /** One connection's protocol. */
@@ -16,6 +19,9 @@ export interface Wire {
   readonly kind: object | undefined;
   readonly decoder: Decoder;
   readonly encoder: Encoder;
+  /** How messages are compressed, and how those that come are decompressed; undefined where that was not agreed on. */
+  readonly deflating: Deflating | undefined;
+  readonly inflating: Inflating | undefined;
   /** Judges the parts of one message: what may stand in one can depend on those before, and not on other messages. */
   readonly judge: () => Pick<Encoder, "payload">;
   /** A whole control frame; undefined where the protocol has none. */
@@ -25,20 +31,47 @@ export interface Wire {
 /** Makes the protocol of each connection of one listener or dialer. */
 export type WireFactory = (limits: DecoderLimits) => Wire;
 
-const SERVER_FRAMES = {};
+const SERVER_FRAMES = new Map<string, object>();
 
-export function webSocketWire(role: "server" | "client"): WireFactory {
+export function webSocketWire(role: "server" | "client", compression?: Compression): WireFactory {
   return (limits) => {
     const encoder = new WebSocketEncoder(role, maskKey);
     return {
       protocol: "websocket",
-      kind: role === "server" ? SERVER_FRAMES : undefined,
-      decoder: new WebSocketDecoder(role, limits),
+      kind: role === "server" ? serverFrames(compression) : undefined,
+      decoder: new WebSocketDecoder(role, limits, compression !== undefined),
       encoder,
+      deflating: compression && deflating(role, compression),
+      inflating: compression && inflating(role, compression, limits),
       judge: () => encoder,
       control: (opcode, payload) => encoder.control(opcode, payload),
     };
   };
+}
+
+/** What connections whose messages are compressed in the same way have in common. */
+function serverFrames(compression: Compression | undefined): object {
+  const { threshold, level, agreement } = compression ?? {};
+  const key = compression === undefined ? "" : `${threshold} ${level} ${agreement?.serverWindowBits}`;
+  const kind = SERVER_FRAMES.get(key) ?? {};
+  SERVER_FRAMES.set(key, kind);
+  return kind;
+}
+
+function deflating(role: "server" | "client", { threshold, level, agreement }: Compression): Deflating {
+  const windowBits = role === "server" ? agreement.serverWindowBits : agreement.clientWindowBits;
+  const contextTakeover = role === "server" ? agreement.serverContextTakeover : agreement.clientContextTakeover;
+  return new Deflating({ threshold, level, windowBits, contextTakeover });
+}
+
+function inflating(
+  role: "server" | "client",
+  { maxInflationRatio, agreement }: Compression,
+  limits: DecoderLimits,
+): Inflating {
+  const takeover = role === "server" ? agreement.clientContextTakeover : agreement.serverContextTakeover;
+  const bits = role === "server" ? agreement.clientWindowBits : agreement.serverWindowBits;
+  return new Inflating(limits, { maxInflationRatio, windowBits: takeover ? bits : undefined });
 }
 
 /** Judges the framing, and the message that the heartbeat is to send in it. */
@@ -50,6 +83,8 @@ export function framedWire(framing: Framing | undefined, { heartbeat: { message 
     kind: resolved,
     decoder: resolved.decoder(limits),
     encoder: resolved.encoder(),
+    deflating: undefined,
+    inflating: undefined,
     judge: () => resolved.encoder(),
     control: undefined,
   });
@@ -58,24 +93,28 @@ export function framedWire(framing: Framing | undefined, { heartbeat: { message 
 /** A message whose encoded form is made once, for many connections. Made by `prepare`. */
 export class PreparedMessage {
   readonly data: Data;
+  readonly compress: boolean | undefined;
   readonly #frames = new Map<object, Uint8Array>();
 
-  constructor(data: Data) {
+  constructor(data: Data, compress: boolean | undefined) {
+    this.compress = compress;
     this.data = typeof data === "string" ? data : Uint8Array.from(data);
   }
 
   /** The bytes that `wire` writes for it; undefined where they differ from connection to connection. */
-  frame({ kind, encoder }: Wire): Uint8Array | undefined {
+  frame({ kind, encoder, deflating }: Wire): Uint8Array | undefined {
     if (kind === undefined) return undefined;
     const known = this.#frames.get(kind);
     if (known !== undefined) return known;
     const data = encoder.payload(this.data, "whole");
     const text = typeof data === "string";
-    const size = text ? Buffer.byteLength(data) : data.length;
+    const bytes = text ? Buffer.from(data) : data;
+    const packed = deflating?.alone(bytes, this.compress);
+    const payload = packed ?? bytes;
+    const size = payload.length;
     const frame = Buffer.allocUnsafeSlow(size + encoder.overhead);
-    const start = encoder.before(frame, 0, size, text, "whole");
-    if (text) frame.write(data, start, size, "utf8");
-    else frame.set(data, start);
+    const start = encoder.before(frame, 0, size, text, "whole", packed !== undefined);
+    frame.set(payload, start);
     encoder.cover(frame, start, start + size);
     const encoded = frame.subarray(0, encoder.after(frame, start + size, "whole"));
     this.#frames.set(kind, encoded);
@@ -83,7 +122,20 @@ export class PreparedMessage {
   }
 }
 
-/** Copies `data` and encodes it at most once for each protocol, whatever the number of connections it is sent on. */
-export function prepare(data: Data | ArrayBuffer | ArrayBufferView | PreparedMessage): PreparedMessage {
-  return data instanceof PreparedMessage ? data : new PreparedMessage(asData(data));
+/** How a message is prepared. */
+export interface PrepareOptions {
+  /** Whether it is compressed where that was agreed on. @default by each connection's `threshold` */
+  readonly compress?: boolean;
+}
+
+/**
+ * Copies `data`, and encodes and compresses it at most once for each protocol and way of compressing, whatever the number of
+ * connections it is sent on.
+ */
+export function prepare(
+  data: Data | ArrayBuffer | ArrayBufferView | PreparedMessage,
+  { compress }: PrepareOptions = {},
+): PreparedMessage {
+  if (data instanceof PreparedMessage && (compress === undefined || compress === data.compress)) return data;
+  return new PreparedMessage(data instanceof PreparedMessage ? data.data : asData(data), compress);
 }

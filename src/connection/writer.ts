@@ -87,7 +87,7 @@ export class MessageWriter implements AsyncDisposable {
       return wait.promise;
     }
     const payload = judge.payload(data, this.#judged ? (last ? "last" : "middle") : last ? "whole" : "first");
-    const message = new Outgoing(data, payload, { text: stream.text, wait });
+    const message = new Outgoing(data, payload, { text: stream.text, compress: stream.compress, wait });
     this.#judged = true;
     this.#ended = last;
     waits.watch(wait);

@@ -28,14 +28,15 @@ export function attach<UserData = unknown>(
     origin,
     subprotocols,
     headers,
+    compression: _,
     authorize,
     maxConnections = ENDPOINT_DEFAULTS.maxConnections,
     ...rest
   } = options;
-  judgeUpgradeOptions(options);
+  const compression = judgeUpgradeOptions(options);
   const settled = settle(rest as AttachOptions<never>, "websocket");
   const roster = new Roster<UserData>(maxConnections, settled.clock);
-  const setup: UpgradeSetup<UserData> = { upgrade: options, options: settled, roster, handler };
+  const setup: UpgradeSetup<UserData> = { upgrade: options, options: settled, compression, roster, handler };
   let attachments = attached.get(httpServer);
   if (attachments === undefined) {
     attachments = new Attachments(httpServer);

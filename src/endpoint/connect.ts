@@ -4,11 +4,14 @@ import type { Socket } from "node:net";
 import { type ConnectionError, HandshakeError, type Phase, TimeoutError } from "../base/errors.js";
 import { guarded } from "../base/events.js";
 import { after, between } from "../base/time.js";
+import { type Compression, type SettledCompression, settleCompression } from "../connection/compression.js";
 import { Connection } from "../connection/connection.js";
 import { type ConnectionOptions, type SettledOptions, settle } from "../connection/options.js";
-import { framedWire, webSocketWire } from "../connection/wire.js";
+import { framedWire, type WireFactory, webSocketWire } from "../connection/wire.js";
+import { judgeDeflate, offerDeflate } from "../engine/deflate.js";
+import { type Extension, formatExtensions, type ReceivedExtension } from "../engine/extension.js";
 import { acceptKey, requestHeaders } from "../engine/handshake.js";
-import { judgeResponse } from "../engine/handshake-response.js";
+import { type Agreement, judgeResponse } from "../engine/handshake-response.js";
 import { dial } from "../transport/dial.js";
 import { type Answer, requestUpgrade } from "../transport/http-client.js";
 import { sha1Base64 } from "../transport/http-upgrade.js";
@@ -27,28 +30,35 @@ export async function connect<UserData = undefined>(
   options: ConnectOptions<UserData> = {},
 ): Promise<Connection<UserData>> {
   const address = parseAddress(url);
-  const { signal, subprotocols, headers, origin, framing, tls, keepAlive, data, ...rest } = options;
-  if (address.protocol === "tcp") refuseUpgradeOptions({ subprotocols, headers, origin });
+  const { signal, subprotocols, headers, origin, compression, framing, tls, keepAlive, data, ...rest } = options;
+  if (address.protocol === "tcp") refuseUpgradeOptions({ subprotocols, headers, origin, compression });
+  const settledCompression = settleCompression("client", compression);
   const settled = settle(rest as ConnectionOptions<never>, address.protocol);
   const attempt = new Attempt(settled, signal);
   const { delay, interval, count } = { ...ENDPOINT_DEFAULTS.keepAlive, ...keepAlive };
-  const wire = address.protocol === "websocket" ? webSocketWire("client") : framedWire(framing, settled);
-  const made = (transport: SocketTransport, subprotocol: string): Connection<UserData> =>
+  const made = (
+    transport: SocketTransport,
+    wire: WireFactory,
+    subprotocol: string,
+    extensions: string,
+  ): Connection<UserData> =>
     new Connection({
-      ...{ role: "client", transport, wire, options: settled, subprotocol },
+      ...{ role: "client", transport, wire, options: settled, subprotocol, extensions },
       url: String(url),
       data: data as UserData,
     });
-  const request = address.protocol === "websocket" ? prepareUpgrade(address, options) : undefined;
+  const framed = address.protocol === "tcp" ? framedWire(framing, settled) : undefined;
+  const request = prepareUpgrade(address, options, settledCompression);
   const connection = await attempt.run(async (patience) => {
     const dialled = dial(address, tls ?? {}, patience);
     attempt.phaseOf = () => dialled.phase;
     const socket = await dialled.socket;
     setKeepAlive(socket, delay, interval, count);
-    if (request === undefined) return made(new SocketTransport(socket), "");
+    if (framed !== undefined) return made(new SocketTransport(socket), framed, "", "");
     attempt.phaseOf = () => "upgrade";
-    const { protocol, head } = await upgrade(socket, request, patience, settled);
-    return made(new SocketTransport(socket, head), protocol);
+    const agreed = await upgrade(socket, request, patience, settled);
+    const wire = webSocketWire("client", agreed.compression);
+    return made(new SocketTransport(socket, agreed.head), wire, agreed.protocol, formatExtensions(agreed.extensions));
   });
   connection.start();
   return connection;
@@ -99,28 +109,38 @@ interface UpgradeRequestFacts {
   readonly fields: ReturnType<typeof requestHeaders>;
   readonly accept: string;
   readonly protocols: readonly string[];
+  readonly extensions: readonly Extension[];
+  readonly compression: SettledCompression | undefined;
+}
+
+/** What client and server have agreed on. */
+interface Agreed extends Pick<Agreement, "protocol" | "extensions"> {
+  readonly compression: Compression | undefined;
+  readonly head: Uint8Array;
 }
 
 /** Everything that misuse could be found in, before anything is opened. */
 function prepareUpgrade(
   address: Address,
   { subprotocols: protocols = [], headers = {}, origin }: Pick<ConnectOptions, "subprotocols" | "headers" | "origin">,
+  compression: SettledCompression | undefined,
 ): UpgradeRequestFacts {
   const key = handshakeKey();
   const standard = address.secure ? 443 : 80;
   const bare = hostPort(address.host, address.port);
   const host =
     address.socketPath !== undefined ? address.host : address.port === standard ? bare.replace(/:\d+$/, "") : bare;
-  const fields = requestHeaders({ host, key, origin, protocols, extensions: [], headers });
-  return { path: address.path, fields, accept: acceptKey(key, sha1Base64), protocols };
+  const extensions = compression?.terms.map(offerDeflate) ?? [];
+  const fields = requestHeaders({ host, key, origin, protocols, extensions, headers });
+  return { path: address.path, fields, accept: acceptKey(key, sha1Base64), protocols, extensions, compression };
 }
 
 async function upgrade(
   socket: Socket,
-  { path, fields, accept, protocols }: UpgradeRequestFacts,
+  { path, fields, accept, protocols, extensions, compression }: UpgradeRequestFacts,
   patience: AbortSignal,
   { observe, onError }: SettledOptions,
-): Promise<{ readonly protocol: string; readonly head: Uint8Array }> {
+): Promise<Agreed> {
   let answer: Answer;
   try {
     answer = await requestUpgrade(socket, path, fields, patience);
@@ -129,12 +149,31 @@ async function upgrade(
     throw error;
   }
   const { status, rawHeaders, headers, head, discard } = answer;
-  const verdict = judgeResponse({ status, rawHeaders, accept, protocols, extensions: [] });
-  const refusal = verdict.agreed ? undefined : `${verdict.problem} (${verdict.clause})`;
+  const verdict = judgeResponse({ status, rawHeaders, accept, protocols, extensions });
+  const deflate = verdict.agreed ? agreedDeflate(verdict.extensions, compression) : undefined;
+  const refusal = !verdict.agreed
+    ? `${verdict.problem} (${verdict.clause})`
+    : typeof deflate === "string"
+      ? `${deflate} (RFC 7692 7.1)`
+      : undefined;
   const requestHeaders = Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value]));
   const observer = observe && guarded(observe, onError);
   observer?.({ type: "handshake", direction: "out", status, refusal, requestHeaders, responseHeaders: headers });
-  if (verdict.agreed) return { protocol: verdict.protocol, head };
+  if (verdict.agreed && typeof deflate !== "string") {
+    return { protocol: verdict.protocol, extensions: verdict.extensions, compression: deflate, head };
+  }
   discard();
   throw new HandshakeError({ problem: refusal ?? "", phase: "upgrade", status, headers });
+}
+
+/** What the server's answer makes of our offers; a sentence if it answers none of them. */
+function agreedDeflate(
+  extensions: readonly ReceivedExtension[],
+  compression: SettledCompression | undefined,
+): Compression | string | undefined {
+  // The answer names only what was offered, and we offer no other.
+  const [answer] = extensions;
+  if (answer === undefined || compression === undefined) return undefined;
+  const agreement = judgeDeflate(answer, compression.terms);
+  return typeof agreement === "string" ? agreement : { ...compression, agreement };
 }

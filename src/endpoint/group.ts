@@ -8,6 +8,8 @@ export interface GroupSendOptions {
   readonly overflow?: Exclude<Overflow, "wait">;
   /** Under `coalesce`, a message that still waits and has the same key is replaced by this one. */
   readonly key?: string;
+  /** Whether it is compressed where that was agreed on, once for all. @default by each member's `threshold` */
+  readonly compress?: boolean;
   /** Members that are not sent it, such as the message's author. */
   readonly except?: Connection;
 }
@@ -56,8 +58,8 @@ export class Group<UserData = unknown> {
    * A message that is none is a TypeError before anything is sent. One that a member's framing has no form for is thrown
    * when all others have it.
    */
-  send(message: Sendable, { except, overflow = "close", key }: GroupSendOptions = {}): GroupSendResult {
-    const shared = prepare(message);
+  send(message: Sendable, { except, overflow = "close", key, compress }: GroupSendOptions = {}): GroupSendResult {
+    const shared = prepare(message, compress === undefined ? {} : { compress });
     const how = key === undefined ? { overflow } : { overflow, key };
     this.#order ??= [...this.#members];
     let taken = 0;

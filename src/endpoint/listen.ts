@@ -1,6 +1,7 @@
 /** Waits for peers on an address of its own. */
 
 import type { Server as NetServer, Socket } from "node:net";
+import type { SettledCompression } from "../connection/compression.js";
 import { Connection } from "../connection/connection.js";
 import { type SettledOptions, settle } from "../connection/options.js";
 import { framedWire } from "../connection/wire.js";
@@ -29,6 +30,7 @@ interface Listening<UserData> {
   readonly address: Address;
   readonly given: ListenOptions<UserData>;
   readonly options: SettledOptions;
+  readonly compression: SettledCompression | undefined;
   readonly roster: Roster<UserData>;
   readonly handler: Handler<UserData> | undefined;
 }
@@ -58,6 +60,7 @@ export async function listen<UserData>(
     origin,
     subprotocols,
     headers,
+    compression,
     authorize,
     maxConnections = ENDPOINT_DEFAULTS.maxConnections,
     framing,
@@ -66,10 +69,17 @@ export async function listen<UserData>(
     backlog,
     ...rest
   } = given;
-  if (address.protocol === "tcp") refuseUpgradeOptions({ origin, subprotocols, headers, authorize });
-  judgeUpgradeOptions(given);
+  if (address.protocol === "tcp") refuseUpgradeOptions({ origin, subprotocols, headers, compression, authorize });
   const options = settle(rest as ListenOptions<never>, address.protocol);
-  const listening = { address, given, options, roster: new Roster<UserData>(maxConnections, options.clock), handler };
+  const settledCompression = judgeUpgradeOptions(given);
+  const listening = {
+    address,
+    given,
+    options,
+    roster: new Roster<UserData>(maxConnections, options.clock),
+    handler,
+    compression: settledCompression,
+  };
   const server = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
   const door = doorOf(server);
   const port = await bind(server, address, backlog);
@@ -107,7 +117,7 @@ function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
     }
     const transport = new SocketTransport(socket);
     const connection = new Connection<UserData>({
-      ...{ role: "server", transport, wire, options, subprotocol: "", data: undefined as UserData },
+      ...{ role: "server", transport, wire, options, subprotocol: "", extensions: "", data: undefined as UserData },
       url: formatAddress(address),
     });
     roster.admit(connection);

@@ -1,6 +1,7 @@
 /** What a server, an attachment and a client can be told beyond their connections' options. */
 
 import type { ConnectionOptions as TlsDialOptions, TlsOptions } from "node:tls";
+import type { CompressionOptions } from "../connection/compression.js";
 import type { Connection } from "../connection/connection.js";
 import type { ConnectionOptions } from "../connection/options.js";
 import type { Framing } from "../engine/framing/framing.js";
@@ -55,6 +56,12 @@ export interface UpgradeOptions<UserData = unknown> {
   readonly origin?: OriginPolicy;
   /** The subprotocols spoken here, the favourite first. The first that the client offers too is used, if any. @default [] */
   readonly subprotocols?: readonly string[];
+  /**
+   * Whether messages are compressed for clients that offer it (permessage-deflate), and how. Off by default: it costs time,
+   * and where secrets and a stranger's words stand in one message, their compressed size tells of the secret.
+   * @default false
+   */
+  readonly compression?: boolean | CompressionOptions;
   /** Header fields for the 101. @default {} */
   readonly headers?: ExtraHeaders;
   /**
@@ -108,6 +115,8 @@ export interface ConnectOptions<UserData = unknown> extends ConnectionOptions<Us
   readonly signal?: AbortSignal;
   /** The subprotocols to offer, the favourite first. @default [] */
   readonly subprotocols?: readonly string[];
+  /** Whether compression (permessage-deflate) is offered, and how. What comes of it is the server's choice. @default true */
+  readonly compression?: boolean | CompressionOptions;
   /** Header fields for the upgrade request. @default {} */
   readonly headers?: ExtraHeaders;
   /** The Origin field, for servers that want one. */

@@ -5,9 +5,12 @@ import type { Duplex } from "node:stream";
 import { TimeoutError } from "../base/errors.js";
 import { guarded } from "../base/events.js";
 import { after } from "../base/time.js";
+import { type SettledCompression, settleCompression } from "../connection/compression.js";
 import { Connection } from "../connection/connection.js";
 import type { SettledOptions } from "../connection/options.js";
 import { webSocketWire } from "../connection/wire.js";
+import { answerDeflate } from "../engine/deflate.js";
+import { formatExtensions } from "../engine/extension.js";
 import { type ExtraHeaders, type HeaderFields, responseHeaders, selectProtocol } from "../engine/handshake.js";
 import { type Accepted, judgeRequest } from "../engine/handshake-request.js";
 import { fieldLines, fieldRecord, isToken } from "../engine/header.js";
@@ -28,13 +31,17 @@ import { serve } from "./serve.js";
 /** What upgrades on one server have in common. */
 export interface UpgradeSetup<UserData> {
   readonly upgrade: UpgradeOptions<UserData>;
+  readonly compression: SettledCompression | undefined;
   readonly options: SettledOptions;
   readonly roster: Roster<UserData>;
   readonly handler: Handler<UserData> | undefined;
 }
 
-/** Judges the options at the door, so that a wrong one is told to whoever gave it and not to the first client. */
-export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>): void {
+/**
+ * Judges the options at the door, so that a wrong one is told to whoever gave it and not to the first client. Answers how to
+ * compress.
+ */
+export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>): SettledCompression | undefined {
   const { origin = "same-host", subprotocols = [], headers = {}, authorize } = options;
   const policy = typeof origin === "function" || origin === "same-host" || origin === "any" || Array.isArray(origin);
   if (!policy) {
@@ -50,6 +57,7 @@ export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>)
   }
   const nobody = { key: "", protocols: [], extensions: [] };
   responseHeaders(nobody, { protocol: undefined, extensions: [], headers }, sha1Base64);
+  return settleCompression("server", options.compression);
 }
 
 const CLIENT_LEFT = new Error("the client has left");
@@ -158,7 +166,10 @@ function open<UserData>(
 ): Connection<UserData> {
   const { subprotocols = [], headers = {} } = setup.upgrade;
   const protocol = selectProtocol(judged.protocols, subprotocols);
-  const fields = responseHeaders(judged, { protocol, extensions: [], headers }, sha1Base64);
+  const { compression } = setup;
+  const deflate = compression && answerDeflate(judged.extensions, compression.terms[0]);
+  const extensions = deflate === undefined ? [] : [deflate.extension];
+  const fields = responseHeaders(judged, { protocol, extensions, headers }, sha1Base64);
   const transport = new SocketTransport(socket, head);
   if (judged.expectsContinue) writeContinue(socket);
   writeSwitching(socket, fields);
@@ -167,10 +178,11 @@ function open<UserData>(
   return new Connection({
     role: "server",
     transport,
-    wire: webSocketWire("server"),
+    wire: webSocketWire("server", compression && deflate && { ...compression, agreement: deflate.agreement }),
     options: setup.options,
     url: `${scheme}://${judged.host}${judged.path}${judged.query && `?${judged.query}`}`,
     subprotocol: protocol ?? "",
+    extensions: formatExtensions(extensions),
     data,
   });
 }

@@ -1,15 +1,14 @@
 /** Joins the pieces of a message, or passes them on. */
 
 import type { DecoderLimits, Visitor } from "./protocol.js";
+import { Store } from "./store.js";
 import { Utf8Validator } from "./utf8.js";
-
-// Small, because a peer may begin a message on each of many connections and leave it at one byte.
-const SMALLEST_STORE = 64;
-
-const EMPTY = new Uint8Array();
 
 // A byte order mark is part of the message: what was sent is what is received.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The part of a visitor that messages go to. */
+export type MessageVisitor = Pick<Visitor, "message" | "piece" | "fail">;
 
 /**
  * One message at a time: `begin`, any number of `take`, then `finish` or `last`; or `whole` alone. Sizes are the
@@ -20,8 +19,7 @@ export class Assembler {
   readonly #clause: string;
   readonly #streaming: boolean;
   readonly #validator = new Utf8Validator();
-  #store: Uint8Array = EMPTY;
-  #expected = Infinity;
+  readonly #store = new Store();
   #size = 0;
   #text: boolean = false;
   #active: boolean = false;
@@ -51,48 +49,36 @@ export class Assembler {
   begin(text: boolean): void {
     this.#active = true;
     this.#text = text;
-    this.#expected = Infinity;
     if (text) this.#validator.reset();
   }
 
-  /**
-   * What the whole message will measure, as soon as that is known. Nothing is stored for it before it arrives; it
-   * keeps the store from growing past it, so that a message which fills its store is handed over without a copy.
-   */
+  /** What the whole message will measure, as soon as that is known. */
   expect(size: number): void {
-    this.#expected = size;
+    this.#store.expect(size);
   }
 
   /** Takes the bytes `from` to `to` of the chunk. Text is checked as it comes. */
-  take(chunk: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+  take(chunk: Uint8Array, from: number, to: number, visitor: MessageVisitor): boolean {
     if (from === to) return true;
     if (this.#text && !this.#check(chunk, from, to, visitor)) return false;
-    const size = this.#size + (to - from);
-    if (this.#streaming) {
-      this.#size = size;
-      return visitor.piece(this.#text ? "text" : "binary", copyOf(chunk, from, to), false);
-    }
-    if (size > this.#store.length) this.#grow(size);
-    this.#store.set(chunk.subarray(from, to), this.#size);
-    this.#size = size;
+    this.#size += to - from;
+    if (this.#streaming) return visitor.piece(this.#text ? "text" : "binary", copyOf(chunk, from, to), false);
+    this.#store.append(chunk, from, to);
     return true;
   }
 
   /** Ends the message: delivers it, or its end when streaming. */
-  finish(visitor: Visitor): boolean {
+  finish(visitor: MessageVisitor): boolean {
     if (this.#text && !this.#checkEnd(visitor)) return false;
     const text = this.#text;
-    const size = this.#size;
-    const store = this.#store;
+    const data = text ? decoder.decode(this.#store.bytes) : this.#store.take();
     this.clear();
     if (this.#streaming) return visitor.piece(text ? "text" : "binary", new Uint8Array(), true);
-    if (text) return visitor.message(decoder.decode(store.subarray(0, size)));
-    // EMPTY stays here: whoever is given an array may transfer its buffer away.
-    return visitor.message(size > 0 && size === store.length ? store : copyOf(store, 0, size));
+    return visitor.message(data);
   }
 
   /** `take` and `finish` in one visitor call, so that a visitor that says stop is not called once more. */
-  last(chunk: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+  last(chunk: Uint8Array, from: number, to: number, visitor: MessageVisitor): boolean {
     if (!this.#streaming) return this.take(chunk, from, to, visitor) && this.finish(visitor);
     const text = this.#text;
     if (text && !(this.#check(chunk, from, to, visitor) && this.#checkEnd(visitor))) return false;
@@ -101,7 +87,7 @@ export class Assembler {
   }
 
   /** Delivers a message that lies in the chunk from end to end, with one copy. */
-  whole(text: boolean, chunk: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+  whole(text: boolean, chunk: Uint8Array, from: number, to: number, visitor: MessageVisitor): boolean {
     if (!this.#streaming) {
       if (!text) return visitor.message(copyOf(chunk, from, to));
       const decoded = decode(chunk, from, to);
@@ -116,28 +102,21 @@ export class Assembler {
   clear(): void {
     this.#active = false;
     this.#size = 0;
-    this.#store = EMPTY;
+    this.#store.clear();
   }
 
-  #grow(needed: number): void {
-    const doubled = Math.max(this.#store.length * 2, SMALLEST_STORE);
-    const store = new Uint8Array(Math.max(needed, Math.min(doubled, this.#expected)));
-    store.set(this.#store.subarray(0, this.#size));
-    this.#store = store;
-  }
-
-  #check(chunk: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+  #check(chunk: Uint8Array, from: number, to: number, visitor: MessageVisitor): boolean {
     const at = this.#validator.push(chunk, from, to);
     if (at < 0) return true;
     const byte = (chunk[at] as number).toString(16).padStart(2, "0");
     return this.#fail(`byte 0x${byte} at ${this.#size + at - from} of a text is not UTF-8`, visitor);
   }
 
-  #checkEnd(visitor: Visitor): boolean {
+  #checkEnd(visitor: MessageVisitor): boolean {
     return this.#validator.complete || this.#fail("a text ends inside a UTF-8 character", visitor);
   }
 
-  #fail(problem: string, visitor: Visitor): false {
+  #fail(problem: string, visitor: MessageVisitor): false {
     this.clear();
     this.#failed = true;
     visitor.fail({ closeCode: 1007, clause: this.#clause, problem });

@@ -1,12 +1,12 @@
 /** What RFC 6455 and our limits demand of a frame, judged by its header alone. */
 
 import { PROTOCOL_ERROR, TOO_BIG } from "./close.js";
-import { BINARY, CONTINUATION, type HeaderParser, LONGEST_CONTROL, PONG } from "./frame.js";
+import { BINARY, CONTINUATION, type HeaderParser, LONGEST_CONTROL, PONG, RSV1 } from "./frame.js";
 import type { DecoderLimits, Violation } from "./protocol.js";
 
 /**
  * How the frame breaks the rules, if it does. `masked` is how frames must come; `inside` whether a fragmented message
- * is under way, with `size` bytes so far; `fragments` counts its frames with this one.
+ * is under way, with `size` bytes so far; `fragments` counts its frames with this one. `deflate`: RSV1 has a meaning.
  */
 export function judge(
   header: HeaderParser,
@@ -15,9 +15,15 @@ export function judge(
   size: number,
   fragments: number,
   limits: DecoderLimits,
+  deflate: boolean,
 ): Violation | undefined {
   const { opcode, length } = header;
-  if (header.rsv !== 0) return broken("5.2", `reserved bits ${header.rsv} are set, and no extension was agreed on`);
+  if (header.rsv !== 0) {
+    if (!deflate) return broken("5.2", `reserved bits ${header.rsv} are set, and no extension was agreed on`);
+    if (header.rsv !== RSV1)
+      return broken("5.2", `reserved bits ${header.rsv} are set, where RSV1 alone has a meaning`);
+    if (header.control || opcode === CONTINUATION) return misplaced(opcode);
+  }
   if (header.control ? opcode > PONG : opcode > BINARY) return broken("5.2", `opcode ${opcode} is not defined`);
   if (header.masked !== masked) return broken("5.1", `a frame to a ${masked ? "server is not" : "client is"} masked`);
   if (header.negative) return broken("5.2", "the most significant bit of a 64-bit length is set");
@@ -40,6 +46,11 @@ export function judge(
     return exceeded("maxMessageSize", limits.maxMessageSize, size + length);
   }
   return undefined;
+}
+
+function misplaced(opcode: number): Violation {
+  const problem = `RSV1 is set on a frame with opcode ${opcode}, which does not begin a message`;
+  return { closeCode: PROTOCOL_ERROR, clause: "RFC 7692 6.1", problem };
 }
 
 function broken(section: string, problem: string): Violation {

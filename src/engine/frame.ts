@@ -7,6 +7,9 @@ export const CLOSE = 0x8;
 export const PING = 0x9;
 export const PONG = 0xa;
 
+/** The reserved bit that permessage-deflate gives a meaning (RFC 7692 section 6), as `HeaderParser.rsv` shows it. */
+export const RSV1 = 4;
+
 /** Most bytes of payload in a control frame (RFC 6455 5.5). */
 export const LONGEST_CONTROL = 125;
 

@@ -35,6 +35,8 @@ export interface Visitor {
   message(data: Data): boolean;
   /** A piece of a message, when the decoder was made to stream. `last` ends it and may come with no bytes. */
   piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean;
+  /** A whole message that is still compressed (RFC 7692 section 6). Left out where no compression was agreed on. */
+  packed?(type: "text" | "binary", bytes: Uint8Array): boolean;
   ping(payload: Uint8Array): boolean;
   pong(payload: Uint8Array): boolean;
   /** The peer's Close frame; 1005 when it carried no code. Nothing is decoded after it. */
@@ -84,8 +86,11 @@ export interface Encoder {
    * The parts of one message come in their order; what is thrown for a part leaves the message where it was.
    */
   payload(data: Data, part: Part): Data;
-  /** Writes what precedes a payload of `size` bytes; returns the index behind it. `text` tells the message's type. */
-  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part): number;
+  /**
+   * Writes what precedes a payload of `size` bytes; returns the index behind it. `text` tells the message's type, and
+   * `packed` whether the payload is compressed.
+   */
+  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, packed?: boolean): number;
   /** Transforms payload bytes in place, in order, `from` to `to` being the next of the frame that `before` began. */
   cover(target: Uint8Array, from: number, to: number): void;
   /** Writes what follows the payload; returns the index behind it. */

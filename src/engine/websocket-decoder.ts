@@ -3,16 +3,19 @@
 import type { Progress } from "../base/errors.js";
 import { Assembler, plain } from "./assembler.js";
 import { parseClose } from "./close.js";
-import { CLOSE, CONTINUATION, HeaderParser, PING, TEXT } from "./frame.js";
+import { CLOSE, CONTINUATION, HeaderParser, PING, RSV1, TEXT } from "./frame.js";
 import { judge } from "./frame-rules.js";
 import { mask, WORTH_WORDS, Words } from "./mask.js";
 import type { Decoder, DecoderLimits, Violation, Visitor } from "./protocol.js";
+import { Store } from "./store.js";
 
 const NOTHING = new Uint8Array();
 
 /** After a Close frame or a violation it takes everything and decodes nothing. */
 export class WebSocketDecoder implements Decoder {
   readonly #limits: DecoderLimits;
+  /** Those of compressed messages; undefined where no compression was agreed on. */
+  readonly #packedLimits: DecoderLimits | undefined;
   /** Whether frames come masked: those of clients do. */
   readonly #masked: boolean;
   readonly #header = new HeaderParser();
@@ -21,14 +24,19 @@ export class WebSocketDecoder implements Decoder {
   #over: boolean = false;
   /** Payload bytes of this frame so far. Counts up, because what is missing of 2^60 bytes is no exact number. */
   #taken = 0;
+  /** What has come of a compressed message, to be decompressed as a whole; undefined inside any other. */
+  #packed: Store | undefined;
+  #packedType: "text" | "binary" = "binary";
   /** The payload of the control frame that is under way. */
   #control: Uint8Array = NOTHING;
   /** Frames of this message so far, and what those that are complete took on the wire. */
   #fragments = 0;
   #behind = 0;
 
-  constructor(role: "server" | "client", limits: DecoderLimits) {
+  /** `deflate`: whether permessage-deflate was agreed on. */
+  constructor(role: "server" | "client", limits: DecoderLimits, deflate: boolean = false) {
     this.#limits = limits;
+    this.#packedLimits = deflate ? packedLimits(limits) : undefined;
     this.#masked = role === "server";
     this.#assembler = new Assembler(limits, "RFC 6455 8.1");
   }
@@ -82,7 +90,13 @@ export class WebSocketDecoder implements Decoder {
       length: header.length,
     });
     if (!header.control) this.#fragments++;
-    const violation = judge(header, this.#masked, assembler.active, assembler.size, this.#fragments, this.#limits);
+    const packed = this.#packed;
+    const active = assembler.active || packed !== undefined;
+    const first = header.rsv === RSV1 && !active;
+    const limits = (first || packed !== undefined ? this.#packedLimits : undefined) ?? this.#limits;
+    const size = packed?.size ?? assembler.size;
+    const deflate = this.#packedLimits !== undefined;
+    const violation = judge(header, this.#masked, active, size, this.#fragments, limits, deflate);
     if (violation !== undefined) this.#fail(violation, visitor);
   }
 
@@ -92,6 +106,14 @@ export class WebSocketDecoder implements Decoder {
     const assembler = this.#assembler;
     if (header.control) {
       this.#control = new Uint8Array(header.length);
+      return;
+    }
+    if (header.opcode !== CONTINUATION && header.rsv === RSV1) {
+      this.#packed = new Store();
+      this.#packedType = header.opcode === TEXT ? "text" : "binary";
+    }
+    if (this.#packed !== undefined) {
+      if (header.fin) this.#packed.expect(this.#packed.size + header.length);
       return;
     }
     if (header.opcode !== CONTINUATION) {
@@ -106,6 +128,7 @@ export class WebSocketDecoder implements Decoder {
     const assembler = this.#assembler;
     const { fin, opcode, size, length } = this.#header;
     let goOn: boolean;
+    if (this.#packed !== undefined) return this.#takePacked(this.#packed, bytes, from, to, visitor);
     if (this.#taken < length) {
       goOn = assembler.take(bytes, from, to, visitor);
     } else if (fin) {
@@ -122,6 +145,21 @@ export class WebSocketDecoder implements Decoder {
     }
     if (assembler.failed) this.#over = true;
     return goOn;
+  }
+
+  #takePacked(packed: Store, bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+    const { fin, size, length } = this.#header;
+    packed.append(bytes, from, to);
+    if (this.#taken < length) return true;
+    this.#next();
+    if (!fin) {
+      this.#behind += size + length;
+      return true;
+    }
+    this.#fragments = 0;
+    this.#behind = 0;
+    this.#packed = undefined;
+    return visitor.packed?.(this.#packedType, packed.take()) ?? true;
   }
 
   #takeControl(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
@@ -157,5 +195,15 @@ export class WebSocketDecoder implements Decoder {
   #end(): void {
     this.#over = true;
     this.#assembler.clear();
+    this.#packed = undefined;
   }
+}
+
+/**
+ * What bounds a compressed message on its way. It is stored even by those who stream, since it is decompressed as a whole.
+ * What cannot be compressed grows a little: a message of the largest size has to pass, however its sender's zlib is set up.
+ */
+function packedLimits({ maxMessageSize, maxFragments, streaming }: DecoderLimits): DecoderLimits {
+  const most = maxMessageSize + Math.ceil(maxMessageSize / 16) + 64;
+  return { maxMessageSize: most, maxFragments: streaming ? Infinity : maxFragments, streaming: false };
 }

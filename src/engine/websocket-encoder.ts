@@ -26,13 +26,15 @@ export class WebSocketEncoder implements Encoder {
     return data;
   }
 
-  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part): number {
+  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, packed: boolean = false): number {
     const opcode = part === "middle" || part === "last" ? CONTINUATION : text ? TEXT : BINARY;
     const fin = part === "whole" || part === "last";
-    if (!this.#masks) return writeHeader(target, at, fin, false, opcode, size, undefined);
+    // RFC 7692 section 6.1: the bit stands on the first frame alone, for all the message.
+    const rsv1 = packed && opcode !== CONTINUATION;
+    if (!this.#masks) return writeHeader(target, at, fin, rsv1, opcode, size, undefined);
     this.#key = this.#nextMaskKey();
     this.#offset = 0;
-    return writeHeader(target, at, fin, false, opcode, size, this.#key);
+    return writeHeader(target, at, fin, rsv1, opcode, size, this.#key);
   }
 
   cover(target: Uint8Array, from: number, to: number): void {

@@ -86,6 +86,7 @@ function open(
     options: settled,
     url: `${protocol === "websocket" ? "ws" : "tcp"}://memory`,
     subprotocol: "",
+    extensions: "",
     data: undefined,
   });
   connection.start();

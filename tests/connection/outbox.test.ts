@@ -22,7 +22,10 @@ function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: strin
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
   const alarms = new Alarms(options.clock, () => undefined);
   const encoder = new WebSocketEncoder("server", () => 0);
-  const outbox = new Outbox(transport, encoder, options, alarms, { ...owner, finished: () => undefined });
+  const outbox = new Outbox(transport, { encoder, deflating: undefined }, options, alarms, {
+    ...owner,
+    finished: () => undefined,
+  });
   return {
     outbox,
     writes,

@@ -57,9 +57,35 @@ describe("the request of a client", LIMIT, () => {
       "Connection: Upgrade",
       lines[4],
       "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
       "",
       "",
     ]);
+  });
+
+  it("offers no compression if it is not wanted, and several kinds in order if they are", async () => {
+    await using server = await agreeing();
+    const offers = async (compression: NonNullable<Parameters<typeof connect>[1]>["compression"]): Promise<string> => {
+      await using _connection = await connect(urlOf(server), { compression: compression as boolean });
+      return /Extensions: (.*)\r/.exec((server.peers.at(-1) as RawPeer).text)?.[1] ?? "none";
+    };
+    assert.equal(await offers(false), "none");
+    assert.equal(await offers(true), "permessage-deflate; client_max_window_bits");
+    const strict = {
+      serverContextTakeover: false,
+      clientContextTakeover: false,
+      serverWindowBits: 10,
+      clientWindowBits: 9,
+    };
+    const mild = { serverContextTakeover: false };
+    assert.equal(
+      await offers({ ...strict, fallbacks: [mild, {}] }),
+      [
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=9",
+        "permessage-deflate; server_no_context_takeover; client_max_window_bits",
+        "permessage-deflate; client_max_window_bits",
+      ].join(", "),
+    );
   });
 
   it("has a key of its own each time", async () => {
@@ -88,7 +114,7 @@ describe("the request of a client", LIMIT, () => {
     assert.equal(connection.subprotocol, "b");
     assert.match(
       (server.peers[0] as RawPeer).text,
-      /\r\nOrigin: https:\/\/app\.example\r\nSec-WebSocket-Protocol: a, b\r\nAuthorization: Bearer x\r\nX-List: 1\r\nX-List: 2\r\nCookie: a=b; c=é\r\n/,
+      /\r\nOrigin: https:\/\/app\.example\r\nSec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: .*\r\nAuthorization: Bearer x\r\nX-List: 1\r\nX-List: 2\r\nCookie: a=b; c=é\r\n/,
     );
   });
 
@@ -234,7 +260,7 @@ describe("an answer that does not agree", LIMIT, () => {
       problem: /not offered/,
     },
     "with an extension that was not offered": {
-      changes: { "Sec-WebSocket-Extensions": "permessage-deflate" },
+      changes: { "Sec-WebSocket-Extensions": "x-webkit-deflate-frame" },
       problem: /extension that was not offered/,
     },
     "with a malformed extension": { changes: { "Sec-WebSocket-Extensions": ";;" }, problem: /malformed/ },

@@ -13,13 +13,14 @@ interface Situation {
   readonly size?: number;
   readonly fragments?: number;
   readonly limits?: DecoderLimits;
+  readonly deflate?: boolean;
 }
 
 function judged(frame: PeerFrame, situation: Situation = {}): Violation | undefined {
-  const { role = "server", inside = false, size = 0, fragments = 1, limits = LIMITS } = situation;
+  const { role = "server", inside = false, size = 0, fragments = 1, limits = LIMITS, deflate = false } = situation;
   const header = new HeaderParser();
   header.push(peerFrame(role === "server" ? { key: KEY, ...frame } : frame), 0);
-  return judge(header, role === "server", inside, size, fragments, limits);
+  return judge(header, role === "server", inside, size, fragments, limits, deflate);
 }
 
 /** The code and clause of what is wrong. */
@@ -50,7 +51,7 @@ describe("a frame's header", () => {
   it("is masked to a server", () => {
     const header = new HeaderParser();
     header.push(peerFrame({ opcode: 1 }), 0);
-    assert.equal(judge(header, true, false, 0, 1, LIMITS)?.clause, "RFC 6455 5.1");
+    assert.equal(judge(header, true, false, 0, 1, LIMITS, false)?.clause, "RFC 6455 5.1");
   });
 
   it("is not masked to a client", () => {

@@ -137,7 +137,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
   ],
   "an empty subprotocol": [switches({ "Sec-WebSocket-Protocol": "" }), { name: "HandshakeError", status: 101 }],
   "an extension that was not offered": [
-    switches({ "Sec-WebSocket-Extensions": "permessage-deflate" }),
+    switches({ "Sec-WebSocket-Extensions": "x-webkit-deflate-frame" }),
     { name: "HandshakeError", status: 101 },
   ],
   "an extension with bad window bits": [

@@ -1,0 +1,242 @@
+/** Compresses and decompresses single messages with Node's zlib (RFC 7692 section 7.2). */
+
+import { constants, deflateRaw, deflateRawSync, inflateRaw, inflateRawSync, type ZlibOptions } from "node:zlib";
+import { concat } from "../base/bytes.js";
+
+// Nothing is kept between two messages: what the next may refer to is its dictionary. So a connection whose context is taken
+// over costs a window, 32 KiB at the most, and not a zlib stream of 40 to 300.
+
+/** Messages up to this size are done at once: to wait for another thread would take longer. */
+export const AT_ONCE = 65_536;
+
+/**
+ * What came of decompressing: the bytes, or why there are none. They are more than the limit, or no compressed data, or this
+ * process could not do it.
+ */
+export type Inflated =
+  | { readonly bytes: Uint8Array }
+  | { readonly bytes: undefined; readonly why: "over" | "invalid"; readonly problem: string }
+  | { readonly bytes: undefined; readonly why: "failed"; readonly error: Error };
+
+/** How to compress. */
+export interface DeflateHow {
+  /** 1, fast, to 9, small. */
+  readonly level: number;
+  /** How far back the result may refer, as a power of two: 8 to 15. */
+  readonly windowBits: number;
+  /** What came before; the result may refer to its end. */
+  readonly dictionary: Uint8Array | undefined;
+}
+
+// The four octets that a message does without (section 7.2.1), and behind them an empty block that says it is the last: only
+// if zlib comes upon that one did the message end where a block ends.
+const FLUSHED = 4;
+const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x03, 0x00);
+
+// A block that says it is the last may be followed by others (section 7.2.3.4 shows why it is there at all). Each one
+// makes zlib begin anew, at a cost that a peer must not be able to multiply.
+const MOST_LAST_BLOCKS = 16;
+
+/** The message without its last four octets if `last`; with them it can be followed by more of the same message. */
+export function deflateNow(data: Uint8Array, how: DeflateHow, last: boolean): Uint8Array {
+  try {
+    return ending(deflateRawSync(data, deflateOptions(data.length, how)), last);
+  } catch {
+    return ending(stored(data), last);
+  }
+}
+
+/** The same on another thread. */
+export function deflateLater(
+  data: Uint8Array,
+  how: DeflateHow,
+  last: boolean,
+  done: (packed: Uint8Array) => void,
+): void {
+  pool.run((finished) => {
+    const answer = (error: Error | null, packed: Uint8Array): void => {
+      finished();
+      done(ending(error === null ? packed : stored(data), last));
+    };
+    try {
+      deflateRaw(data, deflateOptions(data.length, how), answer);
+    } catch (error) {
+      answer(error as Error, data);
+    }
+  });
+}
+
+/** The message that `packed` was, of `most` bytes at the most. */
+export function inflateNow(packed: Uint8Array, dictionary: Uint8Array | undefined, most: number): Inflated {
+  let inflated: Inflated | undefined;
+  new Inflation(inflateSync, dictionary, most, (outcome) => {
+    inflated = outcome;
+  }).run(withTail(packed));
+  return inflated as Inflated;
+}
+
+/** The same on another thread, when it is this message's turn. */
+export function inflateLater(
+  packed: Uint8Array,
+  dictionary: Uint8Array | undefined,
+  most: number,
+  done: (inflated: Inflated) => void,
+): void {
+  pool.run((finished) => {
+    new Inflation(inflateAsync, dictionary, most, (outcome) => {
+      finished();
+      done(outcome);
+    }).run(withTail(packed));
+  });
+}
+
+/** Most messages that are compressed or decompressed on other threads at a time: as many as libuv has threads by default. */
+const MOST_AT_ONCE = 4;
+
+/**
+ * Bounds what all connections together let decompress at a time: each that waits holds what its peer has sent and no more.
+ */
+class Pool {
+  readonly #waiting: ((finished: () => void) => void)[] = [];
+  #running = 0;
+
+  run(job: (finished: () => void) => void): void {
+    this.#waiting.push(job);
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#running >= MOST_AT_ONCE) return;
+    const job = this.#waiting.shift();
+    if (job === undefined) return;
+    this.#running += 1;
+    job(() => {
+      this.#running -= 1;
+      this.#next();
+    });
+  }
+}
+
+const pool = new Pool();
+
+/** What Node answers with the option `info`, which its types leave out. */
+interface WithInfo {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number };
+}
+
+type Answer = (error: NodeJS.ErrnoException | null, result: WithInfo) => void;
+type Inflate = (input: Uint8Array, options: ZlibOptions, answer: Answer) => void;
+
+const inflateAsync: Inflate = (input, options, answer) => {
+  try {
+    inflateRaw(input, options, answer as never);
+  } catch (error) {
+    answer(error as Error, undefined as never);
+  }
+};
+
+const inflateSync: Inflate = (input, options, answer) => {
+  let result: WithInfo;
+  try {
+    result = inflateRawSync(input, options) as unknown as WithInfo;
+  } catch (error) {
+    answer(error as Error, undefined as never);
+    return;
+  }
+  answer(null, result);
+};
+
+/** One message that is decompressed. */
+class Inflation {
+  readonly #inflate: Inflate;
+  readonly #most: number;
+  readonly #done: (inflated: Inflated) => void;
+  readonly #pieces: Uint8Array[] = [];
+  #dictionary: Uint8Array | undefined;
+  #size = 0;
+  #lastBlocks = 0;
+
+  constructor(inflate: Inflate, dictionary: Uint8Array | undefined, most: number, done: (inflated: Inflated) => void) {
+    this.#inflate = inflate;
+    this.#dictionary = dictionary;
+    this.#most = most;
+    this.#done = done;
+  }
+
+  run(input: Uint8Array): void {
+    const left = this.#most - this.#size;
+    // What fits is given in one piece; Node refuses a limit of 0.
+    const chunkSize = Math.min(Math.max(input.length * 4, 1_024), AT_ONCE);
+    const options = { chunkSize, maxOutputLength: Math.max(left, 1), info: true };
+    this.#inflate(
+      input,
+      this.#dictionary === undefined ? options : { ...options, dictionary: this.#dictionary },
+      (error, result) => {
+        if (error !== null) this.#fail(error);
+        else if (result.buffer.length > left) this.#over();
+        else this.#take(input, result);
+      },
+    );
+  }
+
+  #take(input: Uint8Array, { buffer, engine }: WithInfo): void {
+    this.#pieces.push(buffer);
+    this.#size += buffer.length;
+    const rest = input.subarray(engine.bytesWritten);
+    this.#lastBlocks += 1;
+    // Behind the message's own last block stand our octets, and before them the one that its sender has put there
+    // (section 7.2.3.4).
+    if (rest.length === 0 || rest.length === TAIL.length || (rest.length === TAIL.length + 1 && rest[0] === 0)) {
+      this.#done({ bytes: this.#pieces.length === 1 ? buffer : concat(this.#pieces) });
+    } else if (this.#lastBlocks > MOST_LAST_BLOCKS) {
+      this.#invalid(`more than ${MOST_LAST_BLOCKS} blocks are marked as the last`);
+    } else {
+      this.#dictionary = concat([this.#dictionary ?? new Uint8Array(), buffer]).subarray(-32_768);
+      this.run(rest);
+    }
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    if (error.code === "ERR_BUFFER_TOO_LARGE") this.#over();
+    else if (error.code === "Z_BUF_ERROR") this.#invalid("the compressed data ends inside a block");
+    else if (error.code === "Z_DATA_ERROR") this.#invalid(`the compressed data is invalid: ${error.message}`);
+    else this.#done({ bytes: undefined, why: "failed", error });
+  }
+
+  #over(): void {
+    this.#done({ bytes: undefined, why: "over", problem: `a message inflates to more than ${this.#most} bytes` });
+  }
+
+  #invalid(problem: string): void {
+    this.#done({ bytes: undefined, why: "invalid", problem });
+  }
+}
+
+function deflateOptions(size: number, { level, windowBits, dictionary }: DeflateHow): ZlibOptions {
+  const chunkSize = Math.min(Math.max(size + 64, 256), AT_ONCE);
+  // For raw data zlib cannot do a window of 2^8: with 2^9 it refers back by 250 bytes at the most, its look-ahead being 262,
+  // which is within the smaller window as well. Node makes the one of the other, too.
+  const options = { level, windowBits: Math.max(windowBits, 9), chunkSize, finishFlush: constants.Z_SYNC_FLUSH };
+  return dictionary === undefined ? options : { ...options, dictionary };
+}
+
+/** The data uncompressed, for when zlib has no memory: a block of each 65,535 bytes, then the empty one (RFC 1951 3.2.4). */
+function stored(data: Uint8Array): Uint8Array {
+  const blocks: Uint8Array[] = [];
+  for (let at = 0; at < data.length; at += 0xffff) {
+    const block = data.subarray(at, at + 0xffff);
+    const { length } = block;
+    blocks.push(Uint8Array.of(0, length, length >> 8, ~length, ~length >> 8), block);
+  }
+  return concat([...blocks, Uint8Array.of(0), TAIL.subarray(0, FLUSHED)]);
+}
+
+function ending(packed: Uint8Array, last: boolean): Uint8Array {
+  return last ? packed.subarray(0, packed.length - FLUSHED) : packed;
+}
+
+function withTail(packed: Uint8Array): Uint8Array {
+  // Some senders write an empty message as no octet at all, where section 7.2.3.6 has one.
+  return packed.length === 0 ? TAIL.subarray(FLUSHED) : concat([packed, TAIL]);
+}
