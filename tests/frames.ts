@@ -3,6 +3,8 @@
 export interface Frame {
   readonly opcode: number;
   readonly fin: boolean;
+  /** The three reserved bits, RSV1 being 4. */
+  readonly rsv: number;
   readonly masked: boolean;
   /** Without its mask. */
   readonly payload: Buffer;
@@ -56,7 +58,7 @@ function frameAt(bytes: Buffer, at: number, end: number): Frame {
     const key = bytes.subarray(start - 4, start);
     for (let index = 0; index < payload.length; index += 1) payload[index]! ^= key[index & 3]!;
   }
-  return { opcode: first & 15, fin: first > 127, masked, payload };
+  return { opcode: first & 15, fin: first > 127, rsv: (first >> 4) & 7, masked, payload };
 }
 
 /** The frames in `bytes`, which must end where the last of them does. */

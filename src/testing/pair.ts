@@ -1,8 +1,10 @@
 /** Two connections joined in memory, and one connection whose peer is made of raw bytes. */
 
+import { type CompressionOptions, settleCompression } from "../connection/compression.js";
 import { Connection } from "../connection/connection.js";
 import { type ConnectionOptions, settle } from "../connection/options.js";
 import { framedWire, webSocketWire } from "../connection/wire.js";
+import { DEFLATE } from "../engine/deflate.js";
 import type { Framing } from "../engine/framing/framing.js";
 import { type Link, memoryPair } from "../transport/memory.js";
 import type { Transport } from "../transport/transport.js";
@@ -15,6 +17,8 @@ export interface LinkedOptions {
   readonly protocol?: "websocket" | "tcp";
   /** Where messages end, for tcp. @default "raw" */
   readonly framing?: Framing;
+  /** What a server with these options and a client that leaves it to the server agree on. For websocket. @default false */
+  readonly compression?: boolean | CompressionOptions;
   /** Bytes that the kernels between the ends hold in each direction before writes wait. @default 65_536 */
   readonly capacity?: number;
   /** Milliseconds on the way. @default 0 */
@@ -74,19 +78,24 @@ export function wired(options: WiredOptions = {}): Wired {
 function open(
   role: "client" | "server",
   transport: Transport,
-  { protocol = "websocket", framing }: LinkedOptions,
+  { protocol = "websocket", framing, compression }: LinkedOptions,
   options: ConnectionOptions = {},
   clock: ManualClock,
 ): Connection {
   const settled = settle({ clock, ...options } as ConnectionOptions<never>, protocol);
+  const compressing = settleCompression("server", compression);
+  const agreement = compressing?.terms[0];
   const connection = new Connection({
     role,
     transport,
-    wire: protocol === "websocket" ? webSocketWire(role) : framedWire(framing, settled),
+    wire:
+      protocol === "websocket"
+        ? webSocketWire(role, compressing && agreement && { ...compressing, agreement })
+        : framedWire(framing, settled),
     options: settled,
     url: `${protocol === "websocket" ? "ws" : "tcp"}://memory`,
     subprotocol: "",
-    extensions: "",
+    extensions: agreement === undefined ? "" : DEFLATE,
     data: undefined,
   });
   connection.start();

@@ -134,3 +134,23 @@ describe("a data frame", () => {
     assert.equal(wrong({ opcode: 0 }, { inside: true, fragments: 5, limits }), "nothing");
   });
 });
+
+describe("a frame's header where permessage-deflate was agreed on", () => {
+  it("may have RSV1 where a message begins", () => {
+    for (const opcode of [1, 2]) {
+      assert.equal(wrong({ opcode, rsv: 4 }, { deflate: true }), "nothing");
+      assert.equal(wrong({ opcode }, { deflate: true }), "nothing");
+    }
+  });
+
+  it("may have it nowhere else (RFC 7692 6.1)", () => {
+    assert.equal(wrong({ opcode: 0, rsv: 4 }, { deflate: true, inside: true }), "1002 RFC 7692 6.1");
+    for (const opcode of [8, 9, 10]) assert.equal(wrong({ opcode, rsv: 4 }, { deflate: true }), "1002 RFC 7692 6.1");
+  });
+
+  it("may have no other reserved bit", () => {
+    for (const rsv of [1, 2, 3, 5, 6, 7]) {
+      assert.equal(wrong({ opcode: 1, rsv }, { deflate: true }), "1002 RFC 6455 5.2");
+    }
+  });
+});
