@@ -125,6 +125,21 @@ describe("npm test", () => {
     assert.match(output, /these were skipped\n {2}waits \(install curl\)\n/);
   });
 
+  it("ends a file that a failed test keeps alive, and a file that is kept alive although all is well", async () => {
+    const alive = "setInterval(() => {}, 1000);";
+    const folder = checkout({
+      "tests/hangs.test.ts": `${TEST}\ntest("hangs", { timeout: 10 }, () => new Promise(() => { ${alive} }));`,
+      "tests/leaks.test.ts": `${TEST}\ntest("leaks", () => { ${alive} });`,
+    });
+    const { status, output } = await run(folder, [process.execPath, "tools/test.mjs"], {
+      HOLDFAST_TEST_PATIENCE: "100",
+    });
+    assert.equal(status, 1);
+    assert.match(output, /ℹ pass 1\n/);
+    assert.match(output, /test timed out after 10ms/);
+    assert.match(output, /leaks\.test\.js: is kept alive by .*Timeout/);
+  });
+
   it("fails when there is nothing to run", async () => {
     assert.equal((await tests(checkout({}))).status, 1);
     const { status, output } = await tests(

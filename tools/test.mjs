@@ -22,6 +22,10 @@ const names = given.filter((one) => !picks.includes(one));
 const picked = picks.length === 0 ? all : all.filter((path) => picks.some((one) => inPath(one)(path)));
 const files = picked.map((path) => join(root, path));
 
+// Node 20 hands its own flags on, later ones those that are given.
+const atEnd = ["--import", new URL("test-end.mjs", import.meta.url).href];
+process.execArgv.push(...atEnd);
+
 const stopped = new AbortController();
 // The runner listens once for each file.
 setMaxListeners(0, stopped.signal);
@@ -36,6 +40,7 @@ const suite = run({
   files,
   concurrency: availableParallelism(),
   signal: stopped.signal,
+  execArgv: atEnd,
   // A file that does not end has left something alive.
   timeout: 300_000,
   ...(names.length > 0 && { testNamePatterns: names.map((name) => new RegExp(name)) }),

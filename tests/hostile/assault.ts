@@ -6,9 +6,12 @@ import { connect, type Socket } from "node:net";
 import { type Frame, FrameReader } from "../frames.js";
 import { upgradeRequest } from "../raw-peers.js";
 
+/** No attack takes so long: one that waits for what never comes is cut then, so that its test fails and cleans up. */
+const PATIENCE = 60_000;
+
 export class Assault implements AsyncDisposable {
   readonly socket: Socket;
-  /** Resolves when the descriptor is free. */
+  /** Resolves when the descriptor is free: at a reset, or when both sides have ended. */
   readonly closed: Promise<void>;
   /** Bytes that have come. */
   received = 0;
@@ -22,6 +25,7 @@ export class Assault implements AsyncDisposable {
   private constructor(port: number) {
     const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     this.socket = socket;
+    const patience = setTimeout(() => socket.destroy(), PATIENCE);
     this.heard = (chunk) => this.#kept.push(chunk);
     // That it is reset is what it asks for.
     socket.on("error", () => undefined);
@@ -36,6 +40,7 @@ export class Assault implements AsyncDisposable {
     });
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
+        clearTimeout(patience);
         resolve();
         this.#tell();
       });
@@ -102,6 +107,13 @@ export class Assault implements AsyncDisposable {
         this.#tell = resolve;
       });
     }
+  }
+
+  /** Waits for the other side's end, be it a FIN or a reset, and ends this side too. */
+  async cut(): Promise<void> {
+    await this.until(() => this.ended);
+    this.socket.end();
+    await this.closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

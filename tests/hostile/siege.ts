@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Answer, End, Orders, Report, Request } from "./victim.js";
 
@@ -22,6 +23,9 @@ const SLACK = MIB;
 /** Most that the process may have taken beyond what it holds: garbage, of which V8 lets as much stand as its heap may have. */
 const GARBAGE = 128 * MIB;
 
+/** No attack takes so long. A test that waits for what never comes is to fail while it can still clean up. */
+const PATIENCE = 60_000;
+
 export class Siege implements AsyncDisposable {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -38,9 +42,13 @@ export class Siege implements AsyncDisposable {
   static async lay(orders: Orders): Promise<Siege> {
     const text = JSON.stringify(orders, (_, value: unknown) => (value === Infinity ? "Infinity" : value));
     const child = fork(VICTIM, [text], { execArgv: [...process.execArgv, ...NODE_FLAGS] });
-    const [answer] = (await once(child, "message")) as [Answer];
-    if (!("port" in answer)) throw new Error(`the server did not start: ${JSON.stringify(answer)}`);
-    return new Siege(child, answer.port);
+    const answer = await Promise.race([once(child, "message"), once(child, "exit")]);
+    const [said] = answer as [Answer | number | null];
+    if (said === null || typeof said === "number" || !("port" in said)) {
+      child.kill();
+      throw new Error(`the server did not start: ${JSON.stringify(said)}`);
+    }
+    return new Siege(child, said.port);
   }
 
   /** What the server says of itself. `collect` takes away the garbage first. */
@@ -55,11 +63,14 @@ export class Siege implements AsyncDisposable {
     return said.report;
   }
 
-  /** Asks again and again until the server says so. */
+  /** Asks again and again until the server says so; with pauses, since whoever is asked all the time does little else. */
   async until(condition: (report: Report) => boolean): Promise<Report> {
-    let report = await this.report();
-    while (!condition(report)) report = await this.report();
-    return report;
+    for (const since = performance.now(); ; ) {
+      const report = await this.report();
+      if (condition(report)) return report;
+      if (performance.now() - since > PATIENCE) throw new Error(`it never came to that: ${JSON.stringify(report)}`);
+      await pause(10);
+    }
   }
 
   /** Waits until every connection has ended, and tells how. */
@@ -93,11 +104,15 @@ export class Siege implements AsyncDisposable {
 
   /** Closes the server, whose process has to end by itself. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.connected) {
-      const { complaints } = await this.report();
-      assert.deepEqual(complaints, [], "nothing that a peer does is an error of the server's");
-      this.#child.send({ ask: "close" } satisfies Request);
+    try {
+      if (this.#child.connected) {
+        const { complaints } = await this.report();
+        assert.deepEqual(complaints, [], "nothing that a peer does is an error of the server's");
+        this.#child.send({ ask: "close" } satisfies Request);
+      }
+      assert.equal(await this.#left, "0 ");
+    } finally {
+      this.#child.kill("SIGKILL");
     }
-    assert.equal(await this.#left, "0 ");
   }
 }

@@ -183,7 +183,8 @@ async function answer(server: Server, request: Request): Promise<void> {
   if (request.ask === "close") {
     await server.close({ drain: 1_000 });
     // What is left alive now keeps the process from ending, which the parent waits for.
-    process.disconnect();
+    process.off("disconnect", left).disconnect();
+    overdue();
     return;
   }
   if (request.collect) {
@@ -195,8 +196,12 @@ async function answer(server: Server, request: Request): Promise<void> {
   tell({ report: report(server) });
 }
 
-// No test takes so long: one that was cancelled has left this behind.
-setTimeout(() => process.exit(1), 120_000).unref();
+// It would keep its parent waiting: something of the closed server is still alive.
+const overdue = (): void => void setTimeout(() => process.exit(1), 60_000).unref();
+
+// A parent that is gone asks for nothing any more.
+const left = (): never => process.exit(1);
+process.on("disconnect", left);
 
 const orders = process.argv[2];
 if (orders !== undefined && process.send !== undefined) {
@@ -207,6 +212,6 @@ if (orders !== undefined && process.send !== undefined) {
     tell({ port: Number(new URL(server.url).port) });
   } catch (error) {
     tell({ failed: told(error) });
-    process.disconnect();
+    process.off("disconnect", left).disconnect();
   }
 }

@@ -1,23 +1,33 @@
-/** Keeps one connection open in silence, and measures what share of a processor that takes. */
+/** Keeps one connection open in silence, and counts how often its event loop turns meanwhile. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Connection, connect, listen } from "../../src/index.js";
+import { loopTurns } from "../loop-turns.js";
 import { SPEECHES } from "./speech.js";
+
+/** What the program has measured in windows of half a second, one after the other. */
+export interface Idleness {
+  /** Turns of the event loop, that which ends the window included. */
+  readonly turns: readonly number[];
+  /** Milliseconds of processor time. */
+  readonly cpu: readonly number[];
+}
 
 const WINDOWS = 3;
 const WINDOW = 500;
 
-/** Shares of one processor, user and system time together. */
-async function measure(): Promise<number[]> {
-  const shares: number[] = [];
+async function measure(): Promise<Idleness> {
+  const turns: number[] = [];
+  const cpu: number[] = [];
   for (let window = 0; window < WINDOWS; window += 1) {
-    const since = performance.now();
-    const before = process.cpuUsage();
+    const before = loopTurns();
+    const since = process.cpuUsage();
     await sleep(WINDOW);
-    const { user, system } = process.cpuUsage(before);
-    shares.push((user + system) / 1_000 / (performance.now() - since));
+    const { user, system } = process.cpuUsage(since);
+    turns.push(loopTurns() - before);
+    cpu.push((user + system) / 1_000);
   }
-  return shares;
+  return { turns, cpu };
 }
 
 const [protocol, address] = process.argv.slice(2);

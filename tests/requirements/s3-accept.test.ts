@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { UNTURNED } from "../loop-turns.js";
 import type { RawPeer } from "../raw-peers.js";
 import type { Answer, Order } from "./short-of-descriptors.js";
 import { SPEECHES, type Speech } from "./speech.js";
@@ -119,20 +120,24 @@ describe("a server without a free descriptor", options, () => {
 
     for (const stolen of [false, true]) {
       const how = stolen ? ", even if another thread has taken libuv's reserve" : "";
-      it(`S3-9 does not spin${how}, and its accept loop ends on close, on ${speech.name}`, async () => {
+      it(`S3-9 does not spin${how}, and its accept loop ends on close, on ${speech.name}`, {
+        skip: UNTURNED,
+      }, async () => {
         await using server = await Short.start(speech.url);
         await using early = await speech.open(server.port);
         await echoes(speech, early, "before");
         await server.tell("exhaust");
         const clients = crowd(speech, server.port);
         if (stolen) await server.tell("steal");
-        const first = await server.tell("measure");
-        const { busy = 1, errors } = await server.tell("measure");
-        assert.ok(busy < 0.05, `it was busy for ${Math.round(busy * 100)} % of two seconds`);
-        // 5 ms, 10 ms, and so on to 1 s: nine looks in the first two seconds, and from then on one a second.
-        assert.deepEqual([...new Set([...first.errors, ...errors])], [EMFILE]);
-        assert.ok(first.errors.length <= 11, `${first.errors.length} reports`);
-        assert.ok(errors.length >= 1 && errors.length <= 3, `${errors.length} reports in two seconds`);
+        await server.tell("measure");
+        // Beginning with 5 ms, the pauses have doubled until they are a second long.
+        const { busyness, errors } = await server.tell("measure");
+        const { spent, turns, cpu } = busyness!;
+        // Five percent of two seconds are 100 ms, and a turn with somebody to drop takes a few tenths of one. Counted are the
+        // turns, which are no more on a machine with much else to do. What spins makes thousands even there.
+        assert.ok(turns < 1_000, `the loop turned ${turns} times in ${spent} ms, ${cpu} of them on the processor`);
+        assert.deepEqual([...new Set(errors)], [EMFILE]);
+        assert.ok(errors.length <= spent / 1_000 + 1, `${errors.length} reports in ${spent} ms`);
         await echoes(speech, early, "meanwhile");
         await server.tell("close");
         assert.equal(await server.exit(), 0);

@@ -8,6 +8,8 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Connection, connect, type Instant, listen, type Wakeup } from "../../src/index.js";
 import { ManualClock, pair } from "../../src/testing/index.js";
+import { UNTURNED } from "../loop-turns.js";
+import type { Idleness } from "./idle-process.js";
 import { SPEECHES } from "./speech.js";
 import type { Account } from "./unread-process.js";
 
@@ -25,31 +27,32 @@ async function* program(name: string, ...options: string[]): AsyncGenerator<stri
 }
 
 describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
-  // Half a percent of one processor. The least of several windows counts: what burns all the time burns in each of them,
-  // while what Node does once, such as compiling what has just run, does not.
-  const MOST = 0.005;
+  // Half a percent of a processor is 2.5 ms of such a window, and a turn of the loop takes a tenth of one. The turns are
+  // counted, and not the time: on a machine with much else to do each of them takes longer, but there are no more of them.
+  // Node itself makes a few, for its collector. The least of several windows counts: what spins does so in each.
+  const MOST = 20;
 
-  async function assertIdle(measured: string | undefined): Promise<void> {
-    const shares = JSON.parse(measured ?? "") as number[];
-    assert.ok(Math.min(...shares) < MOST, `shares of a processor: ${shares}`);
+  function assertIdle(measured: string | undefined): void {
+    const { turns, cpu } = JSON.parse(measured ?? "") as Idleness;
+    assert.ok(Math.min(...turns) <= MOST, `turns of the loop: ${turns}, in ${cpu} ms of processor time`);
   }
 
   for (const { name, protocol, url, options } of SPEECHES) {
-    it(`S4-4 to a server, on ${name}`, async () => {
+    it(`S4-4 to a server, on ${name}`, { skip: UNTURNED }, async () => {
       const said = program("idle-process.js", protocol);
       const address = (await said.next()).value as string;
       const connection = await connect(address, options);
-      await assertIdle((await said.next()).value as string);
+      assertIdle((await said.next()).value as string);
       await connection.close();
       assert.equal((await said.next()).done, true);
     });
 
-    it(`S4-4 to a client, on ${name}`, async () => {
+    it(`S4-4 to a client, on ${name}`, { skip: UNTURNED }, async () => {
       await using server = await listen(url, { ...options }, async (connection) => {
         for await (const _ of connection);
       });
       const said = program("idle-process.js", protocol, server.url);
-      await assertIdle((await said.next()).value as string);
+      assertIdle((await said.next()).value as string);
       assert.equal((await said.next()).done, true);
     });
 

@@ -3,15 +3,26 @@
 import { closeSync, open, openSync } from "node:fs";
 import { devNull } from "node:os";
 import { isConnectionError, listen } from "../../src/index.js";
+import { loopTurns } from "../loop-turns.js";
 
 /** What the program is told to do. */
 export type Order = "exhaust" | "steal" | "measure" | "release" | "close";
 
+/** How busy the program was for a while. */
+export interface Busyness {
+  /** Milliseconds that the while took in the end. */
+  readonly spent: number;
+  /** Milliseconds of processor time. */
+  readonly cpu: number;
+  /** Turns of the event loop. */
+  readonly turns: number;
+}
+
 /** What it answers. */
 export interface Answer {
   readonly port?: number;
-  /** Processor time per time, over two seconds. */
-  readonly busy?: number;
+  /** What was measured over two seconds. */
+  readonly busyness?: Busyness;
   /** What onError was told since the last answer. */
   readonly errors: readonly string[];
 }
@@ -51,12 +62,13 @@ async function steal(): Promise<void> {
   }
 }
 
-async function measure(): Promise<number> {
+async function measure(): Promise<Busyness> {
   const began = performance.now();
   const before = process.cpuUsage();
+  const turned = loopTurns();
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000 / (performance.now() - began);
+  return { spent: performance.now() - began, cpu: (user + system) / 1_000, turns: loopTurns() - turned };
 }
 
 function answer(facts: Partial<Answer>): void {
@@ -72,7 +84,7 @@ async function obey(order: Order): Promise<void> {
       await steal();
       return answer({});
     case "measure":
-      return answer({ busy: await measure() });
+      return answer({ busyness: await measure() });
     case "release":
       for (const fd of taken.splice(0)) closeSync(fd);
       return answer({});
