@@ -3,6 +3,7 @@
 /** What was being done when the error came. `write:pong` and its like name the frame that was being written. */
 export type Operation =
   | "connect:dns"
+  | "connect:queue"
   | "connect:tcp"
   | "connect:tls"
   | "connect:upgrade"
@@ -21,8 +22,8 @@ export type Operation =
 /** Who began it. */
 export type Side = "local" | "peer";
 
-/** How far opening had come. */
-export type Phase = "dns" | "tcp" | "tls" | "upgrade";
+/** How far opening had come. `queue` waits for other WebSockets that are being opened to the same address. */
+export type Phase = "dns" | "queue" | "tcp" | "tls" | "upgrade";
 
 // Not exported: users catch the union, and nobody throws "some connection error".
 abstract class ConnectionErrorBase extends Error {

@@ -13,6 +13,7 @@ import { type Extension, formatExtensions, type ReceivedExtension } from "../eng
 import { acceptKey, requestHeaders } from "../engine/handshake.js";
 import { type Agreement, judgeResponse } from "../engine/handshake-response.js";
 import { dial } from "../transport/dial.js";
+import { DialQueue } from "../transport/dial-queue.js";
 import { type Answer, requestUpgrade } from "../transport/http-client.js";
 import { sha1Base64 } from "../transport/http-upgrade.js";
 import { setKeepAlive } from "../transport/keepalive.js";
@@ -20,6 +21,9 @@ import { handshakeKey } from "../transport/random.js";
 import { SocketTransport, transportError } from "../transport/socket.js";
 import { type Address, hostPort, parseAddress } from "./address.js";
 import { type ConnectOptions, ENDPOINT_DEFAULTS, refuseUpgradeOptions } from "./options.js";
+
+// One for the process: the server counts connections, and not who in it has asked.
+const dials = new DialQueue();
 
 /**
  * Opens a connection to a ws:, wss:, tcp: or tls: address. Rejects with a HandshakeError whose `phase` says how far it
@@ -30,8 +34,9 @@ export async function connect<UserData = undefined>(
   options: ConnectOptions<UserData> = {},
 ): Promise<Connection<UserData>> {
   const address = parseAddress(url);
-  const { signal, subprotocols, headers, origin, compression, framing, tls, keepAlive, data, ...rest } = options;
-  if (address.protocol === "tcp") refuseUpgradeOptions({ subprotocols, headers, origin, compression });
+  const { signal, subprotocols, headers, origin, compression, framing, maxConnecting, tls, keepAlive, data, ...rest } =
+    options;
+  if (address.protocol === "tcp") refuseUpgradeOptions({ subprotocols, headers, origin, compression, maxConnecting });
   const settledCompression = settleCompression("client", compression);
   const settled = settle(rest as ConnectionOptions<never>, address.protocol);
   const attempt = new Attempt(settled, signal);
@@ -49,8 +54,9 @@ export async function connect<UserData = undefined>(
     });
   const framed = address.protocol === "tcp" ? framedWire(framing, settled) : undefined;
   const request = prepareUpgrade(address, options, settledCompression);
-  const connection = await attempt.run(async (patience) => {
-    const dialled = dial(address, tls ?? {}, patience);
+  const place = dials.place(maxConnecting ?? ENDPOINT_DEFAULTS.maxConnecting);
+  const opening = attempt.run(async (patience) => {
+    const dialled = dial(address, tls ?? {}, patience, framed === undefined ? place.wait : undefined);
     attempt.phaseOf = () => dialled.phase;
     const socket = await dialled.socket;
     setKeepAlive(socket, delay, interval, count);
@@ -60,6 +66,7 @@ export async function connect<UserData = undefined>(
     const wire = webSocketWire("client", agreed.compression);
     return made(new SocketTransport(socket, agreed.head), wire, agreed.protocol, formatExtensions(agreed.extensions));
   });
+  const connection = await opening.finally(place.leave);
   connection.start();
   return connection;
 }

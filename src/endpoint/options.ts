@@ -11,9 +11,15 @@ import type { OriginPolicy } from "../engine/origin.js";
 /** Defaults of what is told to an endpoint and not to its connections. */
 export const ENDPOINT_DEFAULTS: {
   readonly maxConnections: number;
+  readonly maxConnecting: number;
   readonly drain: number;
   readonly keepAlive: { readonly delay: number };
-} = Object.freeze({ maxConnections: 10_000, drain: 10_000, keepAlive: Object.freeze({ delay: 60_000 }) });
+} = Object.freeze({
+  maxConnections: 10_000,
+  maxConnecting: 1,
+  drain: 10_000,
+  keepAlive: Object.freeze({ delay: 60_000 }),
+});
 
 /** Code that runs for the life of a connection: it is closed when this returns, and with 1011 when it throws. */
 export type Handler<UserData = unknown> = (connection: Connection<UserData>) => void | Promise<void>;
@@ -123,6 +129,13 @@ export interface ConnectOptions<UserData = unknown> extends ConnectionOptions<Us
   readonly origin?: string;
   /** Where messages end, on tcp: and tls: addresses. @default "raw" */
   readonly framing?: Framing;
+  /**
+   * How many WebSockets may be opening at once to the address and port that this one goes to, itself included; it waits
+   * while there are as many, within `openTimeout`. RFC 6455 section 4.1 demands one, so that nobody floods a host with
+   * handshakes. More is for those who open connections for many users, or to put a server under load; `Infinity` never waits.
+   * @default 1
+   */
+  readonly maxConnecting?: number;
   /** Authorities, client certificate and whatever else `node:tls` takes, for wss: and tls: addresses. */
   readonly tls?: TlsDialOptions;
   /** @default { delay: 60_000 } */

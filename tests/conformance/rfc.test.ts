@@ -288,9 +288,7 @@ describe("row 14, RFC 6455 4.1: a client", LIMIT, () => {
 });
 
 describe("row 13, RFC 6455 4.1", LIMIT, () => {
-  it("a client has one connection at most that opens to an address", {
-    todo: "waits for a queue of dials in endpoint/connect",
-  }, async () => {
+  it("a client has one connection at most that opens to an address", async () => {
     const held: RawPeer[] = [];
     await using server = await rawServer(async (peer) => {
       await peer.head();
