@@ -1,0 +1,465 @@
+/** Rows 27 to 32 of the RFC's table: permessage-deflate negotiated and spoken by the letter of RFC 7692. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { constants, deflateRawSync } from "node:zlib";
+import { type CloseInfo, connect, HandshakeError, type ListenOptions, listen } from "../../../src/index.js";
+import { ManualClock } from "../../../src/testing/index.js";
+import { answerOf, portOf, rawServer, switchingTo, upgraded, upgradeRequest } from "../../raw-peers.js";
+import { continuation, frame, ping, text } from "../frame.js";
+import { PAYLOADS, part } from "./payloads.js";
+import { type DeflatePeer, packed, paramsOf } from "./peer.js";
+import { offersIn, withClient, withServer } from "./stage.js";
+
+const LIMIT = { timeout: 20_000 };
+type Compression = NonNullable<ListenOptions["compression"]>;
+
+const hex = (octets: string): Buffer => Buffer.from(octets.replaceAll(" ", ""), "hex");
+
+/** What a server answers to an offer: the field's value, or undefined if it declines. */
+async function answered(offers: string | readonly string[], compression: Compression): Promise<string | undefined> {
+  await using server = await listen("ws://127.0.0.1:0", { compression, clock: new ManualClock() }, async (one) => {
+    await one.closed;
+  });
+  const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": offers });
+  await using peer = await upgraded(portOf(server), request);
+  return answerOf(peer.text).headers["sec-websocket-extensions"];
+}
+
+const KEEPS: Compression = { serverContextTakeover: true, clientContextTakeover: true };
+const D = "permessage-deflate";
+
+/** An offer, what the server wants, and the parameters it is answered with; undefined for an offer that is declined. */
+type Offer = readonly [
+  offers: string | readonly string[],
+  params: Readonly<Record<string, string>> | undefined,
+  wants?: Compression,
+];
+
+const OFFERS: readonly Offer[] = [
+  [D, {}],
+  [`${D}; server_no_context_takeover`, { server_no_context_takeover: "" }],
+  [`${D}; client_no_context_takeover`, { client_no_context_takeover: "" }],
+  ...[8, 9, 10, 14, 15].map(
+    (bits): Offer => [`${D}; server_max_window_bits=${bits}`, { server_max_window_bits: `${bits}` }],
+  ),
+  [`${D}; server_max_window_bits="10"`, { server_max_window_bits: "10" }],
+  [`${D}; client_max_window_bits`, {}],
+  [`x-unknown, ${D}`, {}],
+  [["x-unknown", D], {}],
+  // What the server wants by itself.
+  [D, { server_no_context_takeover: "", client_no_context_takeover: "" }, true],
+  [D, { server_max_window_bits: "9" }, { ...KEEPS, serverWindowBits: 9 }],
+  [`${D}; server_max_window_bits=8`, { server_max_window_bits: "8" }, { ...KEEPS, serverWindowBits: 9 }],
+  [`${D}; server_max_window_bits=12`, { server_max_window_bits: "9" }, { ...KEEPS, serverWindowBits: 9 }],
+  [`${D}; client_max_window_bits`, { client_max_window_bits: "9" }, { ...KEEPS, clientWindowBits: 9 }],
+  // Row 27: what is to be declined.
+  ...[
+    ...["unknown", "unknown=1", "Server_no_context_takeover", "server_no_context_takeover=1"],
+    ...["client_no_context_takeover=true", 'client_no_context_takeover="1"'],
+    ...["server_max_window_bits", "server_max_window_bits=7", "server_max_window_bits=16"],
+    ...[
+      "server_max_window_bits=08",
+      "server_max_window_bits=010",
+      "server_max_window_bits=0",
+      "server_max_window_bits=99",
+    ],
+    ...[
+      "server_max_window_bits=1e1",
+      "server_max_window_bits=10.0",
+      "server_max_window_bits=+9",
+      "server_max_window_bits=x",
+    ],
+    ...[
+      "client_max_window_bits=7",
+      "client_max_window_bits=16",
+      "client_max_window_bits=08",
+      "client_max_window_bits=x",
+    ],
+    ...["server_no_context_takeover; server_no_context_takeover", "client_max_window_bits; client_max_window_bits=10"],
+    ...["server_max_window_bits=10; server_max_window_bits=10", "constructor", "__proto__=1"],
+  ].map((params): Offer => [`${D}; ${params}`, undefined]),
+  // The next offer is looked at.
+  [`${D}; server_max_window_bits=08, ${D}; server_max_window_bits=9`, { server_max_window_bits: "9" }],
+  [[`${D}; unknown`, `${D}; client_no_context_takeover`], { client_no_context_takeover: "" }],
+  [`${D}; unknown, ${D}; unknown=2, x, ${D}`, {}],
+];
+
+/** Parameters of a server that grants what it is asked for: a client's window is its own affair then. */
+function withoutHints(answer: string | undefined): Record<string, string> | undefined {
+  return answer === undefined ? undefined : Object.fromEntries(paramsOf(answer));
+}
+
+describe("row 27, RFC 7692 5.1 and 7: a server that is offered", LIMIT, () => {
+  for (const [offers, params, wants = KEEPS] of OFFERS) {
+    const outcome = params === undefined ? "declines" : `answers ${JSON.stringify(params)}`;
+    it(`${JSON.stringify(offers)} ${outcome} ${wants === KEEPS ? "" : JSON.stringify(wants)}`, async () => {
+      assert.deepEqual(withoutHints(await answered(offers, wants)), params);
+    });
+  }
+
+  it("anything answers nothing where compression is off, as by default", async () => {
+    await using server = await listen("ws://127.0.0.1:0", {}, async ({ closed }) => void (await closed));
+    const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": D });
+    await using peer = await upgraded(portOf(server), request);
+    assert.equal(answerOf(peer.text).headers["sec-websocket-extensions"], undefined);
+    assert.equal([...server.connections][0]?.extensions, "");
+  });
+});
+
+/** What a client says to an answer; undefined if it takes it. */
+async function judged(answer: string, compression: Compression): Promise<unknown> {
+  await using server = await rawServer(async (peer) => {
+    await peer.head();
+    peer.write(switchingTo(peer.text, { "Sec-WebSocket-Extensions": answer }));
+  });
+  try {
+    const connection = await connect(`ws://127.0.0.1:${server.port}`, { compression, clock: new ManualClock() });
+    connection.terminate();
+    await connection.closed;
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+const WRONG_ANSWERS: readonly (readonly [answer: string, compression?: Compression])[] = [
+  ...[
+    ...["unknown", "server_no_context_takeover=1", "client_no_context_takeover=1"],
+    ...["server_max_window_bits", "server_max_window_bits=7", "server_max_window_bits=16", "server_max_window_bits=99"],
+    ...["server_max_window_bits=08", "server_max_window_bits=x", "client_max_window_bits"],
+    ...["client_max_window_bits=7", "client_max_window_bits=16", "client_max_window_bits=09"],
+    ...["server_max_window_bits=9; server_max_window_bits=9", "server_no_context_takeover; server_no_context_takeover"],
+  ].map((params) => [`${D}; ${params}`] as const),
+  [`${D}, ${D}`],
+  [`${D}, x-unasked`],
+  [D, false],
+  // Less than what was asked for: RFC 7692 7.1.1.1 and 7.1.2.1 have a server decline what it cannot do.
+  [D, { serverContextTakeover: false }],
+  [D, { serverWindowBits: 9 }],
+  [`${D}; server_max_window_bits=10`, { serverWindowBits: 9 }],
+  [`${D}; client_max_window_bits=10`, { clientWindowBits: 9 }],
+];
+
+describe("row 27, RFC 7692 5.1 and 7: a client that is answered", LIMIT, () => {
+  for (const [answer, compression = true] of WRONG_ANSWERS) {
+    it(`${answer} opens nothing ${compression === true ? "" : JSON.stringify(compression)}`, async () => {
+      const error = await judged(answer, compression);
+      assert.ok(error instanceof HandshakeError, String(error));
+      assert.deepEqual([error.phase, error.status], ["upgrade", 101]);
+    });
+  }
+  for (const [answer, compression = true] of [
+    [D],
+    [`${D}; server_no_context_takeover; client_no_context_takeover`],
+    ...[8, 9, 15].map((bits) => [`${D}; server_max_window_bits=${bits}; client_max_window_bits=${bits}`] as const),
+    [`${D}; server_max_window_bits=9`, { serverWindowBits: 10 }],
+    [`${D}; server_no_context_takeover`, { serverContextTakeover: false }],
+  ] as readonly (readonly [string, Compression?])[]) {
+    it(`${answer} takes it ${compression === true ? "" : JSON.stringify(compression)}`, async () => {
+      assert.equal(await judged(answer, compression), undefined);
+    });
+  }
+
+  it("with nothing goes on without compression", async () => {
+    await using server = await listen("ws://127.0.0.1:0", {}, async ({ closed }) => void (await closed));
+    await using connection = await connect(server.url);
+    assert.equal(connection.extensions, "");
+  });
+
+  it("has asked with its offers in their order", async () => {
+    await using server = await rawServer(async (peer) => {
+      await peer.head();
+      peer.socket.end("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    });
+    const compression = {
+      serverWindowBits: 10,
+      fallbacks: [{ serverContextTakeover: false, clientWindowBits: 9 }, {}],
+    };
+    await assert.rejects(connect(`ws://127.0.0.1:${server.port}`, { compression }), HandshakeError);
+    const offers = offersIn(server.peers[0]?.text ?? "").slice(0, 3);
+    assert.deepEqual(
+      offers.map((offer) => Object.fromEntries(paramsOf(offer))),
+      [
+        { server_max_window_bits: "10", client_max_window_bits: "" },
+        { server_no_context_takeover: "", client_max_window_bits: "9" },
+        { client_max_window_bits: "" },
+      ],
+    );
+  });
+});
+
+describe("row 28, RFC 7692 7.1.2.2: a server that wants a small window of its client", LIMIT, () => {
+  for (const bits of [8, 9, 14]) {
+    it(`names ${bits} bits only to one that has said it can be asked`, async () => {
+      const wants = { ...KEEPS, clientWindowBits: bits };
+      assert.deepEqual(withoutHints(await answered(`${D}; client_max_window_bits`, wants)), {
+        client_max_window_bits: `${bits}`,
+      });
+      for (const offer of [D, `${D}; server_max_window_bits=15`, `${D}; server_no_context_takeover`]) {
+        assert.ok(!(await answered(offer, wants))?.includes("client_max_window_bits"), offer);
+      }
+      // No larger one than it has offered, either.
+      const less = withoutHints(await answered(`${D}; client_max_window_bits=8`, wants));
+      assert.equal(less?.["client_max_window_bits"], "8");
+    });
+  }
+});
+
+/** Plays the same to an echo server and to an echo client, both of which have agreed to these parameters. */
+function onBothSides(
+  what: string,
+  talk: (peer: DeflatePeer) => Promise<void>,
+  judge: (info: CloseInfo) => void = ({ code }) => assert.equal(code, 1000),
+  params = "",
+): void {
+  const extension = `${D}${params}`;
+  it(`${what}, as server`, async () => {
+    const options = { compression: { serverContextTakeover: true, clientContextTakeover: true, threshold: 1 } };
+    judge(
+      await withServer(`${extension}${params.includes("client_max") ? "" : "; client_max_window_bits"}`, options, talk),
+    );
+  });
+  it(`${what}, as client`, async () => {
+    judge(await withClient(() => extension, { compression: { threshold: 1 } }, talk));
+  });
+}
+
+/** Is told 1002 or the like, and ends. */
+function refuses(what: string, say: (peer: DeflatePeer) => void, code: number): void {
+  onBothSides(
+    `${what} is answered with ${code}`,
+    async (peer) => {
+      say(peer);
+      assert.equal(await peer.closeCode(), code);
+    },
+    (info) => {
+      assert.deepEqual([info.code, info.by, info.wasClean], [code, "local", false]);
+      assert.match(String((info.cause as Error).name), code === 1009 ? /^LimitError$/ : /^ProtocolError$/);
+    },
+  );
+}
+
+const HELLO = hex("f2 48 cd c9 c9 07 00");
+
+describe("row 29, RFC 7692 6.1: RSV1", LIMIT, () => {
+  const [first, second] = [HELLO.subarray(0, 3), HELLO.subarray(3)];
+  for (const opcode of [8, 9, 10]) {
+    const payload = opcode === 8 ? Buffer.of(3, 232) : "";
+    refuses(`on control frame ${opcode}`, (peer) => peer.write(frame(opcode, payload, { rsv: 4 })), 1002);
+  }
+  refuses(
+    "on a continuation of what is compressed",
+    (peer) => peer.write(text(first, { rsv: 4, fin: false }), continuation(second, { rsv: 4 })),
+    1002,
+  );
+  refuses(
+    "on a continuation of what is not",
+    (peer) => peer.write(text("He", { fin: false }), continuation("llo", { rsv: 4 })),
+    1002,
+  );
+  for (const rsv of [1, 2, 3, 5, 6, 7]) {
+    refuses(`with others, as ${rsv}`, (peer) => peer.write(text(HELLO, { rsv })), 1002);
+  }
+  onBothSides("on the first of many frames, with a Ping between, makes a message", async (peer) => {
+    peer.write(text(first, { rsv: 4, fin: false }), ping("between"), continuation(second));
+    assert.equal((await peer.hear()).payload.toString(), "Hello");
+    assert.equal((await peer.control(10)).toString(), "between");
+    await peer.goodbye();
+  });
+  onBothSides("may be there or not, message by message", async (peer) => {
+    for (let round = 0; round < 3; round += 1) {
+      peer.write(text("plain"));
+      assert.equal((await peer.hear()).payload.toString(), "plain");
+      peer.say(1, Buffer.from("compressed"));
+      assert.equal((await peer.hear()).payload.toString(), "compressed");
+      peer.write(frame(2, "pl", { fin: false }), continuation("ain"));
+      assert.equal((await peer.hear()).payload.toString(), "plain");
+    }
+    await peer.goodbye();
+  });
+});
+
+describe("row 30, RFC 7692 7.1.1 and 7.1.2: what is sent", LIMIT, () => {
+  const [, , , json] = PAYLOADS;
+  assert.ok(json);
+  for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
+    const params = `; server_max_window_bits=${bits}; client_max_window_bits=${bits}`;
+    onBothSides(
+      `refers back by no more than 2^${bits} octets, and nearly as far`,
+      async (peer) => {
+        for (const size of [1, 100, 5_000, 66_000, 100_000]) {
+          const message = part(json, size, size % 7);
+          peer.say(1, message);
+          const heard = await peer.hear();
+          assert.ok(heard.payload.equals(message));
+        }
+        assert.ok(peer.farthest > 2 ** bits / 4, `the farthest reference is ${peer.farthest}`);
+        await peer.goodbye();
+      },
+      undefined,
+      params,
+    );
+  }
+  onBothSides(
+    "refers to no earlier message where context is not taken over",
+    async (peer) => {
+      const message = part(json, 3_000, 0);
+      const sizes: number[] = [];
+      for (let round = 0; round < 3; round += 1) {
+        peer.say(1, message);
+        const heard = await peer.hear();
+        assert.ok(heard.payload.equals(message));
+        assert.ok(heard.compressed);
+        sizes.push(heard.packed.length);
+      }
+      assert.equal(new Set(sizes).size, 1);
+      await peer.goodbye();
+    },
+    undefined,
+    "; server_no_context_takeover; client_no_context_takeover",
+  );
+});
+
+const ONE_OCTET_AT_A_TIME = 1;
+const flushed = (data: string | Uint8Array, options = {}): Buffer =>
+  deflateRawSync(data, { finishFlush: constants.Z_SYNC_FLUSH, ...options }).subarray(0, -4);
+const LONG = part(PAYLOADS[0]!, 50_000, 3);
+const TWO_LAST = Buffer.concat([deflateRawSync("Hel"), deflateRawSync("lo"), Buffer.of(0)]);
+
+/** What is sent, without its last four octets, and what it means. */
+const BLOCKS: Readonly<Record<string, readonly [octets: Uint8Array, means: string | Uint8Array]>> = {
+  "a fixed block (7.2.3.1)": [HELLO, "Hello"],
+  "a stored block (7.2.3.3)": [hex("00 05 00 fa ff 48 65 6c 6c 6f 00"), "Hello"],
+  "a block marked as the last (7.2.3.4)": [hex("f3 48 cd c9 c9 07 00 00"), "Hello"],
+  "a block marked as the last, without the octet behind it": [hex("f3 48 cd c9 c9 07 00"), "Hello"],
+  "two blocks (7.2.3.5)": [hex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00"), "Hello"],
+  "two blocks marked as the last": [TWO_LAST, "Hello"],
+  "an empty message (7.2.3.6)": [hex("00"), ""],
+  "an empty message in a fixed block": [hex("02 00"), ""],
+  "a dynamic block": [flushed(LONG, { level: 9 }), LONG],
+  "a dynamic block marked as the last": [Buffer.concat([deflateRawSync(LONG, { level: 9 }), Buffer.of(0)]), LONG],
+  "stored blocks of 50,000 octets": [flushed(LONG, { level: 0 }), LONG],
+  "4,097 octets in a block marked as the last": [
+    Buffer.concat([deflateRawSync(LONG.subarray(0, 4_097)), Buffer.of(0)]),
+    LONG.subarray(0, 4_097),
+  ],
+  "empty blocks between others": [Buffer.concat([hex("00 00 00 ff ff 00 00 00 ff ff"), HELLO]), "Hello"],
+  "single octets, each in a block": [
+    Buffer.concat(Array.from("Hello", (octet) => Buffer.concat([flushed(octet), hex("00 00 ff ff")]))).subarray(0, -4),
+    "Hello",
+  ],
+};
+
+describe("row 31, RFC 7692 7.2.3: a message that is", LIMIT, () => {
+  for (const [what, [octets, means]] of Object.entries(BLOCKS)) {
+    for (const [cut, size] of [["in one frame", Infinity] as const, ["in fragments", ONE_OCTET_AT_A_TIME] as const]) {
+      if (size === ONE_OCTET_AT_A_TIME && octets.length > 1_000) continue;
+      onBothSides(`${what} is understood ${cut}`, async (peer) => {
+        for (let round = 0; round < 2; round += 1) {
+          peer.sayPacked(2, octets, size);
+          assert.ok((await peer.hear()).payload.equals(Buffer.from(means)));
+        }
+        await peer.goodbye();
+      });
+    }
+  }
+  onBothSides("empty is sent as one octet, 0, or uncompressed", async (peer) => {
+    peer.write(text(""));
+    const { packed: octets, compressed } = await peer.hear();
+    assert.equal(octets.toString("hex"), compressed ? "00" : "");
+    await peer.goodbye();
+  });
+});
+
+describe("row 32, RFC 7692 7.2.2: context that is taken over", LIMIT, () => {
+  onBothSides("is kept for what comes: the example of 7.2.3.2", async (peer) => {
+    for (const octets of [HELLO, hex("f2 00 11 00 00"), hex("f2 00 11 00 00")]) {
+      peer.sayPacked(1, octets);
+      assert.equal((await peer.hear()).payload.toString(), "Hello");
+    }
+    await peer.goodbye();
+  });
+  onBothSides("is kept over 32,768 octets, messages that are not compressed, and fragments", async (peer) => {
+    const [text_, , document_] = PAYLOADS;
+    assert.ok(text_ && document_);
+    const first = part(document_, 20_000, 0);
+    for (const message of [first, part(text_, 10_000, 0), first, Buffer.alloc(0), part(document_, 3, 0), first]) {
+      peer.say(2, message, 1_000);
+      assert.ok((await peer.hear()).payload.equals(message));
+      peer.write(text("between"));
+      assert.equal((await peer.hear()).payload.toString(), "between");
+    }
+    await peer.goodbye();
+  });
+  onBothSides("makes the same message smaller the second time", async (peer) => {
+    const message = part(PAYLOADS[2]!, 5_000, 0);
+    const sizes: number[] = [];
+    for (let round = 0; round < 2; round += 1) {
+      peer.say(2, message);
+      sizes.push((await peer.hear()).packed.length);
+    }
+    assert.ok(sizes[1]! < sizes[0]! / 10, String(sizes));
+    await peer.goodbye();
+  });
+  onBothSides(
+    "is not there where it was given up: what refers to it is answered with 1007",
+    async (peer) => {
+      peer.sayPacked(1, HELLO);
+      assert.equal((await peer.hear()).payload.toString(), "Hello");
+      peer.sayPacked(1, hex("f2 00 11 00 00"));
+      assert.equal(await peer.closeCode(), 1007);
+    },
+    ({ code }) => assert.equal(code, 1007),
+    "; server_no_context_takeover; client_no_context_takeover",
+  );
+});
+
+describe("RFC 7692 7.2.2 and RFC 6455 7.4.1: what is compressed wrongly", LIMIT, () => {
+  const wrong: Readonly<Record<string, Uint8Array>> = {
+    "a block of type 3": hex("06"),
+    "a stored block whose lengths disagree": hex("00 05 00 00 00 48 65 6c 6c 6f 00"),
+    "a block that ends in its middle": HELLO.subarray(0, 4),
+    "a reference to before the beginning": hex("f2 00 11 00 00"),
+    noise: Buffer.from("ffffffffffffffffffffffffffff", "hex"),
+    "noise behind the last block": Buffer.concat([deflateRawSync("Hello"), hex("ff ff ff ff ff ff ff ff")]),
+    "a stored block that is announced and does not come": hex("00 ff ff 00 00 48"),
+  };
+  for (const [what, octets] of Object.entries(wrong)) {
+    refuses(what, (peer) => peer.sayPacked(2, octets), 1007);
+    refuses(`${what}, in fragments`, (peer) => peer.sayPacked(2, octets, ONE_OCTET_AT_A_TIME), 1007);
+  }
+  const badText = (octets: string): Buffer => packed(hex(octets), { takeover: false, bits: 15 });
+  refuses("a text that is no UTF-8", (peer) => peer.sayPacked(1, badText("48 ff")), 1007);
+  refuses("a text that ends in a character", (peer) => peer.sayPacked(1, badText("48 e2 82")), 1007);
+  refuses("a text that is no UTF-8, in fragments", (peer) => peer.sayPacked(1, badText("48 ed a0 80"), 1), 1007);
+  onBothSides("a character that is cut by fragments is none of these", async (peer) => {
+    peer.sayPacked(1, badText("e2 82 ac f0 9f 98 80"), ONE_OCTET_AT_A_TIME);
+    assert.equal((await peer.hear()).payload.toString(), "€😀");
+    await peer.goodbye();
+  });
+});
+
+describe("RFC 6455 7.4.1: what is too large only when it is inflated", LIMIT, () => {
+  const MANY = 2 ** 20 + 1;
+  refuses(
+    "one octet over maxMessageSize",
+    (peer) =>
+      peer.sayPacked(
+        2,
+        flushed(
+          LONG.subarray(0, 9)
+            .toString()
+            .repeat(MANY / 9 + 1),
+        ),
+      ),
+    1009,
+  );
+  refuses("the same in fragments", (peer) => peer.sayPacked(2, flushed(Buffer.alloc(MANY)), 16), 1009);
+  refuses("over the ratio, and over 64 KiB", (peer) => peer.sayPacked(2, flushed(Buffer.alloc(500_000))), 1009);
+  onBothSides("over the ratio, and not over 64 KiB, is taken", async (peer) => {
+    peer.sayPacked(2, flushed(Buffer.alloc(65_536)));
+    assert.equal((await peer.hear()).payload.length, 65_536);
+    await peer.goodbye();
+  });
+});
