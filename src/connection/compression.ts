@@ -38,7 +38,10 @@ export interface CompressionOptions extends CompressionTerms {
    * 1009. Deflate reaches 1,032, which no text does. @default 100
    */
   readonly maxInflationRatio?: number;
-  /** Further offers, for servers that decline the first, the favourite first. For clients. @default [] */
+  /**
+   * Further offers, for servers that decline the first, the favourite first. For clients.
+   * @default the first offer without the client's context: some servers ask for that only where it is offered
+   */
   readonly fallbacks?: readonly CompressionTerms[];
 }
 
@@ -81,7 +84,8 @@ export function settleCompression(
   if (given !== true && (typeof given !== "object" || given === null)) {
     throw new TypeError(`Cannot use compression ${String(given)}: expected true, false or an object`);
   }
-  const { fallbacks = [], ...first } = given === true ? ({} as CompressionOptions) : given;
+  const { fallbacks: further, ...first } = given === true ? ({} as CompressionOptions) : given;
+  const fallbacks = further ?? [];
   if (!Array.isArray(fallbacks)) throw new TypeError("Cannot use compression.fallbacks: expected a list");
   if (role === "server" && fallbacks.length > 0) {
     throw new TypeError("Cannot use compression.fallbacks: it is the client that offers, and a server that answers");
@@ -92,8 +96,14 @@ export function settleCompression(
   if (!(typeof maxInflationRatio === "number" && maxInflationRatio >= 1)) {
     throw new RangeError(`Cannot use compression.maxInflationRatio ${maxInflationRatio}: expected 1 or more`);
   }
-  const settled = [settleTerms(role, terms), ...fallbacks.map((fallback) => settleTerms(role, fallback))] as const;
-  return Object.freeze({ threshold, level, maxInflationRatio, terms: settled });
+  const favourite = settleTerms(role, terms);
+  const others = fallbacks.map((fallback) => settleTerms(role, fallback));
+  // RFC 7692 section 7.1.1.2 has every client do without its context when it is told to. As servers may want to hear that,
+  // and would take a first offer that says so at its word, it stands in a second one.
+  if (role === "client" && further === undefined && favourite.clientContextTakeover) {
+    others.push(Object.freeze({ ...favourite, clientContextTakeover: false }));
+  }
+  return Object.freeze({ threshold, level, maxInflationRatio, terms: [favourite, ...others] as const });
 }
 
 function settleTerms(role: "server" | "client", given: CompressionTerms): DeflateTerms {

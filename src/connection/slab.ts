@@ -110,8 +110,10 @@ export class SlabWriter {
   #put(message: Outgoing, part: Part): boolean {
     if (this.#large !== undefined || !this.#packed(message, part)) return false;
     const { frame, text, packed } = message;
-    const data = packed instanceof Uint8Array ? packed : message.data;
-    const size = packed instanceof Uint8Array ? packed.length : message.size;
+    // Not by comparison with the data: a text may be the very word that says it is not compressed.
+    const isPacked = packed instanceof Uint8Array;
+    const data = isPacked ? packed : message.data;
+    const size = isPacked ? packed.length : message.size;
     const encoder = this.#encoder;
     const most = this.#most(message);
     const large = most > SLAB;
@@ -122,7 +124,7 @@ export class SlabWriter {
       message.state = "started";
       const payload = frame ?? (typeof data === "string" ? Buffer.from(data) : data);
       this.#large = { message, payload, size: frame?.length ?? size, part, offset: 0 };
-      if (frame === undefined) this.#at = encoder.before(this.#slab, this.#at, size, text, part, packed === data);
+      if (frame === undefined) this.#at = encoder.before(this.#slab, this.#at, size, text, part, isPacked);
       this.#goOn(this.#large);
       return true;
     }
@@ -132,7 +134,7 @@ export class SlabWriter {
       this.#at += frame.length;
       return true;
     }
-    const start = encoder.before(this.#slab, this.#at, size, text, part, packed === data);
+    const start = encoder.before(this.#slab, this.#at, size, text, part, isPacked);
     if (typeof data === "string") this.#slab.write(data, start, size, "utf8");
     else copy(data, 0, size, this.#slab, start);
     encoder.cover(this.#slab, start, start + size);

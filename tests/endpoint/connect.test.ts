@@ -57,7 +57,7 @@ describe("the request of a client", LIMIT, () => {
       "Connection: Upgrade",
       lines[4],
       "Sec-WebSocket-Version: 13",
-      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits",
       "",
       "",
     ]);
@@ -70,7 +70,11 @@ describe("the request of a client", LIMIT, () => {
       return /Extensions: (.*)\r/.exec((server.peers.at(-1) as RawPeer).text)?.[1] ?? "none";
     };
     assert.equal(await offers(false), "none");
-    assert.equal(await offers(true), "permessage-deflate; client_max_window_bits");
+    assert.equal(
+      await offers(true),
+      "permessage-deflate; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits",
+    );
+    assert.equal(await offers({ fallbacks: [] }), "permessage-deflate; client_max_window_bits");
     const strict = {
       serverContextTakeover: false,
       clientContextTakeover: false,
