@@ -1,0 +1,144 @@
+/**
+ * Fuzzes one target with Jazzer.js, led by coverage: `npm run fuzz -- frames 60`. Without arguments it lists the targets.
+ *
+ * Begins with what is in tests/fuzz/corpus and what earlier runs have kept in .cache/fuzz. An input that breaks a promise is
+ * made as small as it can be and written beside the seeds, to be committed with its mending: `npm test` tries it ever after.
+ *
+ * The fuzzer is fetched once, into .cache, when it is first wanted: it brings a hundred packages and a library for each
+ * system, which nobody needs who only builds and tests.
+ */
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import { loosen } from "./fuzz-addon.mjs";
+import { ended, ready, root, runNpm } from "./ready.mjs";
+
+const JAZZER = "@jazzer.js/core@4.0.0";
+const home = join(root, ".cache", "jazzer-4.0.0");
+const at = (...path) => join(home, "node_modules", "@jazzer.js", ...path);
+
+const [name, given = "60", ...more] = process.argv.slice(2);
+const seconds = Number(given);
+await ready({ tests: true });
+const { TARGETS } = await import(pathToFileURL(join(root, ".build/tests/fuzz/targets.js")).href);
+
+if (name === undefined) list();
+else if (!Object.hasOwn(TARGETS, name)) misuse(`there is no target ${name}: npm run fuzz lists them`);
+else if (!(seconds >= 1 && seconds < 1e6) || more.length > 0) misuse("expected a target and a number of seconds");
+else await fuzz(TARGETS[name]);
+
+function list() {
+  const longest = Math.max(...Object.keys(TARGETS).map(({ length }) => length));
+  for (const [target, { tries }] of Object.entries(TARGETS)) console.log(`${target.padEnd(longest)}  ${tries}`);
+}
+
+function misuse(problem) {
+  console.error(`npm run fuzz: ${problem}`);
+  process.exitCode = 2;
+}
+
+async function fuzz(target) {
+  await fetchJazzer();
+  const seeds = join(root, "tests/fuzz/corpus", name);
+  const kept = join(root, ".cache/fuzz", name);
+  for (const folder of [seeds, kept]) mkdirSync(folder, { recursive: true });
+  const words = join(root, ".cache/fuzz", `${name}.words`);
+  writeFileSync(words, target.words.map((word) => `"${word.replace(/"/g, '\\"')}"\n`).join(""));
+  const before = new Set(readdirSync(seeds));
+
+  const jazzer = ["--sync", "--disableBugDetectors", ".*", "-i", ".build/src/", ".build/tests/fuzz/entry.js"];
+  const limits = [`-max_total_time=${seconds}`, `-max_len=${target.longest}`, "-timeout=60", "-rss_limit_mb=2048"];
+  const folders = [`-dict=${words}`, `-artifact_prefix=${seeds}/`];
+  const { status, output } = await told([at("core/dist/cli.js"), ...jazzer, kept, seeds, "--", ...limits, ...folders]);
+
+  const [, runs] = /^Done (\d+) runs/m.exec(output) ?? [];
+  const last = [...output.matchAll(/^#(\d+)\s.* cov: (\d+) ft: \d+ corp: (\d+)/gm)].at(-1) ?? [];
+  const [, count = "no", edges = "no", corpus = "0"] = last;
+  const found = readdirSync(seeds).filter((file) => !before.has(file));
+  console.log(
+    `${name}: ${runs ?? count} inputs in ${seconds} s, ${edges} edges reached, ${corpus} inputs kept, ${found.length} found`,
+  );
+  for (const file of found) {
+    const smaller = shrunk(target, readFileSync(join(seeds, file)));
+    rmSync(join(seeds, file));
+    const path = join(seeds, `${file.split("-")[0]}-${createHash("sha1").update(smaller).digest("hex").slice(0, 12)}`);
+    writeFileSync(path, smaller);
+    console.log(
+      `  ${relative(root, path)}, ${smaller.length} bytes: ${failure(target, smaller) ?? "too slow, or not twice"}`,
+    );
+  }
+  if (found.length > 0) process.exitCode = 1;
+  else if (status !== 0) {
+    console.error(output);
+    process.exitCode = status;
+  }
+}
+
+/** Runs the fuzzer, showing how it gets on. */
+async function told(args) {
+  const env = { ...process.env, HOLDFAST_FUZZ_TARGET: name };
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let line = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      const lines = (line + text).split("\n");
+      line = lines.pop();
+      for (const one of lines) if (/ pulse |INITED/.test(one)) console.error(one);
+    });
+  }
+  return { status: await ended(child), output };
+}
+
+async function fetchJazzer() {
+  if (!existsSync(at("core/package.json"))) {
+    const quiet = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"];
+    await runNpm(["install", "--prefix", home, ...quiet, JAZZER]);
+  }
+  const addon = at("fuzzer/prebuilds", `fuzzer-${process.platform}-${process.arch}.node`);
+  let problem = await loadingFails(addon);
+  if (problem !== undefined && process.platform === "linux" && existsSync(addon)) {
+    writeFileSync(addon, loosen(readFileSync(addon)));
+    problem = await loadingFails(addon);
+  }
+  if (problem === undefined) return;
+  console.error(`npm run fuzz: the fuzzer's library does not load on this system: ${problem}`);
+  process.exit(1);
+}
+
+/** Why the library cannot be loaded; in a process of its own, which a bad one would take down. */
+async function loadingFails(addon) {
+  const load =
+    "try { process.dlopen({ exports: {} }, process.argv[1]); } catch (e) { console.log(e.message); process.exit(1); }";
+  const child = spawn(process.execPath, ["-e", load, addon], { stdio: ["ignore", "pipe", "ignore"] });
+  let problem = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (problem += text));
+  return (await ended(child)) === 0 ? undefined : problem.trim().split("\n")[0];
+}
+
+/** The least of the input that fails still: block after block is left out, the large ones first. */
+function shrunk(target, input) {
+  let least = input;
+  if (failure(target, least) === undefined) return least;
+  for (let size = least.length >> 1; size >= 1; size >>= 1) {
+    for (let from = 0; from + size <= least.length; ) {
+      const without = Buffer.concat([least.subarray(0, from), least.subarray(from + size)]);
+      if (failure(target, without) === undefined) from += size;
+      else least = without;
+    }
+  }
+  return least;
+}
+
+function failure(target, input) {
+  try {
+    target.run(Uint8Array.from(input));
+    return undefined;
+  } catch (error) {
+    return error.message.split("\n")[0];
+  }
+}
