@@ -49,7 +49,16 @@ async function fuzz(target) {
   writeFileSync(words, target.words.map((word) => `"${word.replace(/"/g, '\\"')}"\n`).join(""));
   const before = new Set(readdirSync(seeds));
 
-  const jazzer = ["--sync", "--disableBugDetectors", ".*", "-i", ".build/src/", ".build/tests/fuzz/entry.js"];
+  const jazzer = [
+    "--sync",
+    "--disableBugDetectors",
+    ".*",
+    "-i",
+    ".build/src/",
+    "-i",
+    ".build/tests/fuzz/puff.js",
+    ".build/tests/fuzz/entry.js",
+  ];
   const limits = [`-max_total_time=${seconds}`, `-max_len=${target.longest}`, "-timeout=60", "-rss_limit_mb=2048"];
   const folders = [`-dict=${words}`, `-artifact_prefix=${seeds}/`];
   const { status, output } = await told([at("core/dist/cli.js"), ...jazzer, kept, seeds, "--", ...limits, ...folders]);

@@ -17,8 +17,14 @@ const REACHED: Readonly<Record<string, readonly string[]>> = {
   frames: [
     ...["5.1", "5.2", "5.4", "5.5", "5.5.1", "7.4"].map((section) => `1002 RFC 6455 ${section}`),
     ...["1007 RFC 6455 8.1", "1009 RFC 6455 10.4", "text", "binary", "ping", "pong", "close", "close without a code"],
-    ...["server", "client", ...STREAM],
+    ...["server", "client", ...STREAM, "packed text", "packed binary", "1002 RFC 7692 6.1"],
   ],
+  negotiation: ["agreed", "declined", "judged right", "judged wrong", "malformed"],
+  inflate: [
+    ...["each alone", "together", "message", "piece", "1007 RFC 6455 8.1", "1007 RFC 7692 7.2.2", "1009 RFC 6455 10.4"],
+    ...["invalid", "many", "long", "whole"],
+  ],
+  deflate: ["packed", "parts", "plain"],
   request: [
     ...["accepted", "absolute", "protocols", "extensions", "expects 100"],
     ...["400 RFC 6455 4.1", "400 RFC 6455 4.2.1", "400 RFC 6455 4.3", "400 RFC 6455 9.1", "400 RFC 9110 5.5"],

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import type { Decoder, DecoderLimits, Visitor } from "../../src/engine/protocol.js";
 import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
 import { seedsOf } from "./corpus.js";
-import { frames, framesOf, type Role } from "./frames.js";
+import { frames, framesOf } from "./frames.js";
 import { thrownBy } from "./target.js";
 
 type Receive = (decoder: Decoder, chunk: Uint8Array, from: number, visitor: Visitor) => number;
@@ -17,6 +17,7 @@ const through = (visitor: Visitor, change: Partial<Visitor>): Visitor => ({
   ping: (payload) => visitor.ping(payload),
   pong: (payload) => visitor.pong(payload),
   close: (code, reason) => visitor.close(code, reason),
+  packed: (type, bytes) => visitor.packed?.(type, bytes) ?? true,
   fail: (violation) => visitor.fail(violation),
   frame: (facts) => visitor.frame?.(facts),
   ...change,
@@ -24,8 +25,8 @@ const through = (visitor: Visitor, change: Partial<Visitor>): Visitor => ({
 
 /** Ours but for one flaw. */
 const flawed = (receive: Receive, limitsOf = (limits: DecoderLimits): DecoderLimits => limits) =>
-  framesOf((role: Role, limits: DecoderLimits) => {
-    const decoder = new WebSocketDecoder(role, limitsOf(limits));
+  framesOf((role, limits, deflate) => {
+    const decoder = new WebSocketDecoder(role, limitsOf(limits), deflate);
     return {
       get partial() {
         return decoder.partial;
@@ -89,20 +90,20 @@ const FLAWS: Readonly<Record<string, ReturnType<typeof flawed>>> = {
   "allows one byte too many": flawed(right, (limits) => ({ ...limits, maxMessageSize: limits.maxMessageSize + 1 })),
   "allows one fragment too many": flawed(right, (limits) => ({ ...limits, maxFragments: limits.maxFragments + 1 })),
   "always streams": flawed(right, (limits) => ({ ...limits, streaming: true })),
-  "forgets what came at the boundary of two chunks": framesOf((role, limits) => {
-    let decoder = new WebSocketDecoder(role, limits);
+  "forgets what came at the boundary of two chunks": framesOf((role, limits, deflate) => {
+    let decoder = new WebSocketDecoder(role, limits, deflate);
     return {
       get partial() {
         return decoder.partial;
       },
       receive(chunk, from, visitor) {
-        if (decoder.partial.received === 1) decoder = new WebSocketDecoder(role, limits);
+        if (decoder.partial.received === 1) decoder = new WebSocketDecoder(role, limits, deflate);
         return decoder.receive(chunk, from, visitor);
       },
     };
   }),
-  "does not say how much has come": framesOf((role, limits) => {
-    const decoder = new WebSocketDecoder(role, limits);
+  "does not say how much has come": framesOf((role, limits, deflate) => {
+    const decoder = new WebSocketDecoder(role, limits, deflate);
     return {
       partial: { received: 0, expected: undefined },
       receive: (chunk, from, visitor) => decoder.receive(chunk, from, visitor),

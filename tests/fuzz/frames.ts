@@ -7,8 +7,7 @@ import type { Decoder, DecoderLimits } from "../../src/engine/protocol.js";
 import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
 import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
 import { encoded } from "../engine/framing/wire.js";
-import type { Call } from "../engine/recorder.js";
-import { crumbs, cut, heard, type Judge, together, unended, type Way, whole } from "./network.js";
+import { type Call, crumbs, cut, heard, type Judge, together, unended, type Way, whole } from "./network.js";
 import { framesMeant, type Meant, underWay } from "./oracle.js";
 import { Input, type Target } from "./target.js";
 
@@ -18,17 +17,19 @@ export type Role = "server" | "client";
 const HEADER = 14;
 
 /** Makes the decoder that is tried. */
-export type Make = (role: Role, limits: DecoderLimits) => Decoder;
+export type Make = (role: Role, limits: DecoderLimits, deflate: boolean) => Decoder;
 
 function settings(bytes: Uint8Array) {
   const input = new Input(bytes);
-  const role = input.one<Role>(["server", "client"]);
+  const kind = input.byte();
+  const role: Role = kind % 2 === 0 ? "server" : "client";
+  const deflate = kind % 4 > 1;
   const limits: DecoderLimits = {
     maxMessageSize: input.one([300, 0, 1, 125, 126, 70_000, Infinity]),
     maxFragments: input.one([4, 1, 2, Infinity]),
     streaming: input.flag(),
   };
-  return { role, limits, way: cut(input.byte(), input.byte()), wire: input.rest() };
+  return { role, limits, deflate, way: cut(input.byte(), input.byte()), wire: input.rest() };
 }
 
 /** The target for a decoder that `make` makes: another than ours must be found out. */
@@ -45,11 +46,11 @@ export function framesOf(make: Make): Target {
       "\\x03\\xed",
     ],
     run(bytes) {
-      const { role, limits, way: given, wire } = settings(bytes);
-      const meant = framesMeant(wire, role === "server", limits);
-      const once = tried(make(role, limits), limits, wire, whole(), meant);
+      const { role, limits, deflate, way: given, wire } = settings(bytes);
+      const meant = framesMeant(wire, role === "server", limits, deflate);
+      const once = tried(make(role, limits, deflate), limits, wire, whole(), meant);
       for (const way of [crumbs(), given]) {
-        const again = tried(make(role, limits), limits, wire, way, meant);
+        const again = tried(make(role, limits, deflate), limits, wire, way, meant);
         assert.deepEqual(together(again.calls), together(once.calls), "where it is cut makes no difference");
         assert.deepEqual(again.frames, once.frames);
       }
@@ -57,15 +58,15 @@ export function framesOf(make: Make): Target {
       return [role, limits.streaming ? "streaming" : "whole", ...together(once.calls).map(nameOf)];
     },
     left(bytes) {
-      const { role, limits, way, wire } = settings(bytes);
-      const decoder = make(role, limits);
+      const { role, limits, deflate, way, wire } = settings(bytes);
+      const decoder = make(role, limits, deflate);
       heard(decoder, wire, way);
       return decoder;
     },
   };
 }
 
-export const frames: Target = framesOf((role, limits) => new WebSocketDecoder(role, limits));
+export const frames: Target = framesOf((role, limits, deflate) => new WebSocketDecoder(role, limits, deflate));
 
 function tried(decoder: Decoder, limits: DecoderLimits, wire: Uint8Array, way: Way, meant: Meant): Judge {
   const judge = heard(decoder, wire, way, (taken, { ended }) => {
@@ -81,7 +82,9 @@ function tried(decoder: Decoder, limits: DecoderLimits, wire: Uint8Array, way: W
       assert.equal(expected, truth.expected, `expected at ${taken}`);
     if (!limits.streaming) {
       const headers = HEADER * (limits.maxFragments + 1) + 125;
-      assert.ok(received <= limits.maxMessageSize + headers, "no more is kept than the limits allow");
+      // What does not get smaller by being compressed grows a little.
+      const most = limits.maxMessageSize + Math.ceil(limits.maxMessageSize / 16) + 64;
+      assert.ok(received <= most + headers, "no more is kept than the limits allow");
     }
   });
   const calls = together(judge.calls);
@@ -120,17 +123,29 @@ function carriedAgain(role: Role, calls: readonly Call[]): void {
   const said = calls.filter(([name]) => name !== "fail");
   const wire = said.map((call) => {
     if (call[0] === "message") return encoded(encoder, call[1]);
+    if (call[0] === "packed") return packedFrame(encoder, call[1], call[2]);
     if (call[0] === "close") {
       return encoder.control(CLOSE, call[1] === 1005 ? new Uint8Array() : closePayload(call[1], call[2]));
     }
     return encoder.control(call[0] === "ping" ? PING : PONG, call[1] as Uint8Array);
   });
   const limits = { maxMessageSize: Infinity, maxFragments: 1, streaming: false };
-  const again = heard(new WebSocketDecoder(role, limits), Buffer.concat(wire), whole());
+  const again = heard(new WebSocketDecoder(role, limits, true), Buffer.concat(wire), whole());
   assert.deepEqual(again.calls, said, "what is written is read as the same");
 }
 
+/** A message that is compressed already, as the connection writes it. */
+function packedFrame(encoder: WebSocketEncoder, type: "text" | "binary", payload: Uint8Array): Uint8Array {
+  const target = new Uint8Array(payload.length + encoder.overhead);
+  const start = encoder.before(target, 0, payload.length, type === "text", "whole", true);
+  const end = start + payload.length;
+  target.set(payload, start);
+  encoder.cover(target, start, end);
+  return target.slice(0, encoder.after(target, end));
+}
+
 function nameOf(call: Call): string {
+  if (call[0] === "packed") return `packed ${call[1]}`;
   if (call[0] === "message") return typeof call[1] === "string" ? "text" : "binary";
   if (call[0] === "close") return call[1] === 1005 ? "close without a code" : "close";
   return call[0] === "fail" ? `${call[1].closeCode} ${call[1].clause}` : call[0];

@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import type { Decoded } from "../../src/engine/framing/custom.js";
 import { type Framing, resolveFraming } from "../../src/engine/framing/framing.js";
 import type { DecoderLimits } from "../../src/engine/protocol.js";
-import type { Call } from "../engine/recorder.js";
-import { crumbs, cut, heard, type Judge, together, unended, whole } from "./network.js";
+import { type Call, crumbs, cut, heard, type Judge, together, unended, whole } from "./network.js";
 import { Input, type Target } from "./target.js";
 
 const LIMITS = [40, 1, 3, 300, Infinity];

@@ -2,8 +2,11 @@
 
 import assert from "node:assert/strict";
 import type { Data, Decoder, FrameFacts, Violation, Visitor } from "../../src/engine/protocol.js";
-import type { Call } from "../engine/recorder.js";
+import type { Call as Recorded } from "../engine/recorder.js";
 import { following, isSentence } from "./target.js";
+
+/** A call of a visitor; also those for messages that are still compressed. */
+export type Call = Recorded | readonly ["packed", "text" | "binary", Uint8Array];
 
 /** How bytes come: `size` of each chunk, and whether the receiver says stop at a call. */
 export interface Way {
@@ -56,6 +59,11 @@ export class Judge implements Visitor {
     return this.#note(["piece", type, bytes, last]);
   }
 
+  packed(type: "text" | "binary", bytes: Uint8Array): boolean {
+    this.#owns(bytes);
+    return this.#note(["packed", type, bytes]);
+  }
+
   ping(payload: Uint8Array): boolean {
     return this.#control(["ping", payload]);
   }
@@ -76,7 +84,7 @@ export class Judge implements Visitor {
     assert.ok([1002, 1007, 1009].includes(closeCode), `${closeCode} is no code for a violation`);
     if (limit !== undefined) {
       assert.equal(closeCode, 1009);
-      assert.ok(["maxMessageSize", "maxFragments"].includes(limit.name));
+      assert.ok(["maxMessageSize", "maxFragments", "maxInflationRatio"].includes(limit.name));
       assert.ok(limit.actual > limit.maximum);
     }
     this.#note(["fail", violation]);
@@ -162,6 +170,8 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The bytes that came in pieces of a message that has not ended. */
 export function unended(calls: readonly Call[]): Uint8Array {
-  const last = calls.findLastIndex((call) => call[0] === "message" || (call[0] === "piece" && call[3]));
+  const last = calls.findLastIndex(
+    (call) => ["message", "packed"].includes(call[0]) || (call[0] === "piece" && call[3]),
+  );
   return Buffer.concat(calls.slice(last + 1).flatMap((call) => (call[0] === "piece" ? [call[2]] : [])));
 }

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from "node:buffer";
 import type { DecoderLimits } from "../../src/engine/protocol.js";
-import type { Call } from "../engine/recorder.js";
+import type { Call } from "./network.js";
 
 /** Where one frame lies in the stream. What has not come has no end. */
 export interface Span {
@@ -29,10 +29,10 @@ export interface Meant {
 const CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
 
 /** The stream `wire`, read as RFC 6455 has it by one who knows all of it. */
-export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLimits): Meant {
+export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLimits, deflate: boolean): Meant {
   const meant: Meant = { calls: [], spans: [], broken: [], pending: new Uint8Array() };
   const view = Buffer.from(wire);
-  let message: { readonly text: boolean; payload: Buffer; fragments: number } | undefined;
+  let message: { readonly text: boolean; readonly packed: boolean; payload: Buffer; fragments: number } | undefined;
   for (let at = 0; at + 2 <= view.length; ) {
     const first = view.readUInt8(at);
     const second = view.readUInt8(at + 1);
@@ -50,17 +50,24 @@ export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLi
     meant.spans.push({ start: at, sized, end, size, control, fin });
 
     const broken = meant.broken;
-    if ((first & 0x70) !== 0) broken.push("1002 RFC 6455 5.2");
+    const rsv = (first >> 4) & 7;
+    if (rsv !== 0 && !(deflate && rsv === 4)) broken.push("1002 RFC 6455 5.2");
+    // RFC 7692 section 6.1: the bit stands on the first frame of a message.
+    if (deflate && rsv === 4 && (control || opcode === 0)) broken.push("1002 RFC 7692 6.1");
+    const packed = message?.packed ?? (deflate && rsv === 4);
     if (![0, 1, 2, 8, 9, 10].includes(opcode)) broken.push("1002 RFC 6455 5.2");
     if (second >= 128 !== masked) broken.push("1002 RFC 6455 5.1");
     if (length >= 2n ** 63n) broken.push("1002 RFC 6455 5.2");
     if (short > 125 && length < (short === 126 ? 126n : 65_536n)) broken.push("1002 RFC 6455 5.2");
     if (control && (!fin || length > 125n)) broken.push("1002 RFC 6455 5.5");
     if (!control && (opcode === 0) !== (message !== undefined)) broken.push("1002 RFC 6455 5.4");
-    if (!control && !limits.streaming) {
-      const fragments = (message?.fragments ?? 0) + 1;
+    if (!control && (packed || !limits.streaming)) {
+      const fragments = limits.streaming ? 0 : (message?.fragments ?? 0) + 1;
       const total = BigInt(message?.payload.length ?? 0) + length;
-      if (fragments > limits.maxFragments || Number(total) > limits.maxMessageSize) broken.push("1009 RFC 6455 10.4");
+      const { maxMessageSize: maximum } = limits;
+      // What cannot be compressed grows by being it.
+      const most = packed ? maximum + Math.ceil(maximum / 16) + 64 : maximum;
+      if (fragments > limits.maxFragments || Number(total) > most) broken.push("1009 RFC 6455 10.4");
     }
     if (broken.length > 0 || start > view.length) break;
 
@@ -74,18 +81,20 @@ export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLi
         break;
       }
     } else {
-      message ??= { text: opcode === 1, payload: Buffer.alloc(0), fragments: 0 };
+      message ??= { text: opcode === 1, packed, payload: Buffer.alloc(0), fragments: 0 };
       message.payload = Buffer.concat([message.payload, payload]);
       message.fragments += 1;
-      meant.pending = message.payload;
+      if (!packed) meant.pending = message.payload;
       const ends = fin && end !== Infinity;
-      if (message.text && !(ends ? isUtf8(message.payload) : mayBeUtf8(message.payload))) {
+      if (message.text && !packed && !(ends ? isUtf8(message.payload) : mayBeUtf8(message.payload))) {
         meant.broken.push("1007 RFC 6455 8.1");
         break;
       }
       if (end === Infinity) break;
       if (fin) {
-        meant.calls.push(["message", message.text ? message.payload.toString() : Uint8Array.from(message.payload)]);
+        const bytes = Uint8Array.from(message.payload);
+        if (packed) meant.calls.push(["packed", message.text ? "text" : "binary", bytes]);
+        else meant.calls.push(["message", message.text ? message.payload.toString() : bytes]);
         meant.pending = new Uint8Array();
         message = undefined;
       }

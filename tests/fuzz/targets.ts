@@ -1,5 +1,6 @@
 /** The fuzz targets by their names. */
 
+import { deflates } from "./deflates.js";
 import { fields } from "./fields.js";
 import { frames } from "./frames.js";
 import { framings } from "./framings.js";
@@ -11,6 +12,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   frames,
   ...handshakes,
   fields,
+  ...deflates,
   ...framings,
   ...looseFramings,
 };
