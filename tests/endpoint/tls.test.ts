@@ -16,7 +16,7 @@ import {
   TransportError,
 } from "../../src/index.js";
 import { openSockets } from "../descriptors.js";
-import { type Certificate, ELSEWHERE, LOCALHOST } from "../fixtures/certificates.js";
+import { type Certificate, ELSEWHERE, EXPIRED, LOCALHOST } from "../fixtures/certificates.js";
 import { portOf, rawServer, switchingTo } from "../raw-peers.js";
 
 const LIMIT = { timeout: 20_000 };
@@ -31,6 +31,7 @@ for (const scheme of ["wss", "tls"]) {
     const distrusted: Record<string, [string, Certificate, object, RegExp]> = {
       "that signed itself": ["127.0.0.1", LOCALHOST, {}, /^DEPTH_ZERO_SELF_SIGNED_CERT$/],
       "of another authority": ["127.0.0.1", LOCALHOST, { ca: ELSEWHERE.cert }, /^DEPTH_ZERO_SELF_SIGNED_CERT$/],
+      "of another year": ["127.0.0.1", EXPIRED, { ca: EXPIRED.cert }, /^CERT_HAS_EXPIRED$/],
       "of another host": ["127.0.0.1", ELSEWHERE, { ca: ELSEWHERE.cert }, /^ERR_TLS_CERT_ALTNAME_INVALID$/],
       "of another name": ["localhost", ELSEWHERE, { ca: ELSEWHERE.cert }, /^ERR_TLS_CERT_ALTNAME_INVALID$/],
     };

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { deflateRawSync } from "node:zlib";
 import { type CloseInfo, type Connection, type ConnectOptions, connect, isConnectionError } from "../../src/index.js";
 import { openSockets } from "../descriptors.js";
 import { peerFrame } from "../engine/peer-frames.js";
@@ -11,6 +12,9 @@ const LIMIT = { timeout: 30_000 };
 
 const text = (payload: string): Uint8Array => peerFrame({ opcode: 1, payload });
 const begun = peerFrame({ opcode: 1, payload: "begun", fin: false });
+/** A message that is compressed. */
+const packed = (bytes: Uint8Array, opcode: number = 2): Uint8Array =>
+  peerFrame({ opcode, rsv: 4, payload: Buffer.concat([deflateRawSync(bytes), Buffer.of(0)]) });
 const close = peerFrame({ opcode: 8, payload: Buffer.of(0x03, 0xe8) });
 
 /** Says it again and again, as fast as it is taken. */
@@ -44,6 +48,8 @@ function onceClosed(then: (peer: RawPeer) => void): (peer: RawPeer) => Promise<v
 interface Misdeed {
   readonly does: (peer: RawPeer) => void | Promise<void>;
   readonly options?: ConnectOptions;
+  /** Whether it has agreed to compression before. */
+  readonly compresses?: boolean;
   /** What the client does meanwhile; it waits for the end if nothing else is said. */
   readonly meanwhile?: (connection: Connection) => void;
   readonly ends: Readonly<Record<string, unknown>>;
@@ -208,6 +214,37 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
     ends: { code: 1001, by: "local", wasClean: false },
     cause: { name: "TimeoutError", limit: "lifetime" },
   },
+  "sends a bomb": {
+    ...{ compresses: true, does: (peer) => peer.write(packed(Buffer.alloc(2 ** 25))) },
+    ends: { code: 1009, by: "local", wasClean: false },
+    cause: { name: "LimitError" },
+  },
+  "sends a bomb in fragments of one byte": {
+    compresses: true,
+    does: (peer) => {
+      const bomb = deflateRawSync(Buffer.alloc(2 ** 25));
+      peer.write(peerFrame({ opcode: 2, rsv: 4, fin: false }));
+      for (const byte of bomb) peer.write(peerFrame({ opcode: 0, payload: Buffer.of(byte), fin: false }));
+      peer.write(peerFrame({ opcode: 0 }));
+    },
+    ends: { code: 1009, by: "local", wasClean: false },
+    cause: { name: "LimitError" },
+  },
+  "sends what is compressed to a text that is not UTF-8": {
+    ...{ compresses: true, does: (peer) => peer.write(packed(Buffer.of(0x61, 0xff), 1)) },
+    ends: { code: 1007, by: "local", wasClean: false },
+    cause: { name: "ProtocolError" },
+  },
+  "says that it has compressed what it has not": {
+    ...{ compresses: true, does: (peer) => peer.write(peerFrame({ opcode: 1, rsv: 4, payload: "not at all" })) },
+    ends: { code: 1007, by: "local", wasClean: false },
+    cause: { name: "ProtocolError" },
+  },
+  "compresses although that was not agreed on": {
+    does: (peer) => peer.write(packed(Buffer.from("unasked"))),
+    ends: { code: 1002, by: "local", wasClean: false },
+    cause: { name: "ProtocolError" },
+  },
   // It answers twice.
   "answers the request twice": {
     does: (peer) => peer.write(switchingTo(peer.text)),
@@ -217,10 +254,10 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
 };
 
 /** Plays the misdeed, and answers how the client's connection has ended. */
-async function endOf({ does, options = {}, meanwhile }: Misdeed): Promise<CloseInfo> {
+async function endOf({ does, options = {}, compresses = false, meanwhile }: Misdeed): Promise<CloseInfo> {
   await using server = await rawServer(async (peer) => {
     await peer.until(({ text: request }) => request.endsWith("\r\n\r\n"));
-    peer.write(switchingTo(peer.text));
+    peer.write(switchingTo(peer.text, compresses ? { "Sec-WebSocket-Extensions": "permessage-deflate" } : {}));
     await does(peer);
   });
   const connection = await connect(`ws://127.0.0.1:${server.port}`, { ...SHORT, ...options });

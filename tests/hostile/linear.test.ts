@@ -1,0 +1,126 @@
+/** What reads a header, a URL's authority or a text from a peer: four times as much takes four times as long, whatever it is made of. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseExtensions } from "../../src/engine/extension.js";
+import { judgeRequest } from "../../src/engine/handshake-request.js";
+import { judgeResponse } from "../../src/engine/handshake-response.js";
+import { fieldLines, joined, parseTokens } from "../../src/engine/header.js";
+import { authorityOf, originAllowed } from "../../src/engine/origin.js";
+import { UPGRADE_KEY } from "../raw-peers.js";
+
+const LENGTH = 8_192;
+const FACTOR = 4;
+/** Between what is linear and what is quadratic, which takes 16 times as long. */
+const MOST = 9;
+const ROUNDS = 5;
+
+const UNITS = [",", " ", "\t", " ,", "a,", "a ", ";", "a;", "a=", "a=b;", '"', '\\"', '="', "a/b,", "é", "[", ":", "%"];
+
+/** How a value is made of one unit, again and again: alone, and within what makes a reader look for its end. */
+const SHAPES: readonly ((body: string) => string)[] = [
+  (body) => body,
+  (body) => `a${body}b`,
+  (body) => `a; b="${body}`,
+  (body) => `${body}!"`,
+];
+
+const request = (name: string, value: string): Parameters<typeof judgeRequest>[0] => {
+  const fields: Record<string, string> = {
+    Host: "localhost",
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": UPGRADE_KEY,
+    "Sec-WebSocket-Version": "13",
+    [name]: value,
+  };
+  return { method: "GET", httpVersion: "1.1", target: "/", rawHeaders: Object.entries(fields).flat() };
+};
+
+const response = (name: string, value: string): Parameters<typeof judgeResponse>[0] => {
+  const fields: Record<string, string> = {
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": "accept",
+    [name]: value,
+  };
+  const offered = { protocols: ["a"], extensions: [{ name: "a", params: new Map() }] };
+  return { status: 101, rawHeaders: Object.entries(fields).flat(), accept: "accept", ...offered };
+};
+
+const READERS: Readonly<Record<string, (value: string) => unknown>> = {
+  "a list of tokens": parseTokens,
+  "a list of extensions": parseExtensions,
+  "an authority": (value) => authorityOf(value, "http"),
+  "an origin": (value) => originAllowed(`http://${value}`, "localhost", "same-host"),
+  ...Object.fromEntries(
+    ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"].map(
+      (name) => [`a request's ${name}`, (value: string): unknown => judgeRequest(request(name, value))],
+    ),
+  ),
+  "a request's target": (value) => judgeRequest({ ...request("X", ""), target: `/${value}` }),
+  ...Object.fromEntries(
+    ["Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"].map((name) => [
+      `a response's ${name}`,
+      (value: string): unknown => judgeResponse(response(name, value)),
+    ]),
+  ),
+  // Each unit is a field of its own.
+  "fields of one name": (value) =>
+    joined(fieldLines(Array.from(value, (_, index) => (index % 2 ? "b" : "a"))) ?? new Map(), "a"),
+  "fields of many names": (value) => fieldLines(Array.from(value, (_, index) => (index % 2 ? "b" : `${index}`))),
+};
+
+/** Processor time of this process, in microseconds. */
+function cost(work: () => unknown): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
+}
+
+/** The ratio of what a long one and a short one cost, each at its best: whoever else uses the machine only adds to it. */
+function ratio(read: (value: string) => unknown, short: string, long: string): number {
+  let [least, most] = [Infinity, Infinity];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // As often as makes both equal in length, if it is linear.
+    least = Math.min(
+      least,
+      cost(() => {
+        for (let time = 0; time < FACTOR; time += 1) read(short);
+      }),
+    );
+    most = Math.min(
+      most,
+      cost(() => read(long)),
+    );
+  }
+  return (FACTOR * most) / Math.max(least, 1);
+}
+
+describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as long`, { timeout: 60_000 }, () => {
+  for (const [what, read] of Object.entries(READERS)) {
+    it(what, () => {
+      for (const unit of UNITS) {
+        for (const shape of SHAPES) {
+          const of = (length: number): string => shape(unit.repeat(length / unit.length));
+          const [short, long] = [of(LENGTH), of(FACTOR * LENGTH)];
+          // Below that, a clock that ticks in microseconds tells nothing, and nobody is hurt.
+          if (cost(() => read(long)) < 50) continue;
+          const times = ratio(read, short, long);
+          assert.ok(times < MOST, `${JSON.stringify(unit)}: ${times.toFixed(1)} times as long`);
+        }
+      }
+    });
+  }
+
+  it("and what costs more: it can be told apart", () => {
+    const quadratic = (value: string): number => {
+      let found = 0;
+      for (let at = value.indexOf(","); at >= 0; at = value.indexOf(",", at + 1)) found += value.lastIndexOf("b", at);
+      return found;
+    };
+    const of = (length: number): string => "aaa,".repeat(length / 4);
+    assert.ok(ratio(quadratic, of(LENGTH), of(FACTOR * LENGTH)) > MOST);
+  });
+});
