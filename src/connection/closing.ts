@@ -37,8 +37,10 @@ export class Closing {
   readonly ending: Ending = new Ending();
   /** Arriving bytes are thrown away; they are still read, since unread ones would turn our FIN into a reset. */
   deaf = false;
-  /** When the peer's FIN came. */
+  /** When the peer's FIN was known to have come. */
   peerEndedAt: Instant | undefined;
+  /** Whether all that came before it has been read too. */
+  peerEndRead = false;
   readonly #parts: Parts;
   #beganAt: Instant | undefined;
   /** The bound that what is left of the end has, counted from its beginning. */
@@ -177,7 +179,7 @@ export class Closing {
     if (!this.#flushed) return;
     const exchanged = this.ending.state === "closeExchanged";
     // RFC 6455 7.1.1: the server closes the TCP connection first, so that it is the client's side that waits.
-    const ours = wire.protocol === "tcp" || this.deaf || this.peerEndedAt !== undefined;
+    const ours = wire.protocol === "tcp" || this.deaf || this.peerEndRead;
     if (ours || (exchanged && role === "server")) transport.end();
   }
 

@@ -145,7 +145,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     return this.#core.transport.ends.secure;
   }
 
-  /** Milliseconds since the peer's FIN; undefined while it has not come. Our own follows within `lingerTimeout`. */
+  /** Milliseconds since the peer's FIN was seen; undefined while it was not. Our own follows within `lingerTimeout`. */
   get peerEndedFor(): number | undefined {
     const { peerEndedAt } = this.#core.closing;
     return peerEndedAt === undefined ? undefined : between(peerEndedAt, this.#core.options.clock.now());

@@ -1,9 +1,9 @@
 /** The engine room of one connection: what arrives goes to the application, what comes due is done. */
 
-import type { TransportError } from "../base/errors.js";
-import { type ConnectionError, LimitError, type Progress, ProtocolError, TimeoutError } from "../base/errors.js";
+import type { Progress, TimeoutError, TransportError } from "../base/errors.js";
+import { type ConnectionError, LimitError, ProtocolError } from "../base/errors.js";
 import type { ConnectionEvent, Observer } from "../base/events.js";
-import { between, type Instant } from "../base/time.js";
+import type { Instant } from "../base/time.js";
 import { INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED_DATA } from "../engine/close.js";
 import { PING, PONG } from "../engine/frame.js";
 import type { Data, FrameFacts, Violation, Visitor } from "../engine/protocol.js";
@@ -86,7 +86,10 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
       ...{ wire, transport, outbox, inbox, watch: this.#watch, clock: options.clock, visitor: this },
       deaf: () => this.closing.deaf || this.#lastWord.pending,
       over: () => this.closing.refusal !== undefined || this.#lastWord.pending,
-      onPause: () => this.emit({ type: "pause", id }),
+      onPause: () => {
+        this.emit({ type: "pause", id });
+        if (this.closing.peerEndedAt !== undefined) this.#watch.endSeen(options.clock.now());
+      },
       onResume: () => this.emit({ type: "resume", id }),
     });
     this.closing = new Closing({
@@ -115,9 +118,15 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
   }
 
   ended(): void {
-    this.emit({ type: "peerEnded", id: this.id });
-    this.closing.peerEndedAt = this.options.clock.now();
+    this.endSeen();
+    this.closing.peerEndRead = true;
     this.#endReached();
+  }
+
+  endSeen(): void {
+    if (this.closing.peerEndedAt === undefined) this.emit({ type: "peerEnded", id: this.id });
+    this.closing.peerEndedAt ??= this.options.clock.now();
+    this.#watch.endSeen(this.options.clock.now());
   }
 
   closed(error: TransportError | undefined): void {
@@ -251,7 +260,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
     this.#watch.asked();
     // With hooks there is no loop whose end tells that the application is done.
     const { closing, delivery } = this;
-    if (closing.peerEndedAt !== undefined && delivery.hooked && !delivery.busy) closing.local(NORMAL, "");
+    if (closing.peerEndRead && delivery.hooked && !delivery.busy) closing.local(NORMAL, "");
   }
 
   /** The application's handler or hook failed: it is told, and so is the peer. */
@@ -300,14 +309,14 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
 
   /** Lets the peer's FIN, if it has come, take effect behind all that came before it. */
   #endReached(): void {
-    if (this.closing.peerEndedAt === undefined || this.#intake.pending || this.#lastWord.pending) return;
+    if (!this.closing.peerEndRead || this.#intake.pending || this.#lastWord.pending) return;
     this.closing.peerEnded(this.options.clock.now());
     this.asked();
   }
 
   #rang(name: AlarmName, now: Instant): void {
     if (name === "waits") this.#waitsRang(now);
-    else if (name === "write") this.#writeRang(now);
+    else if (name === "write") this.closing.abort(this.outbox.overdue(now));
     else if (name === "linger") this.closing.local(NORMAL, "");
     else if (name === "close") this.closing.timedOut(now);
     else this.#watch.rang(name, now);
@@ -318,12 +327,5 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
     // A hook makes no call that could fail, so the deadline's passing ends the connection.
     const expired = this.delivery.hooked ? this.waits.readExpired : undefined;
     if (expired !== undefined) this.limitReached(expired, POLICY_VIOLATION);
-  }
-
-  #writeRang(now: Instant): void {
-    const { writeTimeout } = this.options;
-    const { operation, since } = this.outbox.underWay;
-    const facts = { operation, limit: "writeTimeout", bound: writeTimeout, after: between(since, now) };
-    this.closing.abort(new TimeoutError({ ...facts, retriable: false }));
   }
 }

@@ -73,7 +73,11 @@ export interface ConnectionOptions<Data_ = unknown> extends Hooks<Data_> {
   readonly writeTimeout?: number;
   /** Longest time for what is queued to be sent and the closing handshake to be answered. ws's 30 s leaves zombies. @default 5_000 */
   readonly closeTimeout?: number;
-  /** Longest time from the peer's FIN to ours, so that no socket stays in CLOSE_WAIT. @default 5_000 */
+  /**
+   * Longest time from the peer's FIN to ours, so that no socket stays in CLOSE_WAIT. While an application still takes
+   * what came before the FIN, it is counted from the last time that it did.
+   * @default 5_000
+   */
   readonly lingerTimeout?: number;
   /** Longest time from a message's first byte to its last; with `streaming` it does not apply. 1 MiB then needs 140 kbit/s. @default 60_000 */
   readonly messageTimeout?: number;
@@ -114,7 +118,11 @@ export interface ConnectionOptions<Data_ = unknown> extends Hooks<Data_> {
   readonly maxInboxBytes?: number;
   /** Received messages at which reading pauses. @default 256 */
   readonly maxInboxMessages?: number;
-  /** How long reading may stay paused: a paused socket does not see the peer's FIN. @default 60_000 */
+  /**
+   * How long reading may stay paused; `lingerTimeout` if that is less and the peer's FIN has come. Only Linux tells of a FIN
+   * that stands behind unread bytes, within a second or two; elsewhere this is the bound for it.
+   * @default 60_000
+   */
   readonly pauseTimeout?: number;
   /** The type of message that is taken here; one of the other type ends the connection with 1003 (RFC 6455 section 7.4.1). @default "any" */
   readonly messageType?: "any" | "text" | "binary";

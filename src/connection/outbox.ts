@@ -1,7 +1,7 @@
 /** The way out of a connection: what waits is written as fast as the kernel takes it, one write at a time. */
 
-import type { LimitError } from "../base/errors.js";
-import { after, type Clock, type Instant } from "../base/time.js";
+import { type LimitError, TimeoutError } from "../base/errors.js";
+import { after, between, type Clock, type Instant } from "../base/time.js";
 import type { Transport } from "../transport/transport.js";
 import { atTurnEnd, type TurnTask } from "../transport/turn.js";
 import type { Alarms } from "./alarms.js";
@@ -78,9 +78,11 @@ export class Outbox implements TurnTask {
     return this.#backlog.dropped;
   }
 
-  /** What the write that is under way is called, and since when the kernel has taken nothing of it. */
-  get underWay(): { readonly operation: Filled["operation"]; readonly since: Instant } {
-    return { operation: this.#underWay?.operation ?? "write:data", since: this.#since };
+  /** The error of a write of which the kernel has taken nothing for `writeTimeout`. */
+  overdue(now: Instant): TimeoutError {
+    const operation = this.#underWay?.operation ?? "write:data";
+    const facts = { limit: "writeTimeout", bound: this.#options.writeTimeout, after: between(this.#since, now) };
+    return new TimeoutError({ operation, ...facts, retriable: false });
   }
 
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */

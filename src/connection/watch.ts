@@ -1,7 +1,7 @@
 /** The limits of time that nobody calls for: heartbeat, idle, message, pause and lifetime. */
 
 import { TimeoutError } from "../base/errors.js";
-import { after, between, type Clock, type Instant, reached } from "../base/time.js";
+import { after, between, type Clock, earlier, type Instant, reached } from "../base/time.js";
 import { GOING_AWAY, POLICY_VIOLATION } from "../engine/close.js";
 import { Heartbeat } from "../engine/heartbeat.js";
 import type { Alarms } from "./alarms.js";
@@ -30,6 +30,8 @@ export class Watch {
   /** When the message that is under way began to arrive. */
   #messageSince: Instant | undefined;
   #pausedAt: Instant | undefined;
+  /** When the peer was found to have ended behind what the pause leaves unread. */
+  #endSeenAt: Instant | undefined;
 
   constructor(options: SettledOptions, alarms: Alarms, connection: Watched) {
     this.#options = options;
@@ -73,8 +75,17 @@ export class Watch {
     this.#alarms.set("pause", after(now, this.#options.pauseTimeout));
   }
 
+  /** The peer's FIN stands behind what this pause leaves unread. An application that takes something now and then has its time anew. */
+  endSeen(now: Instant): void {
+    if (this.#pausedAt === undefined || this.#endSeenAt !== undefined) return;
+    this.#endSeenAt = now;
+    const { lingerTimeout, pauseTimeout } = this.#options;
+    this.#alarms.set("pause", earlier(after(this.#pausedAt, pauseTimeout), after(now, lingerTimeout)));
+  }
+
   resumed(now: Instant): void {
     this.#pausedAt = undefined;
+    this.#endSeenAt = undefined;
     this.#alarms.clear("pause");
     this.#heardAt = now;
     this.#heartbeat.resume(now);
@@ -117,7 +128,11 @@ export class Watch {
 
   #pauseRang(now: Instant): void {
     if (this.#pausedAt === undefined) return;
-    this.#end("receive", "pauseTimeout", this.#options.pauseTimeout, this.#pausedAt, now, POLICY_VIOLATION);
+    const { lingerTimeout, pauseTimeout } = this.#options;
+    const overdue = reached(after(this.#pausedAt, pauseTimeout), now);
+    if (this.#endSeenAt === undefined || overdue)
+      this.#end("receive", "pauseTimeout", pauseTimeout, this.#pausedAt, now, POLICY_VIOLATION);
+    else this.#end("receive", "lingerTimeout", lingerTimeout, this.#endSeenAt, now, POLICY_VIOLATION);
   }
 
   #lifetimeRang(now: Instant): void {

@@ -129,6 +129,7 @@ class MemoryTransport implements Transport {
 
   pause(): void {
     this.#paused = true;
+    this.#showEnd();
   }
 
   resume(): void {
@@ -203,6 +204,7 @@ class MemoryTransport implements Transport {
     const peer = this.#peer;
     this.#carry(() => {
       peer.#finArrived = true;
+      peer.#showEnd();
       peer.#pump();
     });
     this.#closeWhenBothEnded();
@@ -250,6 +252,11 @@ class MemoryTransport implements Transport {
       this.#closeWhenBothEnded();
     }
   };
+
+  /** Lets one who has paused know of the FIN, as a kernel that is asked would. */
+  #showEnd(): void {
+    if (this.#finArrived && this.#paused && !this.#finGiven && !this.#closed) this.#events?.endSeen?.();
+  }
 
   #closeWhenBothEnded(): void {
     if (this.#finSent && this.#finGiven && !this.#closed) this.#shut(undefined);

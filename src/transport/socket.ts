@@ -3,6 +3,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TransportError } from "../base/errors.js";
+import { lookout, type Paused } from "./lookout.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
 
 const NOTHING = new Uint8Array();
@@ -15,6 +16,8 @@ export class SocketTransport implements Transport {
   #head: Uint8Array | undefined;
   #events: TransportEvents | undefined;
   #paused = false;
+  /** What the lookout knows it by; undefined until it has first paused. */
+  #lookedFor: Paused | undefined;
   /** The peer's FIN has been read, and the head stands before it. */
   #endWaits = false;
   #error: TransportError | undefined;
@@ -48,6 +51,7 @@ export class SocketTransport implements Transport {
     }
     stream.once("close", () => {
       this.#head = undefined;
+      if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
       events.closed(this.#error);
     });
     stream.once("end", this.#ended);
@@ -68,10 +72,21 @@ export class SocketTransport implements Transport {
   pause(): void {
     this.#paused = true;
     this.#stream.pause();
+    const stream = this.#stream;
+    if (!(stream instanceof Socket) || stream.localPort === undefined) return;
+    this.#lookedFor ??= {
+      socket: stream,
+      finSeen: () => this.#events?.endSeen?.(),
+      missing: () => {
+        if (this.#tcp && stream.writable && stream.writableLength === 0) stream.write(NOTHING);
+      },
+    };
+    lookout.add(this.#lookedFor);
   }
 
   resume(): void {
     this.#paused = false;
+    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
     if (this.#head === undefined) this.#stream.resume();
     else setImmediate(this.#giveHead);
   }

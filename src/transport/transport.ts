@@ -10,6 +10,11 @@ export interface TransportEvents {
   written(): void;
   /** The peer's FIN: no data follows, and we may still write. */
   ended(): void;
+  /**
+   * The peer's FIN is with our kernel, behind bytes that were not read because of the pause. Not an end, which follows when
+   * reading goes on. Told at most once for each pause, and only where the kernel can be asked.
+   */
+  endSeen?(): void;
   /** The descriptor is free. Called once, and last; with the error, if one was the reason. */
   closed(error: TransportError | undefined): void;
 }

@@ -8,6 +8,7 @@ import { socketsOf, UNCOUNTED, untilSockets } from "../descriptors.js";
 import { gate, Scene } from "./scene.js";
 import { SPEECHES, type Speech } from "./speech.js";
 
+const NEVER = { heartbeat: { interval: Infinity }, idleTimeout: Infinity };
 const [WEBSOCKET, TCP] = SPEECHES as [Speech, Speech];
 
 /** A handler that does not come back, and keeps nothing alive. */
@@ -261,6 +262,82 @@ describe("S3-13 a FIN is noticed while reading is paused", () => {
         }
       });
     }
+
+    it(`S3-13 within lingerTimeout once it is known to have come, on ${speech.name} in memory`, async () => {
+      const events: string[] = [];
+      const { connection, wire, clock } = wired({
+        ...{ protocol, ...options },
+        connection: {
+          ...{ maxInboxMessages: 2, lingerTimeout: 1_000, closeTimeout: 1 },
+          observe: ({ type }) => void (/frame/.test(type) || events.push(type)),
+        },
+      });
+      for (const text of many.slice(0, 4)) wire.write(speech.message(text));
+      await clock.advance(500);
+      assert.equal(connection.peerEndedFor, undefined);
+      wire.end();
+      await clock.advance(999);
+      assert.deepEqual([connection.state, connection.peerEndedFor], ["OPEN", 999]);
+      await clock.advance(2);
+      const { cause, wasClean } = await connection.closed;
+      assert.deepEqual(
+        { ...(cause as object), limit: "lingerTimeout", operation: "receive", bound: 1_000, after: 1_000 },
+        { ...(cause as object) },
+      );
+      assert.equal(wasClean, false);
+      assert.deepEqual(events.slice(0, 3), ["open", "pause", "peerEnded"]);
+      assert.equal(events.filter((type) => type === "peerEnded").length, 1);
+    });
+
+    it(`S3-13 but one that goes on taking loses nothing, on ${speech.name} in memory`, async () => {
+      const { connection, wire, clock } = wired({
+        ...{ protocol, ...options },
+        connection: { maxInboxMessages: 2, lingerTimeout: 1_000 },
+      });
+      for (const text of many.slice(0, 12)) wire.write(speech.message(text));
+      wire.write(speech.farewell);
+      wire.end();
+      const taken: Data[] = [];
+      for (let message = 0; message < 12; message += 1) {
+        await clock.advance(400);
+        taken.push(await connection.receive());
+      }
+      assert.deepEqual(taken, many.slice(0, 12));
+      await clock.advance(1_000);
+      assert.equal((await connection.closed).wasClean, true);
+    });
+
+    it(`S3-13 within lingerTimeout, although only the kernel knows of it, on ${speech.name}`, {
+      skip: UNCOUNTED,
+    }, async () => {
+      const told: string[] = [];
+      const options = { ...paused, ...NEVER, pauseTimeout: Infinity, closeTimeout: 40, lingerTimeout: 40 };
+      const observe = ({ type }: ConnectionEvent): number => told.push(type);
+      await using scene = await Scene.open(speech, { ...options, observe }, stuck);
+      const { peer, connection } = await scene.peer();
+      // No more than the window lets through, or the FIN would wait with the peer.
+      for (const text of unread.slice(0, 100)) peer.write(speech.message(text));
+      peer.socket.end();
+      const { cause, wasClean } = await connection.closed;
+      assert.deepEqual({ ...(cause as object), limit: "lingerTimeout", bound: 40 }, { ...(cause as object) });
+      assert.equal(wasClean, false);
+      assert.ok(told.includes("peerEnded"));
+      await untilSockets(scene.port, (sockets) => sockets.every(({ state }) => state !== "CLOSE_WAIT"));
+    });
+
+    it(`S3-13 nor does a reset stay unnoticed behind unread bytes, on ${speech.name}`, {
+      skip: UNCOUNTED,
+    }, async () => {
+      const pauses = gate();
+      const observe = ({ type }: ConnectionEvent): void => void (type === "pause" && pauses.open());
+      await using scene = await Scene.open(speech, { ...paused, ...NEVER, observe, pauseTimeout: Infinity }, stuck);
+      const { peer, connection } = await scene.peer();
+      for (const text of unread) peer.write(speech.message(text));
+      await pauses.passed;
+      peer.socket.resetAndDestroy();
+      const { cause } = await connection.closed;
+      assert.equal(isConnectionError(cause) && cause.code, "TRANSPORT");
+    });
 
     it(`S3-13 and what came before it is not lost, on ${speech.name}`, async () => {
       const taken: Data[] = [];
