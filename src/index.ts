@@ -67,3 +67,12 @@ export type {
 export type { ExtraHeaders } from "./engine/handshake.js";
 export type { OriginPolicy } from "./engine/origin.js";
 export type { Data } from "./engine/protocol.js";
+export type { KernelProcess } from "./observe/proc.js";
+export {
+  type KernelReport,
+  type KernelSocket,
+  KernelSockets,
+  type KernelSocketsOptions,
+  type KernelUnsupported,
+} from "./observe/sockets.js";
+export type { SocketState, SocketTimer } from "./transport/socket-table.js";

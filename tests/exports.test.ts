@@ -20,6 +20,7 @@ const MAIN = {
     ...["attach", "connect", "Group", "listen", "prepare", "DEFAULTS"],
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     "isConnectionError",
+    "KernelSockets",
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -45,6 +46,8 @@ const MAIN = {
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "HandshakeEvent", "OpenEvent", "OverflowEvent"],
     ...["PauseEvent", "PeerEndedEvent"],
     ...["Clock", "Instant", "Wakeup"],
+    ...["KernelReport", "KernelSocket", "KernelSocketsOptions", "KernelUnsupported"],
+    ...["KernelProcess", "SocketState", "SocketTimer"],
   ],
 };
 const TESTING = {
