@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `holdfast` command: picks the subcommand, and turns what goes wrong into one line and a status. */
 
+import { DoctorCommand } from "./doctor.js";
 import { ServeCommand } from "./serve.js";
 import { UsageError } from "./usage.js";
 
@@ -8,6 +9,7 @@ const USAGE = `Usage: holdfast <command> [flags]
 
 Commands:
   serve   serves WebSocket echo and chat, TCP echo of lines, and a page to try them
+  doctor  tells what the kernel knows of a process's sockets, and what is wrong with them
 
 Run "holdfast <command> --help" for the flags of a command.
 `;
@@ -18,8 +20,9 @@ async function main([command, ...flags]: readonly string[]): Promise<number | un
     process.stdout.write(USAGE);
     return command === undefined ? 2 : 0;
   }
-  if (command !== "serve") throw new UsageError(`unknown command ${JSON.stringify(command)}: expected serve`);
-  return await new ServeCommand().run(flags);
+  if (command === "serve") return await new ServeCommand().run(flags);
+  if (command === "doctor") return await new DoctorCommand().run(flags);
+  throw new UsageError(`unknown command ${JSON.stringify(command)}: expected serve or doctor`);
 }
 
 try {

@@ -1,8 +1,8 @@
 /** The flags of `holdfast serve`. */
 
-import { type ParseArgsConfig, parseArgs } from "node:util";
+import type { ParseArgsConfig } from "node:util";
 import { DEFAULTS } from "../index.js";
-import { UsageError } from "./usage.js";
+import { parseFlags, wholeNumber } from "./flags.js";
 
 export const SERVE_USAGE: string = `Usage: holdfast serve [flags]
 
@@ -47,7 +47,7 @@ const OPTIONS = {
 
 /** Judges the flags; undefined if help was asked for. UsageError with what was wrong and what was expected. */
 export function parseServeFlags(args: readonly string[]): ServeFlags | undefined {
-  const { values } = parse(args);
+  const values = parseFlags("serve", OPTIONS, args);
   if (values.help) return undefined;
   const maxMessageSize = wholeNumber("--max-message-size", values["max-message-size"], 1, LARGEST_MESSAGE);
   return {
@@ -57,20 +57,4 @@ export function parseServeFlags(args: readonly string[]): ServeFlags | undefined
     maxMessageSize,
     json: values.json,
   };
-}
-
-function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS; args: string[] }>> {
-  try {
-    return parseArgs({ options: OPTIONS, args: [...args], strict: true, allowPositionals: false });
-  } catch (error) {
-    // node:util says what is wrong in its first sentence, and how to escape a dash in the rest.
-    const [problem] = (error as Error).message.split(". ");
-    throw new UsageError(`${problem}; run "holdfast serve --help" for the flags`);
-  }
-}
-
-function wholeNumber(flag: string, text: string, least: number, most: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`cannot use ${flag} ${JSON.stringify(text)}: expected a whole number from ${least} to ${most}`);
 }
