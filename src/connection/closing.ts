@@ -39,7 +39,7 @@ export class Closing {
   deaf = false;
   /** When the peer's FIN was known to have come. */
   peerEndedAt: Instant | undefined;
-  /** Whether all that came before it has been read too. */
+  /** Whether it has taken effect, behind all that came before it. */
   peerEndRead = false;
   readonly #parts: Parts;
   #beganAt: Instant | undefined;
@@ -81,6 +81,7 @@ export class Closing {
   /** The peer's FIN has come, and everything before it has been decoded. */
   peerEnded(now: Instant): void {
     const { alarms, inbox, options, outbox, wire } = this.#parts;
+    this.peerEndRead = true;
     const error = this.deaf ? undefined : this.#prematureEnd();
     if (error !== undefined) {
       this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause: error }, "lingerTimeout");

@@ -64,6 +64,8 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
   readonly #hooks: BoundHooks;
   readonly #observe: Observer | undefined;
   readonly #intake: Intake;
+  /** The peer's FIN was read, and has yet to take effect. */
+  #endWaits = false;
 
   constructor({ id, role, wire, transport, options, observe }: CoreSetup, hooks: BoundHooks) {
     this.id = id;
@@ -119,7 +121,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
 
   ended(): void {
     this.endSeen();
-    this.closing.peerEndRead = true;
+    this.#endWaits = true;
     this.#endReached();
   }
 
@@ -309,7 +311,8 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
 
   /** Lets the peer's FIN, if it has come, take effect behind all that came before it. */
   #endReached(): void {
-    if (!this.closing.peerEndRead || this.#intake.pending || this.#lastWord.pending) return;
+    if (!this.#endWaits || this.#intake.pending || this.#lastWord.pending) return;
+    this.#endWaits = false;
     this.closing.peerEnded(this.options.clock.now());
     this.asked();
   }
