@@ -43,6 +43,12 @@ interface Rule {
 /** In the order of telling. A socket is told of once, under what explains the rest. */
 const RULES: readonly Rule[] = [
   {
+    illness: "unanswered",
+    sick: ({ state, stateFor }, bound) => state === "SYN_SENT" && stateFor >= bound,
+    text: (some, seconds) =>
+      `${some} without an answer to its connect for ${seconds} or more: the address is wrong, or a firewall drops. Bound connecting by time.`,
+  },
+  {
     illness: "half-open",
     sick: ({ timer, retransmits, probes, state, sendStalledFor }, bound) =>
       state !== "SYN_SENT" &&
@@ -59,7 +65,7 @@ const RULES: readonly Rule[] = [
   },
   {
     illness: "send-queue",
-    sick: ({ sendStalledFor }, bound) => sendStalledFor >= bound,
+    sick: ({ sendStalledFor, state }, bound) => state !== "SYN_SENT" && sendStalledFor >= bound,
     text: (some, seconds) =>
       `${some} with a send queue that has not moved for ${seconds} or more: the peer does not read what is sent, or is gone. Bound writes by time.`,
   },
@@ -74,12 +80,6 @@ const RULES: readonly Rule[] = [
     sick: ({ receiveStalledFor, state }, bound) => state === "LISTEN" && receiveStalledFor >= bound,
     text: (some, seconds) =>
       `${some} that listens with connections waiting for ${seconds} or more: the application does not accept them. It is stuck, or out of descriptors.`,
-  },
-  {
-    illness: "unanswered",
-    sick: ({ state, stateFor }, bound) => state === "SYN_SENT" && stateFor >= bound,
-    text: (some, seconds) =>
-      `${some} without an answer to its connect for ${seconds} or more: the address is wrong, or a firewall drops. Bound connecting by time.`,
   },
 ];
 

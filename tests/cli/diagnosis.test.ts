@@ -29,7 +29,7 @@ describe("the doctor's diagnosis", () => {
     ["send-queue", { timer: "zero-window", sendQueue: 10, sendStalledFor: 5_000, probes: 4 }],
     ["receive-queue", { receiveQueue: 10, receiveStalledFor: 5_000 }],
     ["accept-queue", { state: "LISTEN", receiveQueue: 1, receiveStalledFor: 5_000 }],
-    ["unanswered", { state: "SYN_SENT", stateFor: 5_000, timer: "retransmission", retransmits: 4 }],
+    ["unanswered", { state: "SYN_SENT", stateFor: 5_000, timer: "retransmission", sendQueue: 1, retransmits: 4 }],
   ];
   for (const [illness, socket] of sick) {
     it(`finds ${illness} in ${JSON.stringify(socket)}`, () => {
@@ -44,6 +44,14 @@ describe("the doctor's diagnosis", () => {
     { timer: "keepalive", probes: 1 },
     { sendQueue: 1_000_000, sendStalledFor: 4_999 },
     { receiveQueue: 1_000_000, receiveStalledFor: 4_999 },
+    {
+      state: "SYN_SENT",
+      stateFor: 4_999,
+      timer: "retransmission",
+      sendQueue: 1,
+      sendStalledFor: 6_000,
+      retransmits: 3,
+    },
     { state: "LISTEN", stateFor: 1e9 },
     { state: "TIME_WAIT", timer: "time-wait", stateFor: 30_000 },
     { state: "FIN_WAIT2", timer: "time-wait", stateFor: 30_000 },

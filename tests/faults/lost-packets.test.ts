@@ -1,0 +1,203 @@
+/** Packets that vanish between two machines: who finds out, by which limit, and that nobody does when they come again in time. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { after, afterEach, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { SPEECHES, type Speech } from "../requirements/speech.js";
+import { type Facts, Machine, type Order, type Part } from "./machine.js";
+import { Network, type Side, unable } from "./network.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+// JSON's word for `Infinity`.
+const NEVER = null;
+
+/** No limit but those that a test adds. */
+const PATIENT = { heartbeat: { interval: NEVER }, idleTimeout: NEVER, writeTimeout: NEVER, messageTimeout: NEVER };
+
+// Long enough for a machine that is busy with other tests, of which a peer must not be declared dead.
+const HEARTBEAT = { interval: 1_000, timeout: 2_000 };
+
+interface Limits {
+  readonly server?: object;
+  readonly client?: object;
+}
+
+interface Deeds {
+  readonly server?: Order["does"];
+  readonly client?: Order["does"];
+}
+
+const skip = unable();
+
+describe("packets that vanish", { skip, timeout: 180_000 }, () => {
+  let network: Network;
+  let machines: Record<Side, Machine>;
+
+  before(async () => {
+    network = await Network.build();
+    machines = { server: await Machine.start(network, "server"), client: await Machine.start(network, "client") };
+  });
+
+  after(async () => {
+    for (const machine of Object.values(machines ?? {})) await machine[Symbol.asyncDispose]();
+    await network?.[Symbol.asyncDispose]();
+  });
+
+  afterEach(() => network.heal());
+
+  /** An open connection between the machines: what becomes of each end. */
+  async function joined({ protocol, options }: Speech, limits: Limits, does: Deeds = {}): Promise<Record<Side, Part>> {
+    const url = `${protocol === "tcp" ? "tcp" : "ws"}://${network.address("server")}`;
+    const server = machines.server.do({
+      ...{ kind: "listen", url: `${url}:0`, does: does.server ?? "nothing" },
+      options: { ...options, ...PATIENT, ...limits.server },
+    });
+    const client = machines.client.do({
+      ...{ kind: "connect", url: (await server.until("listening")).url, does: does.client ?? "nothing" },
+      options: { ...options, ...PATIENT, ...limits.client },
+    });
+    await Promise.all([client.until("open"), server.until("open")]);
+    return { server, client };
+  }
+
+  /** One of each protocol. */
+  const allJoined = (limits: (speech: Speech) => Limits, does?: Deeds): Promise<Record<Side, Part>[]> =>
+    Promise.all(SPEECHES.map((speech) => joined(speech, limits(speech), does)));
+
+  function beating({ protocol }: Speech, timeout: number = HEARTBEAT.timeout): object {
+    return { heartbeat: { ...HEARTBEAT, timeout, ...(protocol === "tcp" && { message: "?" }) } };
+  }
+
+  /** The bound is kept by the connection's own account: no earlier than it says, and the error has counted. */
+  function assertTimedOut(facts: Facts, limit: string, bound: number): void {
+    assert.deepEqual([facts["code"], facts["limit"], facts["bound"]], ["TIMEOUT", limit, bound]);
+    const lasted = facts["after"] as number;
+    assert.ok(lasted >= bound, `${lasted} ms`);
+  }
+
+  for (const [what, lost] of [
+    ["both ways", ["server", "client"]],
+    ["to the server alone", ["server"]],
+    ["to the client alone", ["client"]],
+  ] as const) {
+    it(`S3-1 S3-18 ${what}: both sides find out by their heartbeat (bound: its interval and timeout)`, async () => {
+      const ends = await allJoined((speech) => ({ server: beating(speech), client: beating(speech) }));
+      await network.lose(...lost);
+      for (const facts of await endsOf(ends)) {
+        if (facts["code"] === "TIMEOUT") assertTimedOut(facts, "heartbeat.timeout", HEARTBEAT.timeout);
+        // One to whom packets come may hear that the other has given up, if that one did so before.
+        else assert.equal(lost.length, 1, JSON.stringify(facts));
+      }
+    });
+  }
+
+  it("S3-20 with data in flight: the write's progress is bounded (bound: writeTimeout)", async () => {
+    const ends = await allJoined(() => ({ server: { writeTimeout: 1_000 } }), { server: "flood" });
+    await network.lose("client");
+    for (const { server } of ends) assertTimedOut(await server.until("closed"), "writeTimeout", 1_000);
+  });
+
+  it("and come again in time harm nobody: nothing is lost, nobody is declared dead", async () => {
+    const limits = (speech: Speech): Limits => ({ server: beating(speech, 60_000), client: beating(speech, 60_000) });
+    const ends = await allJoined(limits, { server: "echo", client: "count" });
+    for (const { client } of ends) await client.until("counted", ({ number }) => number >= 10);
+    await network.lose("server", "client");
+    const stood = await Promise.all(ends.map(({ client }) => standstill(client)));
+    await network.heal();
+    for (const [index, { server, client }] of ends.entries()) {
+      await client.until("counted", ({ number }) => number >= (stood[index] ?? 0) + 100);
+      assert.deepEqual([client.latest("closed"), server.latest("closed")], [undefined, undefined]);
+    }
+  });
+
+  for (const [what, fault] of [
+    ["the cable is pulled", () => network.pull("client")],
+    ["the router says unreachable, and TCP goes on trying", () => network.refuse("server", "client")],
+  ] as const) {
+    it(`because ${what}: both sides find out by their heartbeat`, async () => {
+      const ends = await allJoined((speech) => ({ server: beating(speech), client: beating(speech) }));
+      await fault();
+      for (const facts of await endsOf(ends)) assertTimedOut(facts, "heartbeat.timeout", HEARTBEAT.timeout);
+    });
+  }
+
+  it("S3-19 find keepalive's end after its delay and ten probes a second apart: ETIMEDOUT (bound: 11 s)", async () => {
+    const limits = { keepAlive: { delay: 1_000 } };
+    const ends = await allJoined(() => ({ server: limits, client: limits }));
+    await network.lose("server", "client");
+    for (const { code, errno } of await endsOf(ends)) {
+      assert.deepEqual([code, errno], ["TRANSPORT", "ETIMEDOUT"]);
+    }
+  });
+
+  it("before a connection stands: openTimeout, in phase tcp (bound: openTimeout)", async () => {
+    await network.lose("server");
+    for (const scheme of ["ws", "wss", "tcp", "tls"]) {
+      const url = `${scheme}://${network.address("server")}:9`;
+      const limits = { openTimeout: 500, ...(scheme.startsWith("t") && { framing: "lines" }) };
+      const failed = machines.client.do({ kind: "connect", url, options: limits, does: "nothing" });
+      const facts = await failed.until("failed");
+      assertTimedOut(facts, "openTimeout", 500);
+      assert.equal(facts["operation"], "connect:tcp");
+    }
+  });
+
+  it("are answered with unreachable before a connection stands: EHOSTUNREACH, in phase tcp, at once", async () => {
+    await network.refuse("server");
+    for (const { protocol, options } of SPEECHES) {
+      const url = `${protocol === "tcp" ? "tcp" : "ws"}://${network.address("server")}:9`;
+      const limits = { ...options, openTimeout: 60_000 };
+      const failed = machines.client.do({ kind: "connect", url, options: limits, does: "nothing" });
+      const { code, phase, message } = await failed.until("failed");
+      assert.deepEqual([code, phase], ["HANDSHAKE", "tcp"]);
+      assert.match(`${message}`, /EHOSTUNREACH/);
+    }
+  });
+
+  it("are known to the kernel: the doctor names who is half open, and who gets no answer to a connect", async () => {
+    const [websocket] = SPEECHES as [Speech];
+    await joined(websocket, {}, { server: "flood" });
+    await network.lose("client", "server");
+    const waiting = machines.client.do({
+      ...{ kind: "connect", url: `ws://${network.address("server")}:9`, does: "nothing" },
+      options: { openTimeout: 60_000 },
+    });
+    const [server, client] = await Promise.all(
+      Object.values(machines).map((machine) => diagnosed(network, machine.side, machine.pid)),
+    );
+    assert.ok(server?.includes("half-open"), `${server}`);
+    assert.ok(client?.includes("unanswered"), `${client}`);
+    assert.equal(waiting.latest("failed"), undefined);
+  });
+});
+
+/** How each of these connections ended, at either side. */
+const endsOf = (ends: readonly Record<Side, Part>[]): Promise<Facts[]> =>
+  Promise.all(ends.flatMap(({ server, client }) => [server.until("closed"), client.until("closed")]));
+
+/** The number at which nothing has been counted for a while, which is longer than any way there and back. */
+async function standstill(client: Part): Promise<number> {
+  for (let last = -1; ; ) {
+    const { number } = client.latest("counted") ?? { number: 0 };
+    if (number === last) return number;
+    last = number;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
+/** The illnesses that `holdfast doctor` finds in a process, on its own machine. */
+async function diagnosed(network: Network, side: Side, pid: number): Promise<string[]> {
+  const [command, ...args] = network.on(side);
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const doctor = [MAIN, "doctor", "--pid", `${pid}`, "--bound", "3000", "--json"];
+  const child = spawn(command, [...args, process.execPath, ...doctor], { env, stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  child.stdout.on("data", (text) => {
+    said += text;
+  });
+  await once(child, "close");
+  return JSON.parse(said).findings.map(({ illness }: { readonly illness: string }) => illness);
+}
