@@ -206,6 +206,10 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
     this.#call(() => this.#hooks.lowWater?.());
   }
 
+  roomMade(): void {
+    this.#watch.read(this.options.clock.now());
+  }
+
   finished(): void {
     this.closing.finished();
   }

@@ -9,7 +9,10 @@ import type { Connection } from "./connection.js";
 /** What becomes of a message for which the outgoing queue has no room. */
 export type Overflow = "wait" | "reject" | "drop-newest" | "drop-oldest" | "coalesce" | "close";
 
-/** Whether the peer is alive is asked by a Ping after silence; any byte that comes is an answer. */
+/**
+ * Whether the peer is alive is asked by a Ping after silence; any byte that comes is an answer. So is room in a kernel that had
+ * none for our bytes: a peer that takes long to read them cannot answer a Ping that stands behind them.
+ */
 export interface HeartbeatOptions {
   /**
    * Silence after which a Ping is sent, in milliseconds. `Infinity` sends none. Under the 60 s after which nginx and
@@ -97,8 +100,8 @@ export interface ConnectionOptions<Data_ = unknown> extends Hooks<Data_> {
   readonly maxMessageSize?: number;
   /**
    * Most fragments of one message; with `streaming` it does not apply. They are joined as they come, so each costs its
-   * payload and no more; the bound is for those without one. Peers that send 64 bytes at a time get 4 MiB through.
-   * @default 65_536
+   * payload and no more; the bound is for those without one. Peers that send 32 bytes at a time get 4 MiB through.
+   * @default 131_072
    */
   readonly maxFragments?: number;
   /**
@@ -155,7 +158,7 @@ export const DEFAULTS: Readonly<Defaulted & { heartbeat: { readonly interval: nu
     idleTimeout: 60_000,
     onMidFrameTimeout: "keep",
     maxMessageSize: 1_048_576,
-    maxFragments: 65_536,
+    maxFragments: 131_072,
     maxQueuedBytes: 1_048_576,
     maxQueuedMessages: 1_024,
     overflow: "wait",

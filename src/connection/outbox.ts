@@ -19,9 +19,15 @@ export interface OutboxOwner {
   overflowed(policy: Exclude<Overflow, "wait">, error: LimitError): void;
   highWater(): void;
   lowWater(): void;
+  /** The kernel, which had no room, has some again: the peer has read something. */
+  roomMade(): void;
   /** Everything was written, the Close frame too if there was one. */
   finished(): void;
 }
+
+// A write that took so long had to wait for room. One to TLS or to a busy loop is late by less, and to a peer that is frozen
+// none waits that the kernel can still take.
+const WAITED = 50;
 
 /** `sent`: it leaves with this turn's write. `queued`: it waits for the kernel to take more. `refused`: it was not taken. */
 export type SendResult = "sent" | "queued" | "refused";
@@ -206,6 +212,7 @@ export class Outbox implements TurnTask {
   /** The transport has passed everything on to the kernel. */
   written(): void {
     this.#underWay = undefined;
+    if (between(this.#since, this.#clock.now()) >= WAITED) this.#owner.roomMade();
     this.#alarms.clear("write");
     this.#backlog.written();
     this.#shrunk();

@@ -54,6 +54,11 @@ export class Watch {
     this.#heartbeat.heard(now);
   }
 
+  /** The peer has read what we sent: it lives, though it may be too busy with that to answer a Ping behind it. */
+  read(now: Instant): void {
+    this.#heartbeat.heard(now);
+  }
+
   /** A chunk has been decoded. `underWay`: it ended inside a message; `completed`: it ended one at least. */
   decoded(now: Instant, underWay: boolean, completed: boolean): void {
     if (completed || !underWay) this.#messageSince = undefined;

@@ -24,6 +24,7 @@ function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: strin
   const encoder = new WebSocketEncoder("server", () => 0);
   const outbox = new Outbox(transport, { encoder, deflating: undefined }, options, alarms, {
     ...owner,
+    roomMade: () => undefined,
     finished: () => undefined,
   });
   return {

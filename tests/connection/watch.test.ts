@@ -330,3 +330,33 @@ it("a connection that has ended wakes nobody any more", async () => {
   await clock.advance(3_600_000);
   assert.equal(wakeups, 0);
 });
+
+describe("a peer that takes long to read what we send", () => {
+  it("is alive as long as it reads, although it says nothing", async () => {
+    const { connection, wire, clock } = wired({ capacity: 65_536 });
+    wire.pause();
+    const sent = connection.send(new Uint8Array(1_000_000));
+    for (let second = 0; second < 120 && connection.queuedBytes > 0; second += 6) {
+      await clock.advance(6_000);
+      // As much as the kernels between them hold.
+      wire.resume();
+      await settled();
+      wire.pause();
+    }
+    assert.equal(connection.state, "OPEN");
+    wire.resume();
+    await sent;
+  });
+
+  it("is dead if it says nothing and only its kernel takes what we send", async () => {
+    const one = wired({ connection: { closeTimeout: 10 } });
+    one.wire.pause();
+    for (let second = 0; second < 34; second += 1) {
+      await one.connection.send("a few bytes");
+      await one.clock.advance(1_000);
+    }
+    assert.equal(one.connection.state, "OPEN");
+    await one.clock.advance(1_000);
+    await assertEnded(one, { limit: "heartbeat.timeout", operation: "ping", bound: 10_000 });
+  });
+});
