@@ -7,6 +7,7 @@ import { ABNORMAL, closePayload, NORMAL } from "../engine/close.js";
 import type { Data } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
 import { Core } from "./core.js";
+import { isThenable } from "./delivery.js";
 import type { CloseInfo, SettledOptions } from "./options.js";
 import type { SendResult } from "./outbox.js";
 import type { MessageReader } from "./reader.js";
@@ -90,14 +91,16 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
         highWater: highWater && (() => highWater(self)),
         lowWater: lowWater && (() => lowWater(self)),
         begin: (refusal) => this.#aborter?.abort(refusal),
-        closed: (info) => {
-          resolveClosed(info);
-          try {
-            close?.(self, info);
-          } catch (error) {
-            options.onError(error);
-          }
-        },
+        closed: (info) => resolveClosed(info),
+        close:
+          close &&
+          ((info) => {
+            try {
+              close(self, info);
+            } catch (error) {
+              options.onError(error);
+            }
+          }),
       },
     );
     this.#sending = new Sending(this.#core);
@@ -110,7 +113,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     this.#core.start();
     try {
       const opened = options.hooks.open?.(this as Connection);
-      if (opened !== undefined) delivery.hold(opened);
+      if (isThenable(opened)) delivery.hold(opened);
     } catch (error) {
       this.#core.fault(error);
     }

@@ -34,6 +34,7 @@ export interface BoundHooks {
   readonly lowWater: (() => void) | undefined;
   readonly begin: (refusal: ConnectionError) => void;
   readonly closed: (info: CloseInfo) => void;
+  readonly close: ((info: CloseInfo) => void) | undefined;
 }
 
 /** What a connection is made of. */
@@ -104,6 +105,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
       onClosed: (info) => {
         this.emit({ type: "close", id, ...info });
         hooks.closed(info);
+        if (hooks.close !== undefined) this.delivery.whenDone(() => hooks.close?.(info));
       },
     });
   }

@@ -14,8 +14,8 @@ export interface DeliveryOwner {
   fault(error: unknown): void;
 }
 
-/** The message hook, bound to its connection. */
-export type MessageHook = (data: Data) => void | Promise<void>;
+/** The message hook, bound to its connection. What it returns is waited for if it is a promise, and ignored if it is not. */
+export type MessageHook = (data: Data) => unknown;
 
 export class Delivery {
   readonly inbox: Inbox;
@@ -24,6 +24,12 @@ export class Delivery {
   /** The hook's promise has not settled, or something else holds messages back; for good once the hook has failed. */
   #held = false;
   #pumping = false;
+  /** The hook is being called. */
+  #calling = false;
+  /** The hook has failed, and is not called any more. */
+  #failed = false;
+  /** Who waits for the hook's last call. */
+  #done: (() => void) | undefined;
   /** A message was handed over by a call, and no other call has been made since. */
   #holding = false;
 
@@ -76,9 +82,24 @@ export class Delivery {
         this.#held = false;
         this.#pump();
         if (!this.#held) this.#owner.asked();
+        this.#settle();
       },
-      (error: unknown) => this.#owner.fault(error),
+      (error: unknown) => this.#fail(error),
     );
+  }
+
+  /** Calls `done` behind the hook's last call, and what that returned; at once if there is no hook, or nothing left for it. */
+  whenDone(done: () => void): void {
+    this.#done = done;
+    this.#settle();
+  }
+
+  #settle(): void {
+    const working = this.#held || this.#pumping || this.#calling || !this.inbox.empty;
+    if (this.#hook !== undefined && working && !this.#failed) return;
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
   }
 
   #ask(): void {
@@ -98,15 +119,30 @@ export class Delivery {
       if (this.inbox.hasRoom) this.#owner.wantsMore();
     }
     this.#pumping = false;
+    this.#settle();
   }
 
   #call(data: Data): void {
+    this.#calling = true;
     try {
-      const done = this.#hook?.(data);
-      if (done !== undefined) this.hold(done);
+      const returned = this.#hook?.(data);
+      if (isThenable(returned)) this.hold(returned);
     } catch (error) {
       this.#held = true;
-      this.#owner.fault(error);
+      this.#fail(error);
     }
+    this.#calling = false;
+    this.#settle();
   }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#owner.fault(error);
+    this.#settle();
+  }
+}
+
+/** A program without types may return anything from its hook. */
+export function isThenable(value: unknown): value is PromiseLike<void> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

@@ -47,7 +47,10 @@ export interface Hooks<Data_ = unknown> {
   readonly highWater?: (connection: Connection<Data_>) => void;
   /** The outgoing queue has fallen to `lowWaterMark` after it had been past `highWaterMark`. */
   readonly lowWater?: (connection: Connection<Data_>) => void;
-  /** The connection has ended and its descriptor is free. */
+  /**
+   * The connection has ended and its descriptor is free. The last of the hooks: messages that came before the end still go
+   * to `message`, so this comes when that has settled for each of them. The promise `closed` does not wait for it.
+   */
   readonly close?: (connection: Connection<Data_>, info: CloseInfo) => void;
 }
 
@@ -253,12 +256,14 @@ export function judgeOverflow(overflow: Overflow): void {
   choice("overflow", overflow, ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"]);
 }
 
-function length(name: string, value: unknown): void {
+/** Refuses what is no length of time. */
+export function length(name: string, value: unknown): void {
   if (typeof value !== "number") throw new TypeError(`Cannot use ${name}: expected milliseconds, got ${typeof value}`);
   if (!(value > 0)) throw new RangeError(`Cannot use ${name} ${value}: expected more than 0 ms, or Infinity for never`);
 }
 
-function count(name: string, value: unknown): void {
+/** Refuses what is no number of things. */
+export function count(name: string, value: unknown): void {
   if (typeof value !== "number") throw new TypeError(`Cannot use ${name}: expected a number, got ${typeof value}`);
   if (value === Infinity || (Number.isInteger(value) && value > 0)) return;
   throw new RangeError(`Cannot use ${name} ${value}: expected a whole number from 1, or Infinity for no limit`);

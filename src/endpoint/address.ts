@@ -70,7 +70,8 @@ export function hostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The error for an address that is none. */
+/** The error for an address that is none. Messages end in logs, so credentials are left out, wherever a URL would find them. */
 export function badAddress(text: string, expected: string): TypeError {
-  return new TypeError(`Cannot use address ${JSON.stringify(text)}: ${expected}`);
+  const shown = text.replace(/^(\s*[a-z][a-z0-9+.-]*:[/\\]*)?.*@/is, "$1***@");
+  return new TypeError(`Cannot use address ${JSON.stringify(shown)}: ${expected}`);
 }

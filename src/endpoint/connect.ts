@@ -20,7 +20,8 @@ import { setKeepAlive } from "../transport/keepalive.js";
 import { handshakeKey } from "../transport/random.js";
 import { SocketTransport, transportError } from "../transport/socket.js";
 import { type Address, hostPort, parseAddress } from "./address.js";
-import { type ConnectOptions, ENDPOINT_DEFAULTS, refuseUpgradeOptions } from "./options.js";
+import { settleKeepAlive } from "./keep-alive.js";
+import { type ConnectOptions, refuseUpgradeOptions } from "./options.js";
 
 // One for the process: the server counts connections, and not who in it has asked.
 const dials = new DialQueue();
@@ -40,7 +41,7 @@ export async function connect<UserData = undefined>(
   const settledCompression = settleCompression("client", compression);
   const settled = settle(rest as ConnectionOptions<never>, address.protocol);
   const attempt = new Attempt(settled, signal);
-  const { delay, interval, count } = { ...ENDPOINT_DEFAULTS.keepAlive, ...keepAlive };
+  const { delay, interval, count } = settleKeepAlive(keepAlive);
   const made = (
     transport: SocketTransport,
     wire: WireFactory,

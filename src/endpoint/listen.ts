@@ -13,13 +13,8 @@ import { SocketTransport } from "../transport/socket.js";
 import { bind, createTcpServer } from "../transport/tcp-server.js";
 import { type Address, badAddress, formatAddress, parseAddress } from "./address.js";
 import { nobodyUpgrades } from "./attach.js";
-import {
-  ENDPOINT_DEFAULTS,
-  type Handler,
-  type KeepAliveOptions,
-  type ListenOptions,
-  refuseUpgradeOptions,
-} from "./options.js";
+import { settleKeepAlive } from "./keep-alive.js";
+import { ENDPOINT_DEFAULTS, type Handler, type ListenOptions, refuseUpgradeOptions } from "./options.js";
 import { Roster } from "./roster.js";
 import { serve } from "./serve.js";
 import { doorOf, Server } from "./server.js";
@@ -33,6 +28,7 @@ interface Listening<UserData> {
   readonly compression: SettledCompression | undefined;
   readonly roster: Roster<UserData>;
   readonly handler: Handler<UserData> | undefined;
+  readonly accepted: (socket: Socket) => void;
 }
 
 /**
@@ -72,6 +68,8 @@ export async function listen<UserData>(
   if (address.protocol === "tcp") refuseUpgradeOptions({ origin, subprotocols, headers, compression, authorize });
   const options = settle(rest as ListenOptions<never>, address.protocol);
   const settledCompression = judgeUpgradeOptions(given);
+  const { delay, interval, count } = settleKeepAlive(keepAlive);
+  const accepted = (socket: Socket): void => setKeepAlive(socket, delay, interval, count);
   const listening = {
     address,
     given,
@@ -79,6 +77,7 @@ export async function listen<UserData>(
     roster: new Roster<UserData>(maxConnections, options.clock),
     handler,
     compression: settledCompression,
+    accepted,
   };
   const server = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
   const door = doorOf(server);
@@ -91,14 +90,14 @@ export async function listen<UserData>(
 }
 
 function webSocketServer<UserData>(listening: Listening<UserData>): NetServer {
-  const { address, given, options } = listening;
+  const { address, given, options, accepted } = listening;
   const setup = { ...listening, upgrade: given };
   return createUpgradeServer({
     secure: address.secure,
     tls: given.tls ?? {},
     clock: options.clock,
     openTimeout: options.openTimeout,
-    accepted: (socket) => accepted(socket, given.keepAlive),
+    accepted,
     upgrade: (request, socket, head) => {
       if (address.path === "/" || pathOf(request) === address.path) void upgrade(setup, request, socket, head);
       else nobodyUpgrades(socket);
@@ -107,7 +106,7 @@ function webSocketServer<UserData>(listening: Listening<UserData>): NetServer {
 }
 
 function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
-  const { address, given, options, roster, handler } = listening;
+  const { address, given, options, roster, handler, accepted } = listening;
   const wire = framedWire(given.framing, options);
   const open = (socket: Socket): void => {
     if (!roster.reserve()) {
@@ -127,14 +126,7 @@ function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
     secure: address.secure,
     tls: given.tls ?? {},
     openTimeout: options.openTimeout,
-    accepted: (socket) => accepted(socket, given.keepAlive),
+    accepted,
     opened: open,
   });
-}
-
-function accepted(
-  socket: Socket,
-  { delay = ENDPOINT_DEFAULTS.keepAlive.delay, interval, count }: KeepAliveOptions = {},
-): void {
-  setKeepAlive(socket, delay, interval, count);
 }

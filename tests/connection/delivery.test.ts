@@ -127,6 +127,64 @@ describe("a message hook", () => {
       assert.deepEqual(work.messages, ["one", "two", "three"]);
     });
 
+    it(`is given nothing behind the close hook, which comes when it has settled, on ${name}`, async () => {
+      const work = new Work();
+      const told: unknown[] = [];
+      const { connection, wire } = scene(speech, { message: work.hook, close: (_, info) => told.push(info) });
+      wire.write(three);
+      await settled();
+      wire.reset();
+      const info = await connection.closed;
+      for (let done = 0; done < 3; done += 1) {
+        assert.deepEqual([told, work.messages.length], [[], done + 1]);
+        await work.finish();
+      }
+      assert.deepEqual(told, [info]);
+    });
+
+    it(`that fails, or ends the connection, is followed by the close hook at once, on ${name}`, async () => {
+      const error = new Error("the hook's own");
+      for (const how of ["throws", "rejects", "terminates"]) {
+        const calls: string[] = [];
+        const { connection, wire, clock } = scene(speech, {
+          onError: () => undefined,
+          close: () => void calls.push("close"),
+          message: (one) => {
+            calls.push("message");
+            if (how === "terminates") one.terminate();
+            else if (how === "throws") throw error;
+            else return Promise.reject(error);
+            calls.push("message's end");
+            return undefined;
+          },
+        });
+        wire.write(message("x"));
+        await settled();
+        await clock.advance(10);
+        await connection.closed;
+        assert.deepEqual(
+          calls,
+          how === "terminates" ? ["message", "message's end", "close"] : ["message", "close"],
+          how,
+        );
+      }
+    });
+
+    it(`may return anything: only for what can be awaited it is waited, on ${name}`, async () => {
+      const returned: readonly unknown[] = [1, "x", null, false, {}, [], () => undefined];
+      const received: Data[] = [];
+      const { connection, wire } = scene(speech, {
+        message: (_, data) => {
+          received.push(data);
+          return returned[Number(data)] as undefined;
+        },
+      });
+      for (const index of returned.keys()) wire.write(message(`${index}`));
+      await settled();
+      assert.equal(connection.state, "OPEN");
+      assert.deepEqual(received, Object.keys(returned));
+    });
+
     it(`takes the place of the other views, on ${name}`, async () => {
       const { connection } = scene(speech, { message: () => undefined });
       await assert.rejects(connection.receive(), TypeError);
