@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { DEFAULTS } from "../../src/index.js";
 import { type Ended, portIn, Serving } from "./serving.js";
 
-const LIMIT = { timeout: 60_000, concurrency: true };
+const LIMIT = { timeout: 240_000, concurrency: true };
 
 async function run(args: readonly string[], node: readonly string[] = []): Promise<Ended> {
   await using serving = new Serving(args, node);

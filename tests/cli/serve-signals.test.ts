@@ -6,7 +6,7 @@ import { connect, HandshakeError } from "../../src/index.js";
 import { RawPeer, upgraded, upgradeRequest } from "../raw-peers.js";
 import { portIn, Serving } from "./serving.js";
 
-const LIMIT = { timeout: 60_000, concurrency: true };
+const LIMIT = { timeout: 240_000, concurrency: true };
 const WINDOWS = process.platform === "win32" && "signals are a matter of POSIX";
 
 describe("a signal", { ...LIMIT, skip: WINDOWS }, () => {

@@ -9,7 +9,7 @@ import { type Connection, connect, DEFAULTS } from "../../src/index.js";
 import { RawPeer, refused, upgraded, upgradeRequest } from "../raw-peers.js";
 import { portIn, Serving } from "./serving.js";
 
-const LIMIT = { timeout: 60_000, concurrency: true };
+const LIMIT = { timeout: 240_000, concurrency: true };
 const HAS_IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
 const chatting = ({ addresses }: Serving): Promise<Connection<undefined>> => connect(`${addresses.ws}/chat`);
 

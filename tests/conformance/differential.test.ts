@@ -258,7 +258,7 @@ const flips = fc.oneof(
 const places = fc.array(fc.nat(), { maxLength: 12 });
 
 for (const role of ["server", "client"] as const) {
-  describe(`the decoder of a ${role} and the receiver of ws`, { timeout: 60_000 }, () => {
+  describe(`the decoder of a ${role} and the receiver of ws`, { timeout: 240_000 }, () => {
     it("tell the same of the same bytes, wherever they are cut", async () => {
       let same = 0;
       const property = fc.asyncProperty(stream, flips, places, fc.nat(), async (frames, flipped, cuts, end) => {

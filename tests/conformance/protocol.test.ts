@@ -16,7 +16,7 @@ const ROWS = [FRAMING, PINGS, RESERVED_BITS, OPCODES, FRAGMENTATION, UTF8, CLOSI
 for (const stage of [SERVER, HOOKED, CLIENT]) {
   describe(stage.name, () => {
     for (const row of ROWS) {
-      it(`${row.id} ${row.what}`, { timeout: 20_000 }, ({ signal }) => stage.play(row, {}, signal));
+      it(`${row.id} ${row.what}`, { timeout: 120_000 }, ({ signal }) => stage.play(row, {}, signal));
     }
   });
 }

@@ -19,7 +19,7 @@ import {
 } from "../raw-peers.js";
 import { close, encode, ping, text } from "./frame.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const ANY_PORT = "ws://127.0.0.1:0";
 const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 

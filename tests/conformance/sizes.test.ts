@@ -10,7 +10,7 @@ const ROWS = sizes(process.env["HOLDFAST_CONFORMANCE"] === "all");
 for (const stage of [SERVER, CLIENT]) {
   describe(`${stage.name}, with default options but for the limit of a message`, () => {
     for (const { id, what, steps } of ROWS) {
-      it(`${id} ${what}`, { timeout: 60_000 }, ({ signal }) =>
+      it(`${id} ${what}`, { timeout: 240_000 }, ({ signal }) =>
         stage.play(row(id, what, steps()), { maxMessageSize: LARGEST }, signal),
       );
     }

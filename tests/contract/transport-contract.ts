@@ -18,7 +18,7 @@ export interface Nature {
 export function transportContract(name: string, open: OpenPair, nature: Nature): void {
   const start = (): Promise<Line> => Line.of(open);
 
-  describe(`${name} as a transport`, { timeout: 30_000 }, () => {
+  describe(`${name} as a transport`, { timeout: 120_000 }, () => {
     // Nothing in memory keeps the process alive, and a broken promise is to fail where it was made.
     let alive: NodeJS.Timeout;
     before(() => {

@@ -11,7 +11,7 @@ import { attach, type Connection, connect, HandshakeError } from "../../src/inde
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { RawPeer, refused, upgraded, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const echo = async (connection: Connection): Promise<void> => {
   for await (const message of connection) await connection.send(message);
 };

@@ -19,7 +19,7 @@ import { ManualClock } from "../../src/testing/index.js";
 import { openSockets } from "../descriptors.js";
 import { type RawPeer, rawServer } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 
 /** A place where connecting stands still. */
 interface Stall extends AsyncDisposable {

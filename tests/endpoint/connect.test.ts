@@ -8,7 +8,7 @@ import { openSockets } from "../descriptors.js";
 import { peerFrame } from "../engine/peer-frames.js";
 import { type RawPeer, type RawServer, rawServer, switchingTo } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const hello = peerFrame({ opcode: 1, payload: "hello" });
 
 type Changes = Parameters<typeof switchingTo>[1];

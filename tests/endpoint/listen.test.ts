@@ -12,7 +12,7 @@ import { ManualClock } from "../../src/testing/index.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { portOf, RawPeer, refused, upgraded, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const HAS_IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
 const echo = async (connection: Connection): Promise<void> => {
   for await (const message of connection) await connection.send(message);

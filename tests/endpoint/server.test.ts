@@ -13,7 +13,7 @@ import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { portOf, RawPeer, upgraded, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const echo = async (connection: Connection): Promise<void> => {
   for await (const message of connection) await connection.send(message);
 };

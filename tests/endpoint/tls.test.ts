@@ -19,7 +19,7 @@ import { openSockets } from "../descriptors.js";
 import { type Certificate, ELSEWHERE, EXPIRED, LOCALHOST } from "../fixtures/certificates.js";
 import { portOf, rawServer, switchingTo } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const echo = async (connection: Connection): Promise<void> => {
   for await (const message of connection) await connection.send(message);
 };

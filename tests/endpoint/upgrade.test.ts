@@ -9,7 +9,7 @@ import { ManualClock } from "../../src/testing/index.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { portOf, RawPeer, refused, UPGRADE_KEY, upgraded, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const ANY_PORT = "ws://127.0.0.1:0";
 const text = (payload: string): Uint8Array => peerFrame({ opcode: 1, payload, key: KEY });
 const echo = async (connection: Connection): Promise<void> => {

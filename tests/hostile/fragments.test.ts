@@ -6,7 +6,7 @@ import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { Assault } from "./assault.js";
 import { MIB, SCALE, Siege } from "./siege.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const MANY = MIB * SCALE;
 const URL = "ws://127.0.0.1:0";
 

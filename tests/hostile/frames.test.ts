@@ -11,7 +11,7 @@ import { Assault } from "./assault.js";
 import { Siege } from "./siege.js";
 import { VIOLATIONS, type Violation, wireOf } from "./violations.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const nameOf = (limit: string): string => (limit === "" ? "ProtocolError" : "LimitError");
 
 /** How bytes may come: at once, or each alone. */

@@ -7,7 +7,7 @@ import { Assault } from "./assault.js";
 import { MIB, SCALE, Siege } from "./siege.js";
 import type { End, Service } from "./victim.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const TCP = "tcp://127.0.0.1:0";
 const MAX = 65_536;
 

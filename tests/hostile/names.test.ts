@@ -13,7 +13,7 @@ import {
 } from "../../src/index.js";
 import { portOf, type RawPeer, rawServer, refused, switchingTo, upgraded, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const ANY_PORT = "ws://127.0.0.1:0";
 const NAMES = [...Object.getOwnPropertyNames(Object.prototype), "prototype", "then", "length"];
 

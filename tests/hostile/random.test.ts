@@ -12,7 +12,7 @@ import { rawServer, switchingTo, upgradeRequest } from "../raw-peers.js";
 import { Assault } from "./assault.js";
 import { SCALE, Siege } from "./siege.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 
 const FRAMINGS: readonly Framing[] = [
   "raw",

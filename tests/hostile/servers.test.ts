@@ -7,7 +7,7 @@ import { openSockets } from "../descriptors.js";
 import { peerFrame } from "../engine/peer-frames.js";
 import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 240_000 };
 
 type Changes = Parameters<typeof switchingTo>[1];
 type Answer = (peer: RawPeer, request: string) => void;

@@ -6,7 +6,7 @@ import { upgradeRequest } from "../raw-peers.js";
 import { Assault } from "./assault.js";
 import { Siege } from "./siege.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const WS = "ws://127.0.0.1:0";
 
 // A request costs a millisecond. One that is parsed again for each byte that comes would cost minutes.

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { attach, connect, listen, type UpgradeOptions } from "../../src/index.js";
 import { answerOf, portOf, RawPeer, rawServer, upgradeRequest } from "../raw-peers.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 const BREAKS = ["\r\n", "\n", "\r", "\0", "\r\n\r\n", "\u2028", "\u0100", "\x7f", "\x0b"];
 const injected = BREAKS.map((character) => `value${character}X-Injected: 1`);
 

@@ -44,8 +44,8 @@ export interface Report {
   readonly ends: readonly End[];
   /** Held now; without garbage if that was collected first. */
   readonly live: number;
-  /** The most that the process has ever taken of the machine. */
-  readonly peak: number;
+  /** The most that was held without garbage, at any of the moments at which it was looked since "begin". */
+  readonly most: number;
   /** Milliseconds of processor time. */
   readonly cpu: number;
   readonly sockets: number;
@@ -59,7 +59,10 @@ export interface End {
   readonly limit: string;
 }
 
-export type Request = { readonly ask: "report"; readonly collect: boolean } | { readonly ask: "close" };
+export type Request =
+  | { readonly ask: "report"; readonly collect: boolean }
+  | { readonly ask: "begin" }
+  | { readonly ask: "close" };
 export type Answer =
   | { readonly port: number }
   | { readonly report: Report }
@@ -75,6 +78,7 @@ let paused = 0;
 let messages = 0;
 let payload = 0;
 let refused = 0;
+let most = 0;
 
 process.on("uncaughtException", (error) => troubles.push(`uncaughtException: ${told(error)}`));
 process.on("unhandledRejection", (error) => troubles.push(`unhandledRejection: ${told(error)}`));
@@ -158,8 +162,29 @@ function serve({ url, options, observed, does }: Orders): Promise<Server> {
   return handler === undefined ? listen(url, all) : listen(url, all, handler);
 }
 
-function report({ connections }: Server): Report {
+function inUse(): number {
   const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** What is in use without garbage. */
+async function collected(): Promise<number> {
+  globalThis.gc?.();
+  // What finalizers let go is garbage only a turn later.
+  await new Promise(setImmediate);
+  globalThis.gc?.();
+  // Arrays are freed beside the program. A collection waits for that of the one before.
+  globalThis.gc?.();
+  return inUse();
+}
+
+/** Looks every now and then what is held. How much garbage stands there is a matter of V8, of Node's version and of the machine. */
+async function look(): Promise<void> {
+  most = Math.max(most, await collected());
+  setTimeout(look, 100).unref();
+}
+
+function report({ connections }: Server): Report {
   const { user, system } = process.cpuUsage();
   let queuedBytes = 0;
   let queuedMessages = 0;
@@ -170,8 +195,8 @@ function report({ connections }: Server): Report {
   return {
     ...{ troubles, complaints, handled, connections: connections.size, paused, messages, payload, refused, ends },
     ...{ queuedBytes, queuedMessages },
-    live: heapUsed + external,
-    peak: process.resourceUsage().maxRSS * 1024,
+    live: inUse(),
+    most,
     cpu: (user + system) / 1000,
     sockets: openSockets(),
   };
@@ -187,12 +212,8 @@ async function answer(server: Server, request: Request): Promise<void> {
     overdue();
     return;
   }
-  if (request.collect) {
-    // Twice, with a turn between: what finalizers let go is garbage only then.
-    globalThis.gc?.();
-    await new Promise(setImmediate);
-    globalThis.gc?.();
-  }
+  if (request.ask === "begin") most = await collected();
+  else if (request.collect) await collected();
   tell({ report: report(server) });
 }
 
@@ -209,6 +230,7 @@ if (orders !== undefined && process.send !== undefined) {
     const finite = (_: string, value: unknown): unknown => (value === "Infinity" ? Infinity : value);
     const server = await serve(JSON.parse(orders, finite) as Orders);
     process.on("message", (request: Request) => void answer(server, request));
+    void look();
     tell({ port: Number(new URL(server.url).port) });
   } catch (error) {
     tell({ failed: told(error) });

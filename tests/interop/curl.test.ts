@@ -14,7 +14,7 @@ import { LOCALHOST } from "../fixtures/certificates.js";
 import { CURL, needed } from "../programs.js";
 import { type Answer, answerOf } from "../raw-peers.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const CERTIFICATE = fileURLToPath(new URL("../../../tests/fixtures/localhost.cert.pem", import.meta.url));
 const UPGRADE = {
   Connection: "Upgrade",

@@ -11,7 +11,7 @@ const PRESENT = "WebSocket" in globalThis;
 // Behind a flag from 20.10 on, and for everybody from 22 on.
 const FLAGGED = process.allowedNodeEnvironmentFlags.has("--experimental-websocket");
 const LIMIT = {
-  timeout: 60_000,
+  timeout: 240_000,
   concurrency: true,
   skip: !PRESENT && !FLAGGED && `Node ${process.versions.node} has no WebSocket: it came with 20.10`,
 };

@@ -19,7 +19,7 @@ import {
 } from "../../src/index.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const LARGE = 16 * 2 ** 20;
 const ROOMY = { maxMessageSize: LARGE, maxQueuedBytes: 2 * LARGE };
 // Each form of a frame's length, its least and its most.
