@@ -21,7 +21,7 @@ import { handshakeKey } from "../transport/random.js";
 import { SocketTransport, transportError } from "../transport/socket.js";
 import { type Address, hostPort, parseAddress } from "./address.js";
 import { settleKeepAlive } from "./keep-alive.js";
-import { type ConnectOptions, refuseUpgradeOptions } from "./options.js";
+import { type ConnectOptions, ENDPOINT_DEFAULTS, refuseUpgradeOptions } from "./options.js";
 
 // One for the process: the server counts connections, and not who in it has asked.
 const dials = new DialQueue();
