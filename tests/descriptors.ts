@@ -27,6 +27,8 @@ const STATES =
 
 /** One TCP socket as the kernel sees it. */
 export interface KernelSocket {
+  /** The port of its peer. A client's own port may at the same time be that of others, to other servers. */
+  readonly peerPort: number;
   readonly state: string;
   /** Bytes that the peer has not acknowledged. */
   readonly unacknowledged: number;
@@ -46,12 +48,13 @@ export function socketsOf(port: number): KernelSocket[] {
       .slice(1)
       .map((line) => line.trim().split(/\s+/))
       .filter(([, local = ""]) => Number.parseInt(local.split(":")[1] ?? "", 16) === port)
-      .map(([, , , state = "", queues = "", timer = ""]) => {
+      .map(([, , remote = "", state = "", queues = "", timer = ""]) => {
         const [unacknowledged = 0, unread = 0] = queues.split(":").map((hex) => Number.parseInt(hex, 16));
         const [running = 0, jiffies = 0] = timer.split(":").map((hex) => Number.parseInt(hex, 16));
         // The table counts in USER_HZ, which is 100 everywhere.
         const expires = jiffies * 10;
         return {
+          peerPort: Number.parseInt(remote.split(":")[1] ?? "", 16),
           state: STATES[Number.parseInt(state, 16) - 1] ?? state,
           unacknowledged,
           unread,

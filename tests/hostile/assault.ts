@@ -7,7 +7,7 @@ import { type Frame, FrameReader } from "../frames.js";
 import { upgradeRequest } from "../raw-peers.js";
 
 /** No attack takes so long: one that waits for what never comes is cut then, so that its test fails and cleans up. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 export class Assault implements AsyncDisposable {
   readonly socket: Socket;

@@ -21,7 +21,7 @@ export const MIB: number = 2 ** 20;
 const SLACK = MIB;
 
 /** No attack takes so long. A test that waits for what never comes is to fail while it can still clean up. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 export class Siege implements AsyncDisposable {
   readonly port: number;

@@ -202,10 +202,13 @@ describe("S3-19 TCP keepalive can be set", { skip: UNCOUNTED }, () => {
         await using scene = await Scene.open(speech, { ...given, lingerTimeout: 30 }, patient);
         await using client = await connect(scene.server.url, { ...speech.options, ...given });
         await scene.arrival();
-        for (const port of [scene.port, Number(client.localAddress.split(":")[1])]) {
+        const ports = [scene.port, Number(client.localAddress.split(":")[1])] as const;
+        for (const [port, peer] of [ports, ports.toReversed()] as [number, number][]) {
           // 1: what was sent last has yet to be acknowledged.
-          await untilSockets(port, (sockets) => sockets.every(({ timer }) => timer !== 1));
-          const [socket] = socketsOf(port);
+          await untilSockets(port, (sockets) =>
+            sockets.every(({ peerPort, timer }) => peerPort !== peer || timer !== 1),
+          );
+          const socket = socketsOf(port).find(({ peerPort }) => peerPort === peer);
           if (delay === undefined) assert.equal(socket?.timer, 0);
           else {
             assert.equal(socket?.timer, 2);
