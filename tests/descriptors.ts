@@ -71,6 +71,6 @@ export async function untilSockets(
   port: number,
   condition: (sockets: readonly KernelSocket[]) => boolean,
 ): Promise<void> {
-  // Nothing tells when a socket changes its state, so the table is read once in each turn.
-  while (!condition(socketsOf(port))) await new Promise(setImmediate);
+  // Nothing tells when a socket changes its state. With pauses, since to read the table may take as long as all the rest.
+  while (!condition(socketsOf(port))) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -26,11 +26,11 @@ export type Handler<UserData = unknown> = (connection: Connection<UserData>) => 
 
 /** TCP keepalive: the kernel's own probes, which find a dead host but not a frozen application. */
 export interface KeepAliveOptions {
-  /** Silence before the first probe, in milliseconds, up to the next whole second; `Infinity` sends none. @default 60_000 */
+  /** Silence before the first probe, in milliseconds, up to the next whole second and at most 32_767_000; `Infinity` sends none. @default 60_000 */
   readonly delay?: number;
-  /** Time between probes, in milliseconds, up to the next whole second. Before Node 24 always the default. @default 1_000 */
+  /** Time between probes, in milliseconds, up to the next whole second and at most 32_767_000. Before Node 24 always the default. @default 1_000 */
   readonly interval?: number;
-  /** Unanswered probes after which the connection fails. Before Node 24 always the default. @default 10 */
+  /** Unanswered probes after which the connection fails, at most 127. Before Node 24 always the default. @default 10 */
   readonly count?: number;
 }
 

@@ -62,7 +62,7 @@ async function examined(port: number): Promise<{ readonly status: number | null;
   return { status, found: findings.map(({ illness }) => illness) };
 }
 
-describe("holdfast doctor", { skip: UNCOUNTED, timeout: 60_000, concurrency: true }, () => {
+describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: true }, () => {
   it("finds nothing wrong with those that are well, with status 0", async () => {
     await using patient = await Patient.open();
     await patient.join();
@@ -156,7 +156,7 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 60_000, concurrency: tru
   });
 });
 
-describe("the flags of holdfast doctor", { timeout: 60_000, concurrency: true }, () => {
+describe("the flags of holdfast doctor", { timeout: 240_000, concurrency: true }, () => {
   const wrong: Record<string, readonly [readonly string[], RegExp]> = {
     "a process that cannot be": [["--pid", "0"], /--pid "0": expected a whole number from 1/],
     "a port that cannot be": [["--port", "http"], /--port "http": expected a whole number from 1 to 65535/],

@@ -9,7 +9,7 @@ import { upgradeRequest } from "../raw-peers.js";
 import { Assault } from "./assault.js";
 import { MIB, SCALE, Siege } from "./siege.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const URL = "ws://127.0.0.1:0";
 const KEEPS = { serverContextTakeover: true, clientContextTakeover: true };
 const PING = peerFrame({ opcode: 9, payload: "here?", key: KEY });

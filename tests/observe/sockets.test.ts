@@ -56,7 +56,7 @@ async function reportOf(sockets: KernelSockets): Promise<KernelReport> {
   return report;
 }
 
-describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 60_000 }, () => {
+describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, () => {
   it("has those of this process, with their states, queues and holder", async () => {
     await using stage = await Stage.open();
     const { far, near } = await stage.join();

@@ -72,7 +72,7 @@ class Waiting implements Paused {
   }
 }
 
-describe("the lookout", { skip: UNCOUNTED, timeout: 60_000 }, () => {
+describe("the lookout", { skip: UNCOUNTED, timeout: 240_000 }, () => {
   it("tells of a FIN behind unread bytes, once for each time that it is asked", async () => {
     await using stage = await Stage.open();
     const lookout = new Lookout(1);

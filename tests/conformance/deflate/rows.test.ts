@@ -11,7 +11,7 @@ import { PAYLOADS, part } from "./payloads.js";
 import { type DeflatePeer, packed, paramsOf } from "./peer.js";
 import { offersIn, withClient, withServer } from "./stage.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 240_000 };
 type Compression = NonNullable<ListenOptions["compression"]>;
 
 const hex = (octets: string): Buffer => Buffer.from(octets.replaceAll(" ", ""), "hex");

@@ -8,7 +8,7 @@ import { part } from "./payloads.js";
 import type { DeflatePeer } from "./peer.js";
 import { withClient, withServer } from "./stage.js";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const OPTIONS = { maxMessageSize: LARGEST };
 /** Below it messages go as they are, by default. */
 const THRESHOLD = 1_024;
