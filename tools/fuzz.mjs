@@ -61,14 +61,16 @@ async function fuzz(target) {
   ];
   const limits = [`-max_total_time=${seconds}`, `-max_len=${target.longest}`, "-timeout=60", "-rss_limit_mb=2048"];
   const folders = [`-dict=${words}`, `-artifact_prefix=${seeds}/`];
+  const begun = performance.now();
   const { status, output } = await told([at("core/dist/cli.js"), ...jazzer, kept, seeds, "--", ...limits, ...folders]);
 
   const [, runs] = /^Done (\d+) runs/m.exec(output) ?? [];
   const last = [...output.matchAll(/^#(\d+)\s.* cov: (\d+) ft: \d+ corp: (\d+)/gm)].at(-1) ?? [];
   const [, count = "no", edges = "no", corpus = "0"] = last;
+  const took = Math.round((performance.now() - begun) / 1000);
   const found = readdirSync(seeds).filter((file) => !before.has(file));
   console.log(
-    `${name}: ${runs ?? count} inputs in ${seconds} s, ${edges} edges reached, ${corpus} inputs kept, ${found.length} found`,
+    `${name}: ${runs ?? count} inputs in ${took} s, ${edges} edges reached, ${corpus} inputs kept, ${found.length} found`,
   );
   for (const file of found) {
     const smaller = shrunk(target, readFileSync(join(seeds, file)));

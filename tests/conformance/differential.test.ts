@@ -1,113 +1,14 @@
 /** The same bytes to the decoder and to the receiver of `ws`: the same messages, or the same code, but for what is listed here. */
 
 import assert from "node:assert/strict";
-import type { Writable } from "node:stream";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import * as ws from "ws";
-import type { Data, Violation, Visitor } from "../../src/engine/protocol.js";
-import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
+import { runs } from "../random.js";
 import { binary, close, continuation, encode, type Frame, fragments, frame, pieces, ping, text } from "./frame.js";
+import { begins, type Ours, type Outcome, ours, type Role, theirs } from "./receivers.js";
 
-const MOST = 300;
 const RUNS = 4_000;
 const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
-type Role = "server" | "client";
-
-/** What came out, in order; bytes in base 16. */
-interface Outcome {
-  readonly events: string[];
-  /** The code to close with; undefined while nothing is wrong. */
-  code: number | undefined;
-}
-
-interface Ours extends Outcome {
-  violation: Violation | undefined;
-  /** Bytes of a frame or message that has not ended. */
-  partial: number;
-}
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-
-class Recorder implements Visitor {
-  readonly outcome: Ours = { events: [], code: undefined, violation: undefined, partial: 0 };
-
-  message(data: Data): boolean {
-    return this.#note(`${typeof data === "string" ? "text" : "binary"} ${hex(Buffer.from(data as string))}`);
-  }
-
-  piece(): boolean {
-    throw new Error("nothing was to be streamed");
-  }
-
-  ping(payload: Uint8Array): boolean {
-    return this.#note(`ping ${hex(payload)}`);
-  }
-
-  pong(payload: Uint8Array): boolean {
-    return this.#note(`pong ${hex(payload)}`);
-  }
-
-  close(code: number, reason: string): void {
-    this.#note(`close ${code} ${hex(Buffer.from(reason))}`);
-  }
-
-  fail(violation: Violation): void {
-    this.outcome.code = violation.closeCode;
-    this.outcome.violation = violation;
-  }
-
-  #note(event: string): true {
-    this.outcome.events.push(event);
-    return true;
-  }
-}
-
-function ours(role: Role, chunks: readonly Buffer[]): Ours {
-  const decoder = new WebSocketDecoder(role, { maxMessageSize: MOST, maxFragments: Infinity, streaming: false });
-  const recorder = new Recorder();
-  for (const chunk of chunks) decoder.receive(Uint8Array.from(chunk), 0, recorder);
-  recorder.outcome.partial = decoder.partial.received;
-  return recorder.outcome;
-}
-
-// The types of ws do not name it, its module does.
-const { Receiver } = ws as unknown as {
-  readonly Receiver: new (options: { readonly isServer: boolean; readonly maxPayload: number }) => Writable;
-};
-
-async function theirs(role: Role, chunks: readonly Buffer[]): Promise<Outcome> {
-  const outcome: Outcome = { events: [], code: undefined };
-  let over = false;
-  const receiver = new Receiver({ isServer: role === "server", maxPayload: MOST });
-  receiver.on("message", (data: Buffer, isBinary: boolean) => {
-    outcome.events.push(`${isBinary ? "binary" : "text"} ${hex(data)}`);
-  });
-  receiver.on("ping", (payload: Buffer) => outcome.events.push(`ping ${hex(payload)}`));
-  receiver.on("pong", (payload: Buffer) => outcome.events.push(`pong ${hex(payload)}`));
-  receiver.on("conclude", (code: number, reason: Buffer) => {
-    outcome.events.push(`close ${code} ${hex(reason)}`);
-    over = true;
-  });
-  receiver.on("error", (error: object) => {
-    const symbol = Object.getOwnPropertySymbols(error).find(({ description }) => description === "status-code");
-    outcome.code = (error as Record<symbol, number>)[symbol as symbol];
-    over = true;
-  });
-  const ended = new Promise((resolve) => receiver.on("close", resolve));
-  for (const chunk of chunks) {
-    if (over) break;
-    receiver.write(Buffer.from(chunk));
-  }
-  // It tells of an error in a tick of its own.
-  await new Promise(process.nextTick);
-  receiver.destroy();
-  await ended;
-  return outcome;
-}
-
-const begins = (whole: readonly string[], start: readonly string[]): boolean =>
-  start.every((event, index) => whole[index] === event);
 
 /** Where the two may differ, why, and the least that shows it. */
 interface Difference {
@@ -268,9 +169,10 @@ for (const role of ["server", "client"] as const) {
         const chunks = cut(end % 4 === 0 ? bytes.subarray(0, end % (bytes.length + 1)) : bytes, cuts);
         if (difference(ours(role, chunks), await theirs(role, chunks)) === undefined) same += 1;
       });
-      await fc.assert(property, { numRuns: RUNS });
+      const budget = runs(RUNS);
+      await fc.assert(property, budget);
       // What is listed as a difference must not be what is tested.
-      assert.ok(same > RUNS / 2, `only ${same} of ${RUNS} were compared to their end`);
+      assert.ok(same > budget.numRuns / 2, `only ${same} of ${budget.numRuns} were compared to their end`);
     });
 
     for (const listed of DIFFERENCES) {

@@ -7,6 +7,8 @@ export interface Puffed {
   readonly why: "whole" | "invalid" | "many" | "long";
   /** How far back it refers. */
   readonly reach: number;
+  /** Blocks that are marked as the last, of those that were read. */
+  readonly lastBlocks: number;
 }
 
 const TAIL = [0x00, 0x00, 0xff, 0xff];
@@ -51,6 +53,7 @@ class Reader {
   readonly output: number[];
   readonly #most: number;
   reach = 0;
+  lastBlocks = 0;
   #at = 0;
 
   constructor(input: readonly number[], before: Uint8Array, most: number) {
@@ -166,14 +169,18 @@ const FIXED_DISTANCES = codes(new Array(32).fill(5), true);
 /** The message that `packed` is, where `before` came before it (RFC 7692 section 7.2.2); of no more than `most` bytes. */
 export function puff(packed: Uint8Array, before: Uint8Array, most: number): Puffed {
   // Some senders write an empty message as no octet at all.
-  if (packed.length === 0) return { bytes: new Uint8Array(), why: "whole", reach: 0 };
+  if (packed.length === 0) return { bytes: new Uint8Array(), why: "whole", reach: 0, lastBlocks: 0 };
   const reader = new Reader([...packed, ...TAIL], before, most);
   const why = read(reader);
-  return { bytes: Uint8Array.from(reader.output.slice(before.length)), why, reach: reader.reach };
+  return {
+    bytes: Uint8Array.from(reader.output.slice(before.length)),
+    why,
+    reach: reader.reach,
+    lastBlocks: reader.lastBlocks,
+  };
 }
 
 function read(reader: Reader): Puffed["why"] {
-  let lastBlocks = 0;
   try {
     while (!reader.ended) {
       const last = reader.bits(1) === 1;
@@ -183,11 +190,11 @@ function read(reader: Reader): Puffed["why"] {
       else if (type === 2) reader.dynamic();
       else throw new Wrong("no such type of block");
       if (!last) continue;
+      reader.lastBlocks += 1;
       reader.align();
       // Its sender may have left out the octet that section 7.2.3.4 has behind it.
       if (reader.left === TAIL.length) return "whole";
-      lastBlocks += 1;
-      if (lastBlocks > MOST_LAST_BLOCKS) return "many";
+      if (reader.lastBlocks > MOST_LAST_BLOCKS) return "many";
     }
   } catch (error) {
     if (error instanceof Long) return "long";
