@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -140,6 +150,22 @@ describe("npm test", () => {
     assert.match(output, /leaks\.test\.js: is kept alive by .*Timeout/);
   });
 
+  it("repeats what a property test drew, and draws more, when it is told to", async () => {
+    const property = [
+      'import fc from "fast-check";',
+      "let runs = 0;",
+      'test("draws", () => fc.assert(fc.property(fc.nat(), () => { runs += 1; })));',
+      'test("counts", () => { console.log(`${runs} runs`); });',
+      'test("falls", () => fc.assert(fc.property(fc.nat(), () => false)));',
+    ];
+    const random = readFileSync(join(ROOT, "tests/random.ts"), "utf8");
+    const folder = checkout({ "tests/random.ts": random, "tests/a.test.ts": [TEST, ...property].join("\n") });
+    const set = { HOLDFAST_SEED: "42", HOLDFAST_RUNS: "3" };
+    const { output } = await run(folder, [process.execPath, "tools/test.mjs"], set);
+    assert.match(output, /seed: 42,/);
+    assert.match(output, /300 runs/);
+  });
+
   it("fails when there is nothing to run", async () => {
     assert.equal((await tests(checkout({}))).status, 1);
     const { status, output } = await tests(
@@ -147,6 +173,22 @@ describe("npm test", () => {
     );
     assert.equal(status, 1);
     assert.match(output, /there is no test in\n.*b\.test\.js/);
+  });
+});
+
+describe("npm run fuzz", () => {
+  it("lists the targets when none is named, and says in one line what it cannot do, with status 2", async () => {
+    const target = "{ tries: 'what is tried', longest: 1, words: [], run: () => [] }";
+    const targets = `export const TARGETS: object = { one: ${target}, other: ${target} };`;
+    const folder = checkout({ "tests/fuzz/targets.ts": targets });
+    const fuzz = (...args: string[]): Promise<Ran> => run(folder, [process.execPath, "tools/fuzz.mjs", ...args]);
+    const said = (problem: string): Ran => ({ status: 2, output: `npm run fuzz: ${problem}\n` });
+
+    assert.deepEqual(await fuzz(), { status: 0, output: "one    what is tried\nother  what is tried\n" });
+    assert.deepEqual(await fuzz("nothing"), said("there is no target nothing: npm run fuzz lists them"));
+    assert.deepEqual(await fuzz("toString", "5"), said("there is no target toString: npm run fuzz lists them"));
+    for (const seconds of ["soon", "0", "-1", "1e9"])
+      assert.deepEqual(await fuzz("one", seconds), said("expected a target and a number of seconds"));
   });
 });
 

@@ -2,6 +2,7 @@
  * Runs the tests: `npm test`, or some of them: `npm test -- engine/mask "refuses a control frame"`.
  *
  * An argument that occurs in the path of a test file picks that file; any other is a pattern for names of tests.
+ * HOLDFAST_SEED repeats what a property test drew, and HOLDFAST_RUNS=10 draws ten times as much (tests/random.ts).
  * With HOLDFAST_REQUIRE_ALL=1 a skipped test fails the run. A test that is yet to be written (`todo`) never does.
  */
 
@@ -10,6 +11,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
+import { pathToFileURL } from "node:url";
 import { filesIn, ready, root } from "./ready.mjs";
 
 await ready({ tests: true });
@@ -25,6 +27,13 @@ const files = picked.map((path) => join(root, path));
 // Node 20 hands its own flags on, later ones those that are given.
 const atEnd = ["--import", new URL("test-end.mjs", import.meta.url).href];
 process.execArgv.push(...atEnd);
+
+const { HOLDFAST_SEED, HOLDFAST_RUNS, NODE_OPTIONS = "" } = process.env;
+if ((HOLDFAST_SEED ?? HOLDFAST_RUNS) !== undefined) {
+  // For the property tests of every file.
+  const preload = pathToFileURL(join(root, ".build/tests/random.js")).href;
+  process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=${preload}`;
+}
 
 const stopped = new AbortController();
 // The runner listens once for each file.

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import type { Connection, ConnectionEvent, ConnectionOptions, Data } from "../../src/index.js";
 import { pair, settled, type Wired, wired } from "../../src/testing/index.js";
 import { joined, KEY, peerFrame } from "../engine/peer-frames.js";
+import { runs } from "../random.js";
 import { SPEECHES, type Speech } from "../requirements/speech.js";
 
 const binary = (size: number, fill = 0): Uint8Array =>
@@ -158,7 +159,7 @@ describe("reading", () => {
           sizes.map((size, index) => new Uint8Array(size).fill(index)),
         );
       }),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 });

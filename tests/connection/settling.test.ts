@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { LimitError, type Overflow, type SendResult } from "../../src/index.js";
 import { settled, wired } from "../../src/testing/index.js";
 import { FrameReader, messagesIn } from "../frames.js";
+import { runs } from "../random.js";
 import { type Outcome, outcomeOf, watched } from "./blocked.js";
 
 const POLICIES: readonly Overflow[] = ["wait", "reject", "drop-newest", "drop-oldest", "coalesce"];
@@ -146,6 +147,6 @@ it("each settles, no bound is passed, what is lost is counted, and what arrived 
         [...order].sort((one, other) => one - other),
       );
     }),
-    { numRuns: 400 },
+    runs(400),
   );
 });

@@ -7,6 +7,7 @@ import { type Data, prepare } from "../../src/index.js";
 import { settled, type Wire, wired } from "../../src/testing/index.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { type Frame, FrameReader, messagesIn } from "../frames.js";
+import { runs } from "../random.js";
 
 const SLAB = 65_536;
 
@@ -139,7 +140,7 @@ it("any messages, sent at any time, with pings at any time, through any kernel, 
         assert.ok(typeof one === "string" ? message === one : Buffer.compare(message as Buffer, one) === 0);
       }
     }),
-    { numRuns: 40 },
+    runs(40),
   );
 });
 

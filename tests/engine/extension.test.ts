@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Extension, formatExtensions, parseExtensions } from "../../src/engine/extension.js";
+import { runs } from "../random.js";
 
 const MEGABYTE = 1 << 20;
 
@@ -123,7 +124,7 @@ describe("an extension list", () => {
         const extensions = parseExtensions(value);
         assert.notEqual(extensions?.length, 0);
       }),
-      { numRuns: 2_000 },
+      runs(2_000),
     );
   });
 

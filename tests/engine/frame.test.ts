@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import * as frame from "../../src/engine/frame.js";
 import { HeaderParser, headerSize, writeHeader } from "../../src/engine/frame.js";
+import { runs } from "../random.js";
 import { hex, KEY, peerFrame } from "./peer-frames.js";
 
 const written = (length: number, maskKey?: number): Uint8Array => {
@@ -107,7 +108,7 @@ describe("HeaderParser", () => {
             );
         },
       ),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

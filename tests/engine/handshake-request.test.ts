@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Accepted, judgeRequest, type Refused, type RequestFacts } from "../../src/engine/handshake-request.js";
+import { runs } from "../random.js";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const FIELDS: Readonly<Record<string, string>> = {
@@ -112,7 +113,7 @@ describe("a request", () => {
         judgeRequest({ ...request(), rawHeaders: fields.flat() });
         judgeRequest({ ...request(), rawHeaders: [...request().rawHeaders, ...fields.flat()] });
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

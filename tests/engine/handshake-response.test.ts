@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Extension } from "../../src/engine/extension.js";
 import { type Agreement, judgeResponse, type ResponseFacts } from "../../src/engine/handshake-response.js";
+import { runs } from "../random.js";
 
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const FIELDS: Readonly<Record<string, string>> = {
@@ -112,7 +113,7 @@ describe("a response", () => {
         judgeResponse({ ...response(), rawHeaders: fields.flat() });
         judgeResponse({ ...response(), rawHeaders: [...response().rawHeaders, ...fields.flat()] });
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 });

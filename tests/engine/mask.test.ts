@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { mask, WORTH_WORDS, Words } from "../../src/engine/mask.js";
+import { runs } from "../random.js";
 import { hex } from "./peer-frames.js";
 
 /** RFC 6455 5.3, to the letter. */
@@ -61,7 +62,7 @@ describe("mask", () => {
           assert.deepEqual(work, bytes);
         },
       ),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Utf8Validator } from "../../src/engine/utf8.js";
+import { runs } from "../random.js";
 import { hex } from "./peer-frames.js";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -153,7 +154,7 @@ describe("Utf8Validator", () => {
         assert.equal(fed(bytes, bytes.length + 1), expected);
         assert.equal(fed(bytes, step), expected);
       }),
-      { numRuns: 200 },
+      runs(200),
     );
   });
 });

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import * as ws from "ws";
 import type { Part } from "../../src/engine/protocol.js";
 import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
+import { runs } from "../random.js";
 import { bytesOf, hex, joined, KEY, peerFrame } from "./peer-frames.js";
 
 // Exported by ws, and left out of its types.
@@ -114,7 +115,7 @@ describe("a client's encoder", () => {
         const expected = peerFrame({ opcode: 2, payload, key: KEY });
         assert.deepEqual(encoded(encoder, payload, false, "whole", step), expected);
       }),
-      { numRuns: 200 },
+      runs(200),
     );
   });
 

@@ -7,6 +7,7 @@ import * as ws from "ws";
 import type { DecoderLimits } from "../../src/engine/protocol.js";
 import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
 import { arrayBytes } from "../memory.js";
+import { runs } from "../random.js";
 import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "./peer-frames.js";
 import { type Call, Recorder } from "./recorder.js";
 
@@ -148,7 +149,7 @@ describe("every stream of frames", () => {
       fc.property(talk, role, keys, cuts, (said, to, keys, cuts) => {
         assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS), said.calls);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -159,7 +160,7 @@ describe("every stream of frames", () => {
         const everywhere = Array.from(stream, (_, at) => at);
         assert.deepEqual(heard(stream, everywhere, to, LIMITS), said.calls);
       }),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 
@@ -168,7 +169,7 @@ describe("every stream of frames", () => {
       fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
         assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS, wavering(answers)), said.calls);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -178,7 +179,7 @@ describe("every stream of frames", () => {
         const limits = { ...NARROW, maxFragments: Infinity, streaming: true };
         assert.deepEqual(whole(heard(encoded(said, to, keys), cuts, to, limits, wavering(answers))), said.calls);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 });
@@ -209,7 +210,7 @@ describe("every stream of bytes", () => {
         const end = calls.findIndex(([name]) => name === "close" || name === "fail");
         assert.ok(end === -1 || end === calls.length - 1, "goes on behind its end");
       }),
-      { numRuns: 600 },
+      runs(600),
     );
   });
 });
@@ -234,7 +235,7 @@ describe("another implementation's frames", () => {
         );
         assert.deepEqual(heard(Buffer.concat(frames.flat()), cuts, to, LIMITS), said.calls);
       }),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 });

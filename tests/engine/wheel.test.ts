@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { after, between, type Instant, instant, NEVER, reached, type Wakeup } from "../../src/base/time.js";
 import { TimerWheel } from "../../src/engine/wheel.js";
+import { runs } from "../random.js";
 
 const START = instant(1_000);
 const at = (length: number): Instant => after(START, length);
@@ -459,7 +460,7 @@ describe("a timer wheel", () => {
           }
         }
       }),
-      { numRuns: 400 },
+      runs(400),
     );
   });
 });

@@ -8,6 +8,7 @@ import { pair, settled, type Wire, wired } from "../../src/testing/index.js";
 import { type Outcome, outcomeOf } from "../connection/blocked.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { type Frame, FrameReader, messagesIn } from "../frames.js";
+import { runs } from "../random.js";
 import { Joined, KINDS } from "./joined.js";
 import { Scene } from "./scene.js";
 import { SPEECHES } from "./speech.js";
@@ -79,7 +80,7 @@ describe("S1-8 a writer of parts, pings and a close at once", () => {
           if (end === "end and close") for (const { state } of sent.values()) assert.equal(state, "resolved");
         },
       ),
-      { numRuns: 150 },
+      runs(150),
     );
   });
 

@@ -7,6 +7,7 @@ import { DelimitedDecoder, DelimitedEncoder } from "../../../src/engine/framing/
 import { ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.js";
 import type { Codec } from "../../../src/engine/framing/framing.js";
 import { LinesEncoder } from "../../../src/engine/framing/lines.js";
+import { runs } from "../../random.js";
 import {
   bytesOf,
   carries,
@@ -223,7 +224,7 @@ describe("a delimited encoder", () => {
         assert.equal(sendable(codec)(text), arrives);
         assert.equal(sendable(codec)(utf8(text)), arrives);
       }),
-      { numRuns: 1_000 },
+      runs(1_000),
     );
   });
 

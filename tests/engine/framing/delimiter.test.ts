@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Delimiter, ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.js";
+import { runs } from "../../random.js";
 import { sizes, utf8 } from "./wire.js";
 
 /** The payloads between the delimiters, and what is left, as cut by `find` alone. */
@@ -50,7 +51,7 @@ describe("an exact delimiter", () => {
       fc.property(few, delimiters, sizes, (text, delimiter, cuts) => {
         assert.deepEqual(split(new ExactDelimiter(utf8(delimiter)), utf8(text), cuts), text.split(delimiter));
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -98,7 +99,7 @@ describe("the end of a line", () => {
       fc.property(few, sizes, (text, cuts) => {
         assert.deepEqual(split(new LineEnd(), utf8(text), cuts), text.split(/\r?\n/));
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });
