@@ -22,6 +22,10 @@ export interface GroupSendResult {
   readonly refused: number;
 }
 
+// The groups that each connection is in. One listener for all of them: a listener for each join would be kept until the
+// connection ends, and with it the group, however often whoever decides on that joins and leaves.
+const memberships = new WeakMap<object, Set<Pick<Group, "leave">>>();
+
 export class Group<UserData = unknown> {
   readonly #members = new Set<Connection<UserData>>();
   /** The members in the order of joining, made anew when somebody has joined or left since. */
@@ -44,11 +48,13 @@ export class Group<UserData = unknown> {
     if (this.#members.has(connection) || connection.state !== "OPEN") return;
     this.#members.add(connection);
     this.#order = undefined;
-    void connection.closed.then(() => this.leave(connection));
+    groupsOf(connection).add(this);
   }
 
   leave(connection: Connection<UserData>): void {
-    if (this.#members.delete(connection)) this.#order = undefined;
+    if (!this.#members.delete(connection)) return;
+    this.#order = undefined;
+    memberships.get(connection)?.delete(this);
   }
 
   /**
@@ -82,4 +88,16 @@ export class Group<UserData = unknown> {
     if (misuse !== undefined) throw misuse.error;
     return { taken, refused };
   }
+}
+
+/** The groups that a connection is in, all of which it leaves when it ends. */
+function groupsOf(connection: Connection): Set<Pick<Group, "leave">> {
+  const known = memberships.get(connection);
+  if (known !== undefined) return known;
+  const groups = new Set<Pick<Group, "leave">>();
+  memberships.set(connection, groups);
+  void connection.closed.then(() => {
+    for (const group of groups) group.leave(connection);
+  });
+  return groups;
 }

@@ -157,6 +157,19 @@ for (const scheme of ["wss", "tls"]) {
       assert.equal(await connection.receive(), "hello");
     });
 
+    it("outlives a callback for SNI that throws, at the cost of the client that asked", async () => {
+      const SNICallback = (): never => {
+        throw new Error("no such name");
+      };
+      await using server = await serving(scheme, LOCALHOST, { tls: { ...LOCALHOST, SNICallback } });
+      const options = { tls: { ca: LOCALHOST.cert }, framing: "lines" } as const;
+      await assert.rejects(connect(`${scheme}://localhost:${portOf(server)}`, options), { phase: "tls" });
+      // A literal address is no name to ask for.
+      await using connection = await connect(server.url, options);
+      await connection.send("hello");
+      assert.equal(await connection.receive(), "hello");
+    });
+
     it("is refused a certificate that is none, when it is made", async () => {
       await assert.rejects(serving(scheme, { cert: "no", key: "no" }));
     });
