@@ -6,6 +6,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { COMPRESSION_DEFAULTS } from "../src/connection/compression.js";
+import { ENDPOINT_DEFAULTS } from "../src/endpoint/options.js";
 import { DEFAULTS } from "../src/index.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -46,6 +48,37 @@ describe("the table of defaults in README", () => {
     assert.deepEqual(said, { ...DEFAULTS });
   });
 });
+
+describe("the tables of limits in docs/security.md", () => {
+  const all: Readonly<Record<string, unknown>> = { ...COMPRESSION_DEFAULTS, ...ENDPOINT_DEFAULTS, ...DEFAULTS };
+  const rows = Array.from(read("docs/security.md").matchAll(/^\| (`\w.*?) \| (.*?) \| (.*?) \| (.*?) \|$/gm));
+
+  it("say what applies, the reason, and what happens", () => {
+    for (const [, options = "", cells = "", why, happens] of rows) {
+      const names = options.split(" / ").map((name) => name.replaceAll("`", ""));
+      const values = cells.split(" / ").map(meant);
+      const [name = ""] = names;
+      if (name === "heartbeat") assert.deepEqual({ interval: values[0], timeout: values[1] }, all[name]);
+      else assert.deepEqual(Object.fromEntries(names.map((one, index) => [one, values[index]])), pick(all, names));
+      assert.ok(why && happens, name);
+    }
+  });
+
+  it("leave out nothing that bounds", () => {
+    const told = rows.flatMap(([, options = ""]) => options.split(" / ").map((name) => name.replaceAll("`", "")));
+    // Where hooks are called, what is not compressed, and how long a server that closes waits for others.
+    const unbounding = ["highWaterMark", "lowWaterMark", "threshold", "level", "drain"];
+    const limits = Object.keys(all).filter((name) => typeof all[name] === "number" && !unbounding.includes(name));
+    assert.deepEqual(
+      limits.filter((name) => !told.includes(name)),
+      [],
+    );
+  });
+});
+
+function pick(from: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, from[name]]));
+}
 
 /** What a cell of the table stands for. */
 function meant(cell: string): number | string | boolean {
