@@ -60,7 +60,7 @@ export const ADVISORIES: readonly Advisory[] = [
   advisory("undici CVE-2026-1528", "a 64-bit length overflows and ends the process", [LENGTHS]),
   advisory("undici CVE-2026-2229", "server_max_window_bits=99 throws later", [
     ["hostile/servers", "an extension with bad window bits"],
-    ["conformance/deflate/rows", "server_max_window_bits=99"],
+    ["conformance/deflate/negotiation", "server_max_window_bits=99"],
   ]),
   advisory("undici CVE-2026-1527", "CRLF in an option is written into the request", [
     ["hostile/splitting", "is a TypeError of connect's before it connects"],

@@ -13,6 +13,8 @@ const KIB = 1024;
 const large = fragments(binary, ...Array.from({ length: 17 }, () => Buffer.alloc(64 * KIB)));
 const empty = Array.from({ length: 131_072 }, () => continuation("", { fin: false }));
 
+const pings = (count: number): Frame[] => Array.from({ length: count }, (_, index) => ping(`${index}`));
+
 const minimal = (length: number, form: 2 | 8): Row[] =>
   (["text", "binary"] as const).map((kind) => {
     const payload = Buffer.alloc(length, "a");
@@ -44,6 +46,11 @@ export const RFC_FRAMES: readonly Row[] = [
   inside("a Ping and a Pong", [ping("p"), pong("q"), continuation("")], [pong("p"), text("started")], CLEAN),
   inside("Close", [DONE], [DONE], closed(1000)),
   inside("a Ping that breaks a rule", [ping("p", { rsv: 2 })], [], failed(1002)),
+  row("row 20", "a Ping behind Close is not answered", [say(DONE, ping("late")), hear(DONE)], closed(1000)),
+  row("row 20", "each Ping is answered, and in order, while the answers are read", [
+    say(...pings(200)),
+    hear(...pings(200).map(({ payload }) => pong(payload))),
+  ]),
   row("row 22", "whatever comes behind a broken rule", [say(frame(3), ping(), text("a"), DONE)], failed(1002)),
   row("row 22", "a text behind one that is not UTF-8", [say(text(Buffer.of(0xff)), text("a"))], failed(1007)),
   ...[2n ** 31n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 60n, 2n ** 62n, 2n ** 63n - 1n].map(
