@@ -8,7 +8,8 @@ import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { FrameReader } from "../frames.js";
 import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
 import { Assault } from "./assault.js";
-import { Siege } from "./siege.js";
+import { MIB, Siege } from "./siege.js";
+import type { Report } from "./victim.js";
 import { VIOLATIONS, type Violation, wireOf } from "./violations.js";
 
 const LIMIT = { timeout: 240_000 };
@@ -22,10 +23,22 @@ const CUTS: Readonly<Record<string, (bytes: Buffer) => readonly Buffer[]>> = {
 
 describe("a client's frame that breaks the rules", LIMIT, () => {
   let siege: Siege;
+  let begun: Report;
   before(async () => {
     siege = await Siege.lay({ url: "ws://127.0.0.1:0", does: "swallow" });
+    begun = await siege.begin();
   });
-  after(() => siege[Symbol.asyncDispose]());
+  after(async () => {
+    try {
+      // What all of them together leave is what the first of them has made the process load, and the list of their ends.
+      const { cpu, ends } = await siege.within(MIB);
+      const each = (cpu - begun.cpu) / ends.length;
+      if (process.env["HOLDFAST_SIEGE"]) console.log(`cpu ${each} for each of ${ends.length}`);
+      assert.ok(each < 50, `${each} ms of processor time for each, its connection included`);
+    } finally {
+      await siege[Symbol.asyncDispose]();
+    }
+  });
 
   for (const [cut, cutOf] of Object.entries(CUTS)) {
     for (const [what, { frames, code, limit = "", before: whole = 0 }] of VIOLATIONS) {
