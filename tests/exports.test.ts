@@ -51,8 +51,21 @@ const MAIN = {
   ],
 };
 const TESTING = {
-  values: ["ManualClock", "pair", "settled", "wired"],
-  types: ["Link", "LinkSide", "LinkedOptions", "Pair", "PairOptions", "Wire", "Wired", "WiredOptions"],
+  values: ["ManualClock", "chaosProxy", "pair", "settled", "wired"],
+  types: [
+    "ChaosCounts",
+    "ChaosFaults",
+    "ChaosOptions",
+    "ChaosProxy",
+    "Link",
+    "LinkSide",
+    "LinkedOptions",
+    "Pair",
+    "PairOptions",
+    "Wire",
+    "Wired",
+    "WiredOptions",
+  ],
 };
 
 /** The names of types that a door shows, read from its text: nothing is left of them when it runs. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `holdfast` command: picks the subcommand, and turns what goes wrong into one line and a status. */
 
+import { ChaosCommand } from "./chaos.js";
 import { DoctorCommand } from "./doctor.js";
 import { ServeCommand } from "./serve.js";
 import { UsageError } from "./usage.js";
@@ -10,6 +11,7 @@ const USAGE = `Usage: holdfast <command> [flags]
 Commands:
   serve   serves WebSocket echo and chat, TCP echo of lines, and a page to try them
   doctor  tells what the kernel knows of a process's sockets, and what is wrong with them
+  chaos   a proxy that makes the network's faults, for tests of any program that uses TCP
 
 Run "holdfast <command> --help" for the flags of a command.
 `;
@@ -22,7 +24,8 @@ async function main([command, ...flags]: readonly string[]): Promise<number | un
   }
   if (command === "serve") return await new ServeCommand().run(flags);
   if (command === "doctor") return await new DoctorCommand().run(flags);
-  throw new UsageError(`unknown command ${JSON.stringify(command)}: expected serve or doctor`);
+  if (command === "chaos") return await new ChaosCommand().run(flags);
+  throw new UsageError(`unknown command ${JSON.stringify(command)}: expected serve, doctor or chaos`);
 }
 
 try {

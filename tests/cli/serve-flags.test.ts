@@ -39,7 +39,7 @@ describe("holdfast says in one line what is wrong", LIMIT, () => {
       ["serve", "--max-message-size", "99999999999999999999"],
       /--max-message-size/,
     ],
-    "a command that there is not": [["server"], /"server".*expected serve or doctor/],
+    "a command that there is not": [["server"], /"server".*expected serve, doctor or chaos/],
   };
   for (const [what, [args, said]] of Object.entries(wrong)) {
     it(what, async () => assertRefused(await run(args), said));
