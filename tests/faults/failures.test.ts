@@ -1,0 +1,69 @@
+/** The document of failures: that it leaves out no error, limit, symptom or fault, and names tests that there are. */
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Illness } from "../../src/cli/diagnosis.js";
+import { type ConnectionError, DEFAULTS, type Phase } from "../../src/index.js";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const text = readFileSync(join(ROOT, "docs/failures.md"), "utf8");
+
+// Records, so that a name that is added to one of these types and not to this list does not compile.
+const CODES: Record<ConnectionError["code"], true> = {
+  ...{ CLOSED: true, TIMEOUT: true, PROTOCOL: true, HANDSHAKE: true, LIMIT: true, TRANSPORT: true },
+};
+const PHASES: Record<Exclude<Phase, "queue">, true> = { dns: true, tcp: true, tls: true, upgrade: true };
+const ILLNESSES: Record<Illness, true> = {
+  ...{ "close-wait": true, "half-open": true, "send-queue": true, "receive-queue": true },
+  ...{ "accept-queue": true, unanswered: true, descriptors: true },
+};
+
+const missing = (names: readonly string[], written: (name: string) => string): string[] =>
+  names.filter((name) => !text.includes(written(name)));
+
+describe("the document of failures", () => {
+  it("has a chapter for each code", () => {
+    assert.deepEqual(
+      missing(Object.keys(CODES), (code) => `\n### ${code}\n`),
+      [],
+    );
+  });
+
+  it("has every limit of time, phase and illness", () => {
+    const lengths = Object.keys(DEFAULTS).filter((name) => name.endsWith("Timeout") && name !== "onMidFrameTimeout");
+    const limits = [...lengths, "lifetime", "heartbeat.timeout", "readDeadline", "writeDeadline"];
+    assert.deepEqual(
+      missing(limits, (limit) => `\`${limit}\``),
+      [],
+    );
+    assert.deepEqual(
+      missing(Object.keys(PHASES), (phase) => `| \`${phase}\` |`),
+      [],
+    );
+    assert.deepEqual(
+      missing(Object.keys(ILLNESSES), (illness) => `| \`${illness}\`: `),
+      [],
+    );
+  });
+
+  it("names tests that there are, in every row, and every file of faults", () => {
+    const named = Array.from(text.matchAll(/`(tests\/[^`]*)`/g), ([, path = ""]) => path);
+    assert.deepEqual(
+      named.filter((path) => !existsSync(join(ROOT, path))),
+      [],
+    );
+    const rows = text.split("\n").filter((line) => line.startsWith("| ") && !line.includes("shown by"));
+    assert.deepEqual(
+      rows.filter((row) => !row.includes("`tests/")),
+      [],
+    );
+    const faults = readdirSync(join(ROOT, "tests/faults")).filter((file) => /(?<!failures)\.test\.ts$/.test(file));
+    assert.deepEqual(
+      faults.filter((file) => !named.includes(`tests/faults/${file}`)),
+      [],
+    );
+  });
+});
