@@ -1,0 +1,51 @@
+/** Holdfast, with its defaults: heartbeat, all timeouts and all limits are on. `HOLDFAST_AWAIT=1` takes `for await`. */
+
+import { readFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { Group, listen } from "holdfast";
+import { announce, detail, lacks, role } from "./serving.mjs";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+const awaits = process.env.HOLDFAST_AWAIT === "1";
+
+/** A message of a flood: a new one each time, as a program's would be, so that what waits is memory. */
+const another = () => new Uint8Array(16 * 1024);
+
+async function handler(connection) {
+  for await (const message of connection) await connection.send(message);
+}
+
+/** Sends as fast as the policy lets it, to a peer that does not read. */
+async function flood(connection) {
+  while (connection.state === "OPEN") {
+    if (detail === "wait") {
+      await connection.send(another());
+    } else {
+      for (let message = 0; message < 16; message++) {
+        const key = detail === "coalesce" ? { key: "k" } : {};
+        connection.trySend(another(), { overflow: detail, ...key });
+      }
+      await setImmediate();
+    }
+  }
+}
+
+const ROLES = {
+  echo: () => (awaits ? [{}, handler] : [{ message: (connection, data) => void connection.trySend(data) }]),
+  idle: () => ROLES.echo(),
+  deflate: () => {
+    const [options, ...rest] = ROLES.echo();
+    return [{ ...options, compression: { threshold: 1 } }, ...rest];
+  },
+  broadcast: () => {
+    const group = new Group();
+    return [{ open: (connection) => group.join(connection), message: (_, data) => void group.send(data) }];
+  },
+  // The limit of time would end the stalled peer, and with it what is to be seen.
+  flood: () => [{ open: (connection) => void flood(connection).catch(() => {}), writeTimeout: Infinity }],
+};
+
+if (ROLES[role] === undefined) lacks(role);
+const [options, ...rest] = ROLES[role]();
+const server = await listen("ws://127.0.0.1:0/", { ...options, maxConnections: 1_000_000 }, ...rest);
+announce(Number(new URL(server.url).port), `holdfast ${version}`);

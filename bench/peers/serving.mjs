@@ -1,0 +1,32 @@
+/** What every peer that runs on Node or Bun has in common: it says where it listens, and ends with whoever started it. */
+
+import { createInterface } from "node:readline";
+
+/** What this peer is to do: echo, broadcast, deflate, idle or flood. */
+export const [role = "echo", detail = ""] = (process.argv[2] ?? "echo").split(":");
+
+/** Said by a peer that has no such thing; it is left out of this work. */
+export function lacks(what) {
+  process.stdout.write(`${JSON.stringify({ lacks: what })}\n`);
+  process.exit(0);
+}
+
+/** Tells the port and what serves there. From here on "memory" on stdin is answered, and its end is ours. */
+export function announce(port, version) {
+  process.stdout.write(`${JSON.stringify({ port, version })}\n`);
+  createInterface({ input: process.stdin })
+    .on("line", () => process.stdout.write(`${JSON.stringify({ live: live() })}\n`))
+    .on("close", () => process.exit(0));
+}
+
+/** Bytes that are in use when everything that can be freed is: the heap, and what hangs on it outside. */
+function live() {
+  if (globalThis.Bun !== undefined) {
+    // Bun keeps its sockets outside the heap that it counts; the resident memory after a collection stands for both.
+    globalThis.Bun.gc(true);
+    return null;
+  }
+  for (let round = 0; round < 3; round++) globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return globalThis.gc === undefined ? null : heapUsed + external;
+}
