@@ -81,7 +81,8 @@ async function compiled(folder, flags, libraries) {
   for (const source of sources) hash.update(source).update(readFileSync(join(path, source)));
   const output = join(cache, `${folder.replace("peers/", "")}-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(output)) return output;
-  if (spawnSync("cc", ["--version"]).error !== undefined) throw new Missing("needs cc: apt-get install build-essential");
+  if (spawnSync("cc", ["--version"]).error !== undefined)
+    throw new Missing("needs cc: apt-get install build-essential");
   mkdirSync(cache, { recursive: true });
   // Under a name of our own first: another run may be building the same.
   const own = `${output}.${process.pid}`;

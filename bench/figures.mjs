@@ -32,10 +32,11 @@ export function ratiosOf(pairs) {
   );
 }
 
-/** Every goal of a work with what was reached; `reached` is undefined where the peer was not there. */
+/** Every goal of a work with what came of it; no `value` where the peer was not there. */
 export function judge(goals, { ours, against }) {
   return goals.map((goal) => {
-    const value = goal.peer === undefined ? spread(ours.map((run) => run[goal.measure])) : against[goal.peer]?.[goal.measure];
+    const value =
+      goal.peer === undefined ? spread(ours.map((run) => run[goal.measure])) : against[goal.peer]?.[goal.measure];
     if (value === undefined || value === null) return { ...goal };
     const met = goal.atLeast === undefined ? value.median <= goal.atMost : value.median >= goal.atLeast;
     return { ...goal, value: value.median, met };

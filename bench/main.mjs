@@ -41,7 +41,8 @@ async function bench() {
   } catch (error) {
     return refuse(error.message);
   }
-  if (CORES === undefined) say("There is but one core: server and generator share it, and the figures are worth little.");
+  if (CORES === undefined)
+    say("There is but one core: server and generator share it, and the figures are worth little.");
   const results = [];
   for (const name of flags.works) {
     const work = WORKS[name];
@@ -77,6 +78,7 @@ function draw() {
     .map((name) => join(folder(), `${name}.json`))
     .filter((path) => existsSync(path))
     .map((path) => JSON.parse(readFileSync(path, "utf8")));
+  mkdirSync(folder(), { recursive: true });
   writeFileSync(join(folder(), "table.md"), document(results));
 }
 

@@ -9,7 +9,7 @@ export function tableOf(result) {
     "",
     `\`npm run bench -- --work ${result.work}\`; ${result.method.runs} pairs of ${result.method.seconds} s each.`,
     "",
-    ...(result.kind in SERVERS ? SERVERS[result.kind](result) : SERVERS.echo(result)),
+    ...(SERVERS[result.kind] ?? SERVERS.echo)(result),
     "",
     ...compared(result),
     ...goals(result),
@@ -22,15 +22,14 @@ const SERVERS = {
   echo: (result) =>
     rows(result, {
       "messages/s": (one) => count(one.rate),
-      "CPU µs/message (user + system)": (one) =>
-        `${figure(one.cpu)} (${figure(one.user)} + ${figure(one.system)})`,
+      "CPU µs/message (user + system)": (one) => `${figure(one.cpu)} (${figure(one.user)} + ${figure(one.system)})`,
       "p50 / p99 / p99.9 µs": (one) => `${count(one.p50)} / ${count(one.p99)} / ${count(one.p999)}`,
       resident: (one) => megabytes(one.resident),
     }),
   idle: (result) =>
     rows(result, {
-      "live bytes/connection": (one) => count(one.live),
-      "resident bytes/connection": (one) => count(one.residentEach),
+      "resident bytes/connection": (one) => count(one.memory),
+      "of these on the heap": (one) => count(one.live),
       "CPU of a core": (one) => `${((one.share ?? 0) * 100).toFixed(2)} %`,
       connections: (one) => count(one.connections),
     }),
@@ -46,7 +45,9 @@ function rows({ servers, versions }, columns) {
   const lines = [`| server | ${titles.join(" | ")} |`, `|---|${titles.map(() => "---:|").join("")}`];
   for (const [name, one] of Object.entries(servers)) {
     const cells = titles.map((title) => columns[title](one));
-    lines.push(`| ${versions[name] ?? name}${name.startsWith("holdfast-") ? " (public sockets)" : ""} | ${cells.join(" | ")} |`);
+    lines.push(
+      `| ${versions[name] ?? name}${name.startsWith("holdfast-") ? " (public sockets)" : ""} | ${cells.join(" | ")} |`,
+    );
   }
   return lines;
 }
@@ -76,10 +77,9 @@ function compared({ against }) {
 }
 
 const GOAL_WORDS = {
-  rate: "throughput over",
-  cpu: "CPU per message over",
-  memory: "memory under",
-  live: "live bytes per connection",
+  rate: RATIO_TITLES.rate,
+  cpu: RATIO_TITLES.cpu,
+  memory: "resident bytes per connection (against a peer: theirs over ours)",
   share: "share of a core",
   tail: "p99 over that without slow members",
   growth: "growth over the bound",
@@ -88,7 +88,7 @@ const GOAL_WORDS = {
 function goals({ goals: all }) {
   return all.map(({ measure, peer, atLeast, atMost, value, met }) => {
     const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
-    const what = `${GOAL_WORDS[measure]}${peer === undefined ? "" : ` ${peer}`}: ${bound}`;
+    const what = `${GOAL_WORDS[measure]}${peer === undefined ? "" : `, against ${peer}`}: ${bound}`;
     return `- ${what}; ${value === undefined ? "not measured" : `${figure(value)}, ${met ? "reached" : "missed"}`}`;
   });
 }
@@ -101,7 +101,9 @@ function remarks({ servers, leftOut, failed }) {
       lines.push(`- ${name}: the generator was at ${share} % of its core, so the server can do more than this`);
     }
     if (one.asked !== undefined) {
-      lines.push(`- ${name}: ${count(one.connections)} connections instead of ${count(one.asked)}, for want of descriptors`);
+      lines.push(
+        `- ${name}: ${count(one.connections)} connections instead of ${count(one.asked)}, for want of descriptors`,
+      );
     }
   }
   for (const [name, why] of Object.entries(leftOut)) lines.push(`- ${name} is left out: ${why}`);

@@ -6,7 +6,7 @@ import { generate, residentOf, startServer } from "./process.mjs";
 const SATURATED = 0.95;
 
 /** Connections that open and close before memory is looked at, so that code and caches are not counted. */
-const WARMING = 500;
+const WARMING = 100;
 
 /** Figures of one run, or `{ lacks }` if the peer has no such thing. */
 export async function runOnce(work, peer, { seconds, warmup }) {
@@ -78,17 +78,12 @@ async function idle(_work, peer, server, flags) {
   const told = await generate("idle", peer, server, { ...flags, warmup: 2 }, () => server.memory());
   const { connections, held: after } = told;
   const grown = (name) => (after[name] - before[name]) / connections;
-  return {
-    ...shared(told),
-    residentEach: grown("resident"),
-    live: after.live === null ? null : grown("live"),
-    memory: after.live === null ? grown("resident") : grown("live"),
-  };
+  return { ...shared(told), memory: grown("resident"), live: after.live === null ? null : grown("live") };
 }
 
 /** How much a sender at full speed makes the server grow when nobody reads. */
 async function stalled(work, peer, server, flags) {
-  await generate("idle", peer, server, { connections: 1, seconds: 0.1, warmup: 0 });
+  await generate("idle", peer, server, { connections: 1, slow: 1, seconds: 0.1, warmup: 0 });
   await server.memory();
   const before = residentOf(server.pid);
   const told = await generate("idle", peer, server, { ...flags, warmup: 0 });

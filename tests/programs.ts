@@ -20,6 +20,8 @@ export const CHROMIUM: Program = {
   places: [process.env["CHROMIUM"] ?? "", "chromium", "chromium-browser", "google-chrome"].filter(Boolean),
 };
 
+export const CC: Program = { name: "cc", install: "apt-get install build-essential", places: ["cc"] };
+
 /** The path of `program`. Where there is none `t` is skipped, or fails if everything is to be tested, and says what to install. */
 export function needed(t: TestContext, { name, install, places }: Program): string | undefined {
   const found = places.map(located).find((path) => path !== undefined);

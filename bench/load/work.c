@@ -11,6 +11,8 @@
 #define PATIENCE 15e9
 /* After the last connection is open, for servers that add a member a moment after they have answered it. */
 #define SETTLING 0.2
+/* Fewer messages than this say nothing of a rate, so the measurement goes on until they are there. */
+#define FEWEST 200
 
 static bool measuring, going;
 static uint64_t done, lost, progress_at;
@@ -98,9 +100,13 @@ static void turn(uint64_t until, int opened) {
   }
 }
 
+static void go_on(double seconds) {
+  turn(now_ns() + (uint64_t)(seconds * 1e9), INT32_MAX);
+}
+
 static void for_seconds(double seconds) {
-  progress_at = now = now_ns();
-  turn(now + (uint64_t)(seconds * 1e9), INT32_MAX);
+  progress_at = now_ns();
+  go_on(seconds);
 }
 
 /* Fills the buffers of those that do not read, so that what follows waits in the server. */
@@ -110,8 +116,9 @@ static void stuff(void) {
   int burst = options.burst;
   options.burst = 1;
   for (size_t sent = 0; sent < options.stuff; sent += large) {
+    progress_at = now = now_ns();
     publish();
-    while (awaited > 0) for_seconds(0.01);
+    while (awaited > 0) go_on(0.01);
   }
   options.burst = burst;
   message_prepare(options.size);
@@ -166,6 +173,7 @@ void run(void) {
   histogram_clear();
   measuring = true;
   for_seconds(options.seconds);
+  while (options.work != IDLE && done < FEWEST) go_on(0.01);
   measuring = false;
   double took = (double)(now_ns() - from) / 1e9;
   struct usage server_after = usage_of(options.pid), own_after = own_usage();

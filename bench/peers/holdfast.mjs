@@ -15,18 +15,22 @@ async function handler(connection) {
   for await (const message of connection) await connection.send(message);
 }
 
+/** More than a queue of 1 MiB has room for, each waiting for its own message. */
+const PRODUCERS = 80;
+
 /** Sends as fast as the policy lets it, to a peer that does not read. */
 async function flood(connection) {
+  if (detail === "wait") {
+    const producer = async () => {
+      while (connection.state === "OPEN") await connection.send(another());
+    };
+    await Promise.all(Array.from({ length: PRODUCERS }, producer));
+    return;
+  }
+  const how = detail === "coalesce" ? { overflow: detail, key: "k" } : { overflow: detail };
   while (connection.state === "OPEN") {
-    if (detail === "wait") {
-      await connection.send(another());
-    } else {
-      for (let message = 0; message < 16; message++) {
-        const key = detail === "coalesce" ? { key: "k" } : {};
-        connection.trySend(another(), { overflow: detail, ...key });
-      }
-      await setImmediate();
-    }
+    for (let message = 0; message < 16; message++) connection.trySend(another(), how);
+    await setImmediate();
   }
 }
 

@@ -16,6 +16,4 @@ const ROLES = {
 };
 if (ROLES[role] === undefined) lacks(role);
 io.on("connection", ROLES[role]);
-http.listen(0, "127.0.0.1", () =>
-  announce(http.address().port, `Socket.IO ${version}, Node ${process.versions.node}`),
-);
+http.listen(0, "127.0.0.1", () => announce(http.address().port, `Socket.IO ${version}, Node ${process.versions.node}`));
