@@ -53,7 +53,8 @@ static void written(struct connection *c, size_t count) {
 }
 
 void flush(struct connection *c) {
-  if (c == handled || c->state == ENDED) return;
+  /* One whose chunk opened it may have been replaced by a new one already, which waits for its own events. */
+  if (c == handled || (c->state != GREETING && c->state != OPEN)) return;
   while (c->to_send > 0 || c->urgent_length > 0) {
     size_t length = fill(c);
     ssize_t count = send(c->fd, out, length, MSG_NOSIGNAL);
