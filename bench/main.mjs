@@ -1,7 +1,7 @@
 /** `npm run bench`: measures what was asked for, keeps it, and shows it. Ends with status 1 if an answer was wrong. */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { join, resolve } from "node:path";
 import { ready, root } from "../tools/ready.mjs";
 import { load } from "./build.mjs";
@@ -48,7 +48,12 @@ async function bench() {
     const work = WORKS[name];
     const method = { runs: flags.runs, seconds: flags.seconds ?? SECONDS, warmup: flags.warmup };
     const shorter = flags.seconds === undefined ? work : { ...work, seconds: flags.seconds };
-    const result = { ...(await measure(name, shorter, flags.peers ?? work.peers, method, say)), machine: machine() };
+    const [busy] = loadavg();
+    const result = {
+      busy,
+      ...(await measure(name, shorter, flags.peers ?? work.peers, method, say)),
+      machine: machine(),
+    };
     results.push(result);
     if (Object.keys(result.failed).length > 0) process.exitCode = 1;
     if (Object.keys(result.servers).length > 0) keep(result);

@@ -9,8 +9,7 @@ export function tableOf(result) {
     "",
     `\`npm run bench -- --work ${result.work}\`; ${result.method.runs} pairs of ${result.method.seconds} s each.`,
     "",
-    ...(SERVERS[result.kind] ?? SERVERS.echo)(result),
-    "",
+    ...(Object.keys(result.servers).length > 0 ? [...(SERVERS[result.kind] ?? SERVERS.echo)(result), ""] : []),
     ...compared(result),
     ...goals(result),
     ...remarks(result),
@@ -93,8 +92,12 @@ function goals({ goals: all }) {
   });
 }
 
-function remarks({ servers, leftOut, failed }) {
+/** Server, generator and harness make a load of two. */
+const BUSY = 3;
+
+function remarks({ servers, leftOut, failed, busy }) {
   const lines = [];
+  if (busy > BUSY) lines.push(`- the machine had a load of ${figure(busy)} when this began: others were at work on it`);
   for (const [name, one] of Object.entries(servers)) {
     if (one.saturated) {
       const share = Math.round(one.generatorCpu * 100);
