@@ -4,6 +4,7 @@ export {
   ClosedError,
   type ConnectionError,
   HandshakeError,
+  InDoubtError,
   isConnectionError,
   LimitError,
   type Operation,
@@ -24,7 +25,7 @@ export type {
   PauseEvent,
   PeerEndedEvent,
 } from "./base/events.js";
-export type { Clock, Instant, Wakeup } from "./base/time.js";
+export { after, between, type Clock, type Instant, type Wakeup } from "./base/time.js";
 export type { CompressionOptions, CompressionTerms } from "./connection/compression.js";
 export type { Connection, ReadyState } from "./connection/connection.js";
 export {
@@ -55,8 +56,26 @@ export type {
   UpgradeOptions,
   UpgradeRequest,
 } from "./endpoint/options.js";
+export { reconnect, type Session } from "./endpoint/reconnect.js";
+export type { ReconnectCause, ReconnectPhase } from "./endpoint/reconnect-cause.js";
+export type { ReconnectOptions, ReconnectPolicy } from "./endpoint/reconnect-options.js";
+export { type ReconnectVerdict, shouldReconnect } from "./endpoint/reconnect-policy.js";
+export type {
+  ConnectingState,
+  EndedState,
+  OpenState,
+  ReconnectState,
+  WaitingState,
+} from "./endpoint/reconnect-state.js";
+export type { Destination, ReconnectAttempt, ReconnectTarget } from "./endpoint/reconnect-target.js";
+export { ReconnectingConnection } from "./endpoint/reconnecting.js";
+export type { ReconnectingHooks, ReconnectingOptions } from "./endpoint/reconnecting-options.js";
+export type { Delivery } from "./endpoint/reconnecting-outbox.js";
+export type { QueueOverflow } from "./endpoint/reconnecting-queue.js";
 export type { DrainOptions } from "./endpoint/roster.js";
 export type { Server } from "./endpoint/server.js";
+export { Backoff, type Pauses } from "./engine/backoff.js";
+export { isWireCode } from "./engine/close.js";
 export type { CustomFraming, Decoded } from "./engine/framing/custom.js";
 export type {
   DelimitedFraming,
@@ -75,4 +94,5 @@ export {
   type KernelSocketsOptions,
   type KernelUnsupported,
 } from "./observe/sockets.js";
+export { systemClock } from "./transport/clock.js";
 export type { SocketState, SocketTimer } from "./transport/socket-table.js";

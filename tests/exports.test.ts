@@ -8,6 +8,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ENDPOINT_DEFAULTS } from "../src/endpoint/options.js";
+import { RECONNECT_DEFAULTS } from "../src/endpoint/reconnect-options.js";
 import * as main from "../src/index.js";
 import * as testing from "../src/testing/index.js";
 
@@ -18,6 +19,8 @@ const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const MAIN = {
   values: [
     ...["attach", "connect", "Group", "listen", "prepare", "DEFAULTS"],
+    ...["reconnect", "ReconnectingConnection", "shouldReconnect", "InDoubtError"],
+    ...["after", "between", "systemClock", "Backoff", "isWireCode"],
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     "isConnectionError",
     "KernelSockets",
@@ -45,9 +48,13 @@ const MAIN = {
     ...["ConnectionError", "Operation", "Phase", "Side"],
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "HandshakeEvent", "OpenEvent", "OverflowEvent"],
     ...["PauseEvent", "PeerEndedEvent"],
-    ...["Clock", "Instant", "Wakeup"],
     ...["KernelReport", "KernelSocket", "KernelSocketsOptions", "KernelUnsupported"],
     ...["KernelProcess", "SocketState", "SocketTimer"],
+    ...["Clock", "Instant", "Wakeup", "Pauses"],
+    ...["Session", "ReconnectOptions", "ReconnectPolicy", "ReconnectCause", "ReconnectPhase", "ReconnectVerdict"],
+    ...["ReconnectState", "ConnectingState", "OpenState", "WaitingState", "EndedState"],
+    ...["ReconnectTarget", "ReconnectAttempt", "Destination"],
+    ...["ReconnectingOptions", "ReconnectingHooks", "Delivery", "QueueOverflow"],
   ],
 };
 const TESTING = {
@@ -115,6 +122,17 @@ describe("the documented defaults of endpoints", () => {
     assert.equal(options["delay"], asWritten(keepAlive.delay));
     assert.equal(options["keepAlive"], `{ delay: ${asWritten(keepAlive.delay)} }`);
     assert.equal(documentedDefaults("src/endpoint/roster.ts")["drain"], asWritten(drain));
+  });
+});
+
+describe("the documented defaults of those who come back", () => {
+  it("are those that apply", () => {
+    const figures = Object.entries(RECONNECT_DEFAULTS).map(([name, value]) => [name, asWritten(value)]);
+    assert.deepEqual(documentedDefaults("src/endpoint/reconnect-options.ts"), {
+      ...Object.fromEntries(figures),
+      shouldReconnect: "the exported shouldReconnect",
+      random: "Math.random",
+    });
   });
 });
 

@@ -83,7 +83,7 @@ describe("the rules of the house", () => {
     "a way in that is not the door": {
       files: {
         "endpoint/group.ts": 'import { Connection } from "../connection/connection.js";',
-        "endpoint/reconnect-loop.ts": 'import { connect } from "./connect.js";',
+        "endpoint/reconnect-loop.ts": 'import { connect } from "./connect.js";\nimport { Group } from "./group.js";',
         "cli/serve.ts": 'import { listen } from "../endpoint/listen.js";',
         "dashboard/page.ts": 'import { serve } from "../cli/serve.js";',
       },
@@ -92,6 +92,7 @@ describe("the rules of the house", () => {
         "dashboard/page.ts:2: is to come in by the door but imports ../cli/serve.js",
         "endpoint/group.ts:2: is to come in by the door but imports ../connection/connection.js",
         "endpoint/reconnect-loop.ts:2: is to come in by the door but imports ./connect.js",
+        "endpoint/reconnect-loop.ts:3: is to come in by the door but imports ./group.js",
       ],
     },
     "a door that does something": {
@@ -159,6 +160,7 @@ describe("the rules of the house", () => {
       "transport/socket.ts": 'import { Socket } from "node:net";',
       "connection/view.ts": 'import type { Duplex } from "node:stream";',
       "endpoint/group.ts": 'import { type Connection } from "../index.js";',
+      "endpoint/reconnect.ts": 'import { connect } from "../index.js";\nimport { judge } from "./reconnect-policy.js";',
       "testing/pair.ts": 'import { Connection } from "../connection/connection.js";',
       "cli/main.ts":
         '!#!/usr/bin/env node\n/** A reason. */\nimport { listen } from "../index.js";\nimport { a } from "./a.js";\n',

@@ -2,6 +2,7 @@
 
 /** What was being done when the error came. `write:pong` and its like name the frame that was being written. */
 export type Operation =
+  | "connect:target"
   | "connect:dns"
   | "connect:queue"
   | "connect:tcp"
@@ -207,8 +208,31 @@ export class TransportError extends ConnectionErrorBase {
   }
 }
 
+/**
+ * A message was on its way when the connection ended, or when the caller's patience did: the peer may have it, or may not.
+ * Only connections that reconnect tell the difference; `cause` is the end.
+ */
+export class InDoubtError extends ConnectionErrorBase {
+  override readonly name = "InDoubtError";
+  readonly code = "IN_DOUBT";
+  /** The message, handed back. If it is sent again, it may arrive twice. */
+  readonly doubtful: string | Uint8Array;
+
+  constructor(facts: { readonly doubtful: string | Uint8Array }, options?: ErrorOptions) {
+    super("Cannot tell what became of a message: it was on its way, and may have arrived or not", options);
+    this.doubtful = facts.doubtful;
+  }
+}
+
 /** Every error that a connection reports. A `switch` over `code` can be complete. */
-export type ConnectionError = ClosedError | TimeoutError | ProtocolError | HandshakeError | LimitError | TransportError;
+export type ConnectionError =
+  | ClosedError
+  | TimeoutError
+  | ProtocolError
+  | HandshakeError
+  | LimitError
+  | TransportError
+  | InDoubtError;
 
 /** Whether `error` is one of the union above. */
 export function isConnectionError(error: unknown): error is ConnectionError {

@@ -16,18 +16,36 @@ export interface DrainOptions {
   readonly code?: number;
   /** The reason that they are given. @default "" */
   readonly reason?: string;
+  /**
+   * How long they are asked to stay away, in milliseconds: `retry-after=SECONDS` is added to the reason, as there is no other
+   * place for it in a Close frame. `reconnect` heeds it, and adds its own scatter. @default nothing is said
+   */
+  readonly retryAfter?: number;
 }
+
+/** Complete and valid; what the reason has to say is in it. */
+export type SettledDrain = Required<Omit<DrainOptions, "retryAfter">>;
 
 /** Judges how a server is to close, before anything of it has begun. */
 export function settleDrain({
   drain = ENDPOINT_DEFAULTS.drain,
   code = GOING_AWAY,
   reason = "",
-}: DrainOptions): Required<DrainOptions> {
+  retryAfter,
+}: DrainOptions): SettledDrain {
   if (typeof drain !== "number") throw new TypeError(`Cannot use drain: expected milliseconds, got ${typeof drain}`);
   if (!(drain >= 0)) throw new RangeError(`Cannot use drain ${drain}: expected 0 ms or more, or Infinity for never`);
   closePayload(code, reason);
-  return { drain, code, reason };
+  if (retryAfter === undefined) return { drain, code, reason };
+  if (typeof retryAfter !== "number") {
+    throw new TypeError(`Cannot use retryAfter: expected milliseconds, got ${typeof retryAfter}`);
+  }
+  if (!(retryAfter >= 0 && retryAfter < Infinity)) {
+    throw new RangeError(`Cannot use retryAfter ${retryAfter}: expected a finite length from 0 ms`);
+  }
+  const hinted = `${reason}${reason && " "}retry-after=${Math.ceil(retryAfter) / 1_000}`;
+  closePayload(code, hinted);
+  return { drain, code, reason: hinted };
 }
 
 export class Roster<UserData> {
@@ -88,7 +106,7 @@ export class Roster<UserData> {
   }
 
   /** Closes all, in batches, and resolves when all have ended: within `drain` milliseconds, and what their descriptors then take. */
-  async drain({ drain, code, reason }: Required<DrainOptions>): Promise<void> {
+  async drain({ drain, code, reason }: SettledDrain): Promise<void> {
     this.#closing = true;
     const timer = this.#clock.wakeAt(after(this.#clock.now(), drain), () => this.#terminate());
     for (const tell of this.#onClosing) tell();

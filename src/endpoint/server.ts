@@ -2,7 +2,7 @@
 
 import type { Server as NetServer, Socket } from "node:net";
 import type { Connection } from "../connection/connection.js";
-import { type DrainOptions, type Roster, settleDrain } from "./roster.js";
+import { type DrainOptions, type Roster, type SettledDrain, settleDrain } from "./roster.js";
 
 export class Server<UserData = unknown> implements AsyncDisposable {
   /** The address as a URL, with the port that it got if 0 was asked for; of an attachment, the path that it takes. */
@@ -38,7 +38,7 @@ export class Server<UserData = unknown> implements AsyncDisposable {
     await this.close();
   }
 
-  async #close(options: Required<DrainOptions>): Promise<void> {
+  async #close(options: SettledDrain): Promise<void> {
     this.#door.stop();
     await this.#roster.drain(options);
     await this.#door.shut();

@@ -8,12 +8,6 @@ export interface Pauses {
   readonly cap: number;
 }
 
-/**
- * Between attempts to reconnect. RFC 6455 section 7.2.3 wants the first delay random too, so that the clients of a
- * server that was restarted do not return together; the numbers are centrifuge's.
- */
-export const RECONNECT_PAUSES: Pauses = Object.freeze({ base: 500, cap: 20_000 });
-
 /** Between attempts to accept after a failed one (EMFILE). Go's net/http has the same. To be used with `UNSCATTERED`. */
 export const ACCEPT_PAUSES: Pauses = Object.freeze({ base: 5, cap: 1_000 });
 

@@ -6,6 +6,7 @@ import {
   ClosedError,
   type ConnectionError,
   HandshakeError,
+  InDoubtError,
   isConnectionError,
   LimitError,
   ProtocolError,
@@ -22,6 +23,7 @@ const ONE_OF_EACH: readonly ConnectionError[] = [
   new HandshakeError({ problem: "status 403", phase: "upgrade" }, { cause }),
   new LimitError({ operation: "send", limit: "maxQueuedBytes", maximum: 10, actual: 11 }, { cause }),
   new TransportError({ errno: "ECONNRESET", syscall: "read" }, { cause }),
+  new InDoubtError({ doubtful: "an order" }, { cause }),
 ];
 
 /** Compiles only while the union is closed and every code is answered for. */
@@ -35,6 +37,7 @@ function closeCodeOf(error: ConnectionError): number | undefined {
     case "HANDSHAKE":
     case "LIMIT":
     case "TRANSPORT":
+    case "IN_DOUBT":
       return undefined;
     default:
       return error satisfies never;
@@ -52,6 +55,7 @@ describe("every error of a connection", () => {
         ["HANDSHAKE", "HandshakeError"],
         ["LIMIT", "LimitError"],
         ["TRANSPORT", "TransportError"],
+        ["IN_DOUBT", "InDoubtError"],
       ],
     );
     for (const error of ONE_OF_EACH) {
@@ -62,7 +66,10 @@ describe("every error of a connection", () => {
   });
 
   it("is answered for by a switch over its code", () => {
-    assert.deepEqual(ONE_OF_EACH.map(closeCodeOf), [1000, undefined, 1002, undefined, undefined, undefined]);
+    assert.deepEqual(ONE_OF_EACH.map(closeCodeOf), [
+      ...[1000, undefined, 1002],
+      ...[undefined, undefined, undefined, undefined],
+    ]);
   });
 
   it("begins with the action that failed", () => {
@@ -191,5 +198,12 @@ describe("a TransportError", () => {
     const error = new TransportError({ errno: "ECONNRESET" });
     assert.equal(error.message, "Cannot use the transport: ECONNRESET");
     assert.equal(error.syscall, undefined);
+  });
+});
+
+describe("an InDoubtError", () => {
+  it("hands back the message of which nobody knows whether it arrived", () => {
+    const doubtful = new Uint8Array(11);
+    assert.equal(new InDoubtError({ doubtful }).doubtful, doubtful);
   });
 });

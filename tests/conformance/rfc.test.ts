@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createServer as createTls, type TLSSocket } from "node:tls";
-import { type Connection, connect, HandshakeError, listen } from "../../src/index.js";
+import { type Connection, connect, HandshakeError, listen, reconnect } from "../../src/index.js";
 import { ManualClock, settled } from "../../src/testing/index.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { FrameReader } from "../frames.js";
@@ -202,7 +202,22 @@ describe("row 13, RFC 6455 4.1", LIMIT, () => {
 });
 
 describe("row 15, RFC 6455 7.2.3", () => {
-  it.todo("a client that reconnects waits at random first and then longer: waits for endpoint/reconnect");
+  it("a client that reconnects waits at random first and then longer", async () => {
+    const clock = new ManualClock();
+    const gone = await listen(ANY_PORT, {});
+    await gone.close();
+    const pauses: number[] = [];
+    const ended = reconnect(gone.url, () => undefined, {
+      ...{ clock, random: () => 0.5, maxAttempts: 8 },
+      state: (state) => {
+        if (state.name !== "waiting") return;
+        pauses.push(state.until.getTime() - clock.wallTime());
+        void clock.advance(pauses.at(-1) ?? 0);
+      },
+    });
+    await assert.rejects(ended, { code: "LIMIT" });
+    assert.deepEqual(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000]);
+  });
 });
 
 describe("row 21, RFC 6455 5.5.1 and 7.1.1", LIMIT, () => {

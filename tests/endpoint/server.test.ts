@@ -160,6 +160,10 @@ describe("closing a server", LIMIT, () => {
     await using server = await opened("ws");
     await using client = await dialled(server);
     for (const [options, name] of [
+      [{ retryAfter: -1 }, "RangeError"],
+      [{ retryAfter: Infinity }, "RangeError"],
+      [{ retryAfter: "5" as unknown as number }, "TypeError"],
+      [{ reason: "x".repeat(120), retryAfter: 5_000 }, "RangeError"],
       [{ drain: -1 }, "RangeError"],
       [{ drain: Number.NaN }, "RangeError"],
       [{ drain: "5" as unknown as number }, "TypeError"],

@@ -3,14 +3,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ACCEPT_PAUSES, Backoff, RECONNECT_PAUSES, UNSCATTERED } from "../../src/engine/backoff.js";
+import { ACCEPT_PAUSES, Backoff, UNSCATTERED } from "../../src/engine/backoff.js";
+
+const PAUSES = { base: 500, cap: 20_000 };
 
 const pauses = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next());
 
 describe("backoff", () => {
   it("doubles the longest pause from its base up to its cap", () => {
     assert.deepEqual(
-      pauses(new Backoff(RECONNECT_PAUSES, UNSCATTERED), 8),
+      pauses(new Backoff(PAUSES, UNSCATTERED), 8),
       [500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000],
     );
   });
@@ -24,13 +26,13 @@ describe("backoff", () => {
 
   it("takes a random part of the longest pause, of the first one too", () => {
     const parts = [0.5, 0, 0.25, 0.999];
-    const backoff = new Backoff(RECONNECT_PAUSES, () => parts.shift() as number);
+    const backoff = new Backoff(PAUSES, () => parts.shift() as number);
     assert.deepEqual(pauses(backoff, 4), [250, 0, 500, 3_996]);
   });
 
   it("asks for a random number each time, so that two clients in step do not stay so", () => {
     let asked = 0;
-    const backoff = new Backoff(RECONNECT_PAUSES, () => {
+    const backoff = new Backoff(PAUSES, () => {
       asked += 1;
       return 0.5;
     });
@@ -39,7 +41,7 @@ describe("backoff", () => {
   });
 
   it("begins anew once restored", () => {
-    const backoff = new Backoff(RECONNECT_PAUSES, UNSCATTERED);
+    const backoff = new Backoff(PAUSES, UNSCATTERED);
     pauses(backoff, 5);
     backoff.restored();
     assert.deepEqual(pauses(backoff, 3), [500, 1_000, 2_000]);

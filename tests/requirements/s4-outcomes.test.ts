@@ -6,7 +6,17 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ClosedError, type CloseInfo, type Connection, connect, type Data, HandshakeError } from "../../src/index.js";
+import {
+  ClosedError,
+  type CloseInfo,
+  type Connection,
+  connect,
+  type Data,
+  HandshakeError,
+  isConnectionError,
+  listen,
+  reconnect,
+} from "../../src/index.js";
 import { type Pair, pair, settled, type Wired, wired } from "../../src/testing/index.js";
 import { joined, KEY, peerFrame } from "../engine/peer-frames.js";
 import { FrameReader } from "../frames.js";
@@ -144,7 +154,34 @@ describe("S4-2 an end says code, reason, whether it was clean, and how far it ha
     });
   }
 
-  it("S4-2 the reconnect policy is given code, reason, error, wasClean and phase", { todo: "reconnect" });
+  it("S4-2 the reconnect policy is given code, reason, error, wasClean and phase", async () => {
+    await using server = await listen("ws://127.0.0.1:0", async (connection) => {
+      await connection.close(1012, "back in a minute");
+    });
+    const gone = await rawServer(() => undefined);
+    await gone[Symbol.asyncDispose]();
+    const seen: unknown[] = [];
+    const targets = [`ws://127.0.0.1:${gone.port}`, server.url];
+    const ended = reconnect(
+      () => targets.shift() as string,
+      async (connection) => {
+        for await (const _ of connection);
+      },
+      {
+        initialPause: 1,
+        shouldReconnect: ({ phase, code, reason, wasClean, by, error }) => {
+          assert.ok(isConnectionError(error));
+          seen.push({ phase, code, reason, wasClean, by, error: error.code });
+          return seen.length < 2;
+        },
+      },
+    );
+    await assert.rejects(ended, { code: "CLOSED", closeCode: 1012 });
+    assert.deepEqual(seen, [
+      { phase: "tcp", code: undefined, reason: "", wasClean: false, by: undefined, error: "HANDSHAKE" },
+      { phase: "session", code: 1012, reason: "back in a minute", wasClean: true, by: "peer", error: "CLOSED" },
+    ]);
+  });
 });
 
 describe("S4-3 a message of a type that was not expected does not end the loop", () => {

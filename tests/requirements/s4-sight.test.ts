@@ -74,13 +74,6 @@ describe("S4-6 a heartbeat does not blame the peer for our own blocked event loo
   it("S4-6 the delay of the event loop is measured", { todo: "metrics" });
 });
 
-describe("S4-11 reconnecting over an unstable network", () => {
-  it("S4-11 reconnects each of 20 times that the server is killed and restored", { todo: "reconnect" });
-  it("S4-11 waits with jitter, longer each time, and has its patience back after a good life", { todo: "reconnect" });
-  it("S4-11 holds one socket at the most", { todo: "reconnect" });
-  it("S4-11 loses and doubles no queued message but as its policy says", { todo: "reconnect" });
-});
-
 describe("S4-12 a heartbeat checks the connection regularly", () => {
   for (const speech of SPEECHES) {
     it(`S4-12 in silence a live peer is asked again and again, and kept, on ${speech.name}`, async () => {

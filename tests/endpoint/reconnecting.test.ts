@@ -1,0 +1,756 @@
+/** The connection that keeps its identity: what it sends and receives over many, and how it ends. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  ClosedError,
+  type Connection,
+  type InDoubtError,
+  isConnectionError,
+  type LimitError,
+  ReconnectingConnection,
+  type ReconnectingOptions,
+  type TimeoutError,
+} from "../../src/index.js";
+import { ManualClock, settled } from "../../src/testing/index.js";
+import { type RawServer, rawServer, switchingTo } from "../raw-peers.js";
+import { gate } from "../requirements/scene.js";
+import { Comeback, deadPort, Watcher } from "./reconnect-scene.js";
+
+/** A server that keeps what it hears, and echoes it if it is asked to. */
+async function listener(
+  echoing = false,
+  url?: string,
+): Promise<{ readonly server: Comeback; readonly heard: unknown[]; readonly until: (count: number) => Promise<void> }> {
+  const heard: unknown[] = [];
+  let changed = (): void => undefined;
+  const hear = (connection: Connection, data: unknown): void => {
+    heard.push(data);
+    if (echoing) connection.trySend(data as string);
+    changed();
+  };
+  const until = async (count: number): Promise<void> => {
+    while (heard.length < count) {
+      await new Promise<void>((resolve) => {
+        changed = resolve;
+      });
+    }
+  };
+  const framing = url?.startsWith("tcp") ? ({ framing: "lines" } as const) : {};
+  return { server: await Comeback.up({ ...framing, message: hear }, undefined, url), heard, until };
+}
+
+/** A connection that finds nobody, until it is closed. */
+async function alone(
+  options: ReconnectingOptions = {},
+): Promise<{ readonly connection: ReconnectingConnection; readonly clock: ManualClock; readonly watcher: Watcher }> {
+  const clock = new ManualClock();
+  const watcher = new Watcher();
+  const url = `ws://127.0.0.1:${await deadPort()}`;
+  const connection = new ReconnectingConnection(url, { clock, state: watcher.see, ...options });
+  await watcher.until("waiting");
+  return { connection, clock, watcher };
+}
+
+const SOON = { initialPause: 1, maxPause: 5 };
+
+describe("a connection that comes back", () => {
+  for (const [name, url] of [
+    ["WebSocket", "ws://127.0.0.1:0/"],
+    ["lines over TCP", "tcp://127.0.0.1:0"],
+  ] as const) {
+    it(`sends and receives over one connection after the other, in order, on ${name}`, async () => {
+      const { server, heard } = await listener(true, url);
+      await using _ = server;
+      const framing = url.startsWith("tcp") ? ({ framing: "lines" } as const) : {};
+      const watcher = new Watcher();
+      await using connection = new ReconnectingConnection(server.url, { ...SOON, ...framing, state: watcher.see });
+      const got: unknown[] = [];
+      for (let round = 0; round < 5; round += 1) {
+        await connection.send(`${round} a`);
+        await connection.send(`${round} b`);
+        got.push(await connection.receive(), await connection.receive());
+        await server.crash();
+        await watcher.away();
+        await server.back();
+      }
+      const expected = Array.from({ length: 5 }, (_, round) => [`${round} a`, `${round} b`]).flat();
+      assert.deepEqual(heard, expected);
+      assert.deepEqual(got, expected);
+      assert.equal(connection.messagesInDoubt, 0);
+    });
+  }
+
+  it("calls nothing before whoever made it has it in hand", async () => {
+    const watcher = new Watcher();
+    const connection = new ReconnectingConnection("ws://127.0.0.1:1", { state: watcher.see });
+    assert.deepEqual(watcher.states, []);
+    assert.equal(connection.state.name, "connecting");
+    await connection.close();
+  });
+
+  it("shows its state, and the connection of now", async () => {
+    const { server } = await listener();
+    await using _ = server;
+    const watcher = new Watcher();
+    await using connection = new ReconnectingConnection(server.url, { ...SOON, state: watcher.see });
+    const now = (): Connection<undefined> | undefined => connection.connection;
+    assert.equal(now(), undefined);
+    await watcher.until("open");
+    assert.equal(connection.state.name, "open");
+    assert.equal(now()?.url, server.url);
+    assert.ok(((await now()?.ping()) ?? -1) >= 0);
+    await server.crash();
+    await watcher.until("waiting");
+    assert.equal(now(), undefined);
+  });
+
+  it("gives messages to the hook one at a time and in order, of whichever connection", async () => {
+    const { server } = await listener(true);
+    await using _ = server;
+    const got: unknown[] = [];
+    const done = gate();
+    let busy = false;
+    const watcher = new Watcher();
+    await using connection = new ReconnectingConnection(server.url, {
+      ...SOON,
+      state: watcher.see,
+      message: async (_, data) => {
+        assert.equal(busy, false);
+        busy = true;
+        await settled();
+        busy = false;
+        if (got.push(data) === 6) done.open();
+      },
+    });
+    for (const message of ["1", "2", "3"]) await connection.send(message);
+    while (got.length < 3) await settled();
+    await server.crash();
+    await watcher.away();
+    await server.back();
+    for (const message of ["4", "5", "6"]) await connection.send(message);
+    await done.passed;
+    assert.deepEqual(got, ["1", "2", "3", "4", "5", "6"]);
+    assert.throws(() => connection.receive(), TypeError);
+  });
+
+  it("answers from its hook while there is no connection, without holding up the next one", async () => {
+    let connections = 0;
+    const answered = gate();
+    await using greeter = await Comeback.up({
+      open: (connection) => {
+        connections += 1;
+        if (connections > 1) return;
+        connection.trySend("one");
+        connection.trySend("two");
+        void connection.close(1012);
+      },
+      message: (_, data) => {
+        if (data === "re: two") answered.open();
+      },
+    });
+    const watcher = new Watcher();
+    await using _ = new ReconnectingConnection(greeter.url, {
+      ...SOON,
+      state: watcher.see,
+      // The answer to the first waits for the second connection, and the second message for the answer.
+      message: async (connection, data) => {
+        if (data === "one") await watcher.away();
+        await connection.send(`re: ${data}`);
+      },
+    });
+    await answered.passed;
+    assert.equal(connections, 2);
+  });
+
+  it("runs the open hook on each connection before anything queued leaves", async () => {
+    const { server, heard, until } = await listener(true);
+    await using _ = server;
+    let opened = 0;
+    const watcher = new Watcher();
+    await using connection = new ReconnectingConnection(server.url, {
+      ...SOON,
+      state: watcher.see,
+      open: async (fresh) => {
+        opened += 1;
+        await fresh.send(`login ${opened}`);
+        assert.equal(await fresh.receive(), `login ${opened}`);
+      },
+    });
+    void connection.send("first");
+    await until(2);
+    assert.equal(await connection.receive(), "first");
+    await server.crash();
+    await watcher.away();
+    void connection.send("second");
+    await server.back();
+    await until(4);
+    assert.deepEqual(heard, ["login 1", "first", "login 2", "second"]);
+    assert.equal(await connection.receive(), "second");
+  });
+
+  it("tries again when the open hook ran into an error of the connection", async () => {
+    const { server, until } = await listener(true);
+    await using _ = server;
+    let opened = 0;
+    await using connection = new ReconnectingConnection(server.url, {
+      ...SOON,
+      open: async (fresh) => {
+        opened += 1;
+        if (opened === 1) await fresh.receive({ timeout: 1 });
+      },
+    });
+    await connection.send("hello");
+    await until(1);
+    assert.equal(opened, 2);
+  });
+
+  it("ends when the open hook says that there is no use", async () => {
+    const ends: number[] = [];
+    await using server = await Comeback.up({ close: (_, { code }) => void ends.push(code) });
+    const bug = new Error("unknown user");
+    const connection = new ReconnectingConnection(server.url, { open: () => Promise.reject(bug) });
+    const waiting = assert.rejects(connection.send("hello"), (error: ClosedError) => error.cause === bug);
+    const { code, wasClean, cause } = await connection.closed;
+    assert.deepEqual([code, wasClean, cause], [1006, false, bug]);
+    await waiting;
+    await server.down();
+    assert.deepEqual(ends, [1011]);
+  });
+
+  it("ends with 1011 when the message hook throws", async () => {
+    const { server } = await listener(true);
+    await using _ = server;
+    const bug = new Error("cannot parse");
+    const told: unknown[] = [];
+    const connection = new ReconnectingConnection(server.url, {
+      onError: (error) => told.push(error),
+      message: () => {
+        throw bug;
+      },
+    });
+    await connection.send("hello");
+    const { code, cause } = await connection.closed;
+    assert.equal(code, 1011);
+    assert.ok(cause instanceof ClosedError);
+    assert.equal(cause.cause, bug);
+    assert.deepEqual(told, [bug]);
+  });
+});
+
+describe("messages that wait for a connection", () => {
+  it("leave in order when there is one, and their sends resolve", async () => {
+    const { server, heard, until } = await listener();
+    await using _ = server;
+    await server.down();
+    const watcher = new Watcher();
+    await using connection = new ReconnectingConnection(server.url, { ...SOON, state: watcher.see });
+    const sent = ["1", "2", "3"].map((message) => connection.send(message));
+    assert.equal(connection.trySend("4"), "queued");
+    await watcher.until("waiting");
+    assert.deepEqual([connection.queuedMessages, connection.queuedBytes], [4, 4]);
+    await server.back();
+    await Promise.all(sent);
+    await until(4);
+    assert.deepEqual(heard, ["1", "2", "3", "4"]);
+    assert.equal(connection.trySend("5"), "sent");
+  });
+
+  it("are bounded in bytes and in number; send waits for room, trySend does not", async () => {
+    const { connection } = await alone({ maxQueuedBytes: 10, maxQueuedMessages: 3 });
+    assert.equal(connection.trySend("1234"), "queued");
+    assert.equal(connection.trySend(new Uint8Array(6)), "queued");
+    assert.equal(connection.trySend("x"), "refused");
+    assert.deepEqual([connection.queuedBytes, connection.queuedMessages], [10, 2]);
+    let settledYet = false;
+    const waiting = connection.send("x").finally(() => {
+      settledYet = true;
+    });
+    waiting.catch(() => undefined);
+    await settled();
+    assert.equal(settledYet, false);
+    await connection.close();
+    await assert.rejects(waiting, { code: "CLOSED" });
+  });
+
+  it("are refused at once when they would never fit, and handed back", async () => {
+    const { connection } = await alone({ maxQueuedBytes: 10 });
+    await assert.rejects(connection.send("12345678901"), (error: LimitError) => {
+      assert.deepEqual([error.limit, error.maximum, error.actual], ["maxQueuedBytes", 10, 11]);
+      assert.equal(error.refused, "12345678901");
+      return true;
+    });
+    await connection.close();
+  });
+
+  it("do not pile up as calls that wait for room", async () => {
+    const { connection } = await alone({ maxQueuedMessages: 2 });
+    const waiting = ["1", "2", "3", "4"].map((message) => connection.send(message));
+    for (const one of waiting) one.catch(() => undefined);
+    await assert.rejects(connection.send("5"), (error: LimitError) => {
+      assert.deepEqual([error.code, error.limit, error.refused], ["LIMIT", "maxQueuedMessages", "5"]);
+      return true;
+    });
+    await connection.close();
+    for (const one of waiting) await assert.rejects(one, { code: "CLOSED" });
+  });
+
+  it("are refused, dropped or replaced as overflow says, and counted", async () => {
+    const { server, heard, until } = await listener();
+    const { url } = server;
+    await server.down();
+    const watcher = new Watcher();
+    await using _ = server;
+    await using connection = new ReconnectingConnection(url, { ...SOON, maxQueuedMessages: 2, state: watcher.see });
+    const fate = (sent: Promise<void>): Promise<unknown> =>
+      sent.then(
+        () => "sent",
+        ({ refused }) => refused,
+      );
+    const fates = [
+      fate(connection.send("1")),
+      fate(connection.send("2", { key: "k" })),
+      fate(connection.send("3", { overflow: "reject" })),
+      fate(connection.send("4", { overflow: "drop-newest" })),
+      fate(connection.send("5", { overflow: "coalesce", key: "k" })),
+      fate(connection.send("6", { overflow: "drop-oldest" })),
+    ];
+    assert.equal(connection.droppedMessages, 3);
+    await server.back();
+    await until(2);
+    assert.deepEqual(heard, ["5", "6"]);
+    assert.deepEqual(await Promise.all(fates), ["1", "2", "3", "4", "sent", "sent"]);
+  });
+
+  it("are taken back by a timeout, a deadline and a signal", async () => {
+    const { connection, clock } = await alone({ random: () => 1, initialPause: 10_000 });
+    const stop = new AbortController();
+    const timedOut = assert.rejects(connection.send("1", { timeout: 100 }), (error: TimeoutError) => {
+      const { operation, limit, bound, after, retriable } = error;
+      assert.deepEqual([operation, limit, bound, after, retriable], ["send", "timeout", 100, 100, true]);
+      return true;
+    });
+    const deadline = clock.in(200);
+    const late = assert.rejects(connection.send("2", { timeout: 300, deadline }), {
+      limit: "deadline",
+      bound: deadline,
+    });
+    const reason = new Error("never mind");
+    const cancelled = assert.rejects(connection.send("3", { signal: stop.signal }), (error) => error === reason);
+    assert.equal(connection.queuedMessages, 3);
+    await clock.advance(100);
+    await timedOut;
+    assert.equal(connection.queuedMessages, 2);
+    await clock.advance(100);
+    await late;
+    stop.abort(reason);
+    await cancelled;
+    assert.equal(connection.queuedMessages, 0);
+    await assert.rejects(connection.send("4", { deadline: clock.in(0) }), { limit: "deadline", retriable: true });
+    await assert.rejects(connection.send("5", { signal: stop.signal }), (error) => error === reason);
+    assert.equal(connection.messagesInDoubt, 0);
+    await connection.close();
+  });
+
+  it("are copied: the bytes may change as soon as send has returned", async () => {
+    const { server, heard, until } = await listener();
+    await using _ = server;
+    await using connection = new ReconnectingConnection(server.url, SOON);
+    const bytes = Uint8Array.of(1, 2, 3);
+    void connection.send(bytes);
+    bytes.fill(0);
+    await until(1);
+    assert.deepEqual(heard, [Uint8Array.of(1, 2, 3)]);
+  });
+
+  it("that the framing has no form for are given back when their turn comes, and hold up no other", async () => {
+    const { server, heard, until } = await listener(false, "tcp://127.0.0.1:0");
+    await using _ = server;
+    await using connection = new ReconnectingConnection(server.url, { ...SOON, framing: "lines" });
+    const misfit = assert.rejects(connection.send("two\nlines"), RangeError);
+    await connection.send("one line");
+    await misfit;
+    await until(1);
+    assert.deepEqual(heard, ["one line"]);
+  });
+});
+
+/** A server that reads nothing of the first who comes, so that what is sent to it stays on its way. */
+async function unreading(): Promise<RawServer> {
+  const server: RawServer = await rawServer(async (peer) => {
+    await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
+    peer.write(switchingTo(peer.text));
+    if (server.peers[0] === peer) peer.socket.pause();
+  });
+  return server;
+}
+
+/** More than the kernels between two ends hold. */
+const BIG = new Uint8Array(16 * 1_048_576);
+const ROOM = { maxQueuedBytes: 64 * 1_048_576, maxMessageSize: BIG.length };
+
+describe("a message that was on its way when its connection ended", () => {
+  it("is in doubt: its send says so and hands it back; what had not been handed over goes out on the next", async () => {
+    await using server = await unreading();
+    const connection = new ReconnectingConnection(`ws://127.0.0.1:${server.port}`, { ...SOON, ...ROOM });
+    const first = assert.rejects(connection.send(BIG), (error: InDoubtError) => {
+      assert.deepEqual([error.code, (error.doubtful as Uint8Array).length], ["IN_DOUBT", BIG.length]);
+      assert.ok(isConnectionError(error.cause));
+      return true;
+    });
+    const second = connection.send("small");
+    while ((connection.connection?.queuedBytes ?? 0) === 0) await settled();
+    assert.equal(connection.queuedMessages, 2);
+    server.peers[0]?.socket.destroy();
+    await first;
+    await second;
+    assert.equal(server.peers.length, 2);
+    assert.equal(connection.messagesInDoubt, 1);
+    connection.terminate();
+    await connection.closed;
+  });
+
+  it("is in doubt when its caller runs out of patience, and the connection lives", async () => {
+    await using server = await unreading();
+    const clock = new ManualClock();
+    const connection = new ReconnectingConnection(`ws://127.0.0.1:${server.port}`, { clock, ...ROOM });
+    const doubted = assert.rejects(connection.send(BIG, { timeout: 100 }), (error: InDoubtError) => {
+      const { limit, retriable } = error.cause as TimeoutError;
+      assert.deepEqual([error.code, limit, retriable], ["IN_DOUBT", "timeout", false]);
+      return true;
+    });
+    while ((connection.connection?.queuedBytes ?? 0) === 0) await settled();
+    await clock.advance(100);
+    await doubted;
+    assert.equal(connection.state.name, "open");
+    assert.deepEqual([connection.messagesInDoubt, connection.queuedMessages], [1, 0]);
+    connection.terminate();
+    await connection.closed;
+  });
+
+  it("is sent again under resend, before what came later; send resolves when the peer has it", async () => {
+    const heard: string[] = [];
+    let connections = 0;
+    const served = gate();
+    await using server = await Comeback.up({
+      open: (connection) => {
+        connections += 1;
+        if (connections === 1) connection.data = "deaf";
+      },
+      message: async (connection, data) => {
+        if (connection.data === "deaf") {
+          // It has come, but neither is it handled nor the Ping behind it answered.
+          connection.terminate();
+          return;
+        }
+        heard.push(String(data));
+        if (heard.length === 3) served.open();
+        await Promise.resolve();
+      },
+    });
+    const connection = new ReconnectingConnection(server.url, { ...SOON, delivery: "resend" });
+    const sent = ["1", "2", "3"].map((message) => connection.send(message));
+    await Promise.all(sent);
+    await served.passed;
+    assert.deepEqual(heard, ["1", "2", "3"]);
+    assert.ok(connections >= 2);
+    assert.deepEqual([connection.queuedMessages, connection.messagesInDoubt], [0, 0]);
+    await connection.close();
+  });
+
+  it("keeps its place in the queue under resend until the peer has answered", async () => {
+    const watcher = new Watcher();
+    await using server = await rawServer(() => undefined);
+    const clock = new ManualClock();
+    const url = `ws://127.0.0.1:${server.port}`;
+    const connection = new ReconnectingConnection(url, {
+      clock,
+      delivery: "resend",
+      maxQueuedMessages: 1,
+      state: watcher.see,
+    });
+    while (server.peers[0] === undefined) await settled();
+    const [peer] = server.peers;
+    await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
+    peer.write(switchingTo(peer.text));
+    await watcher.until("open");
+    const before = peer.bytes.length;
+    const waiting = assert.rejects(connection.send("order"), { code: "IN_DOUBT" });
+    await peer.until(({ bytes }) => bytes.length > before + 11);
+    assert.equal(connection.trySend("next"), "refused");
+    assert.equal(connection.queuedMessages, 1);
+    // It was tried: it cannot be taken back, nor dropped for another.
+    await assert.rejects(connection.send("other", { overflow: "drop-oldest" }), { code: "LIMIT" });
+    connection.terminate(new Error("enough"));
+    await waiting;
+    assert.equal(connection.messagesInDoubt, 1);
+    await connection.closed;
+  });
+
+  it("cannot be sent again on TCP, where nothing tells what the peer has", async () => {
+    const { server } = await listener(false, "tcp://127.0.0.1:0");
+    await using _ = server;
+    const connection = new ReconnectingConnection(server.url, { framing: "lines", delivery: "resend" });
+    const { cause } = await connection.closed;
+    assert.ok(cause instanceof TypeError);
+    assert.match(cause.message, /Cannot resend/);
+  });
+});
+
+describe("receiving over many connections", () => {
+  it("waits for a message of the next one, within its own bounds", async () => {
+    const { connection, clock } = await alone({ random: () => 1, initialPause: 10_000 });
+    const stop = new AbortController();
+    const timedOut = assert.rejects(connection.receive({ timeout: 50 }), {
+      ...{ code: "TIMEOUT", operation: "receive", limit: "timeout", retriable: true, partial: 0 },
+    });
+    const cancelled = assert.rejects(connection.receive({ signal: stop.signal }), /never mind/);
+    await clock.advance(50);
+    await timedOut;
+    stop.abort(new Error("never mind"));
+    await cancelled;
+    await connection.close();
+  });
+
+  it("keeps what one has brought when it has ended, before what the next brings", async () => {
+    let connections = 0;
+    await using server = await Comeback.up({}, async (connection) => {
+      connections += 1;
+      for (const n of [1, 2, 3]) await connection.send(`${connections}.${n}`);
+      await connection.close(connections === 3 ? 1000 : 1012);
+    });
+    const watcher = new Watcher();
+    const connection = new ReconnectingConnection(server.url, { ...SOON, state: watcher.see });
+    await watcher.until("open", 2);
+    const got: unknown[] = [];
+    for await (const message of connection) got.push(message);
+    assert.deepEqual(got, ["1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "3.1", "3.2", "3.3"]);
+    assert.equal(connection.state.name, "ended");
+  });
+
+  it("does not pile up what nobody takes: behind two connections it waits, and then it ends", async () => {
+    let connections = 0;
+    await using server = await Comeback.up({
+      open: (connection) => {
+        connections += 1;
+        for (let n = 0; n < 10; n += 1) connection.trySend(`${connections}.${n}`);
+        void connection.close(1012);
+      },
+    });
+    const clock = new ManualClock();
+    const watcher = new Watcher();
+    const options = { clock, random: () => 0, pauseTimeout: 1_000, state: watcher.see };
+    const connection = new ReconnectingConnection(server.url, options);
+    await watcher.until("waiting");
+    await clock.advance(0);
+    await watcher.until("open", 2);
+    while (connection.connection !== undefined) await settled();
+    await clock.advance(999);
+    assert.equal(connections, 2);
+    await clock.advance(1);
+    const { cause } = await connection.closed;
+    assert.deepEqual([(cause as TimeoutError).limit, (cause as TimeoutError).operation], ["pauseTimeout", "receive"]);
+    const got: unknown[] = [];
+    await assert.rejects(
+      (async () => {
+        for await (const message of connection) got.push(message);
+      })(),
+      { code: "CLOSED", cause },
+    );
+    assert.deepEqual([got.length, got[0], got.at(-1), connections], [20, "1.0", "2.9", 2]);
+  });
+
+  it("goes on when what was left behind has been taken in time", async () => {
+    let connections = 0;
+    await using server = await Comeback.up({
+      open: (connection) => {
+        connections += 1;
+        connection.trySend(`${connections}.1`);
+        connection.trySend(`${connections}.2`);
+        if (connections < 3) void connection.close(1012);
+      },
+    });
+    const clock = new ManualClock();
+    const watcher = new Watcher();
+    const connection = new ReconnectingConnection(server.url, { clock, random: () => 0, state: watcher.see });
+    await watcher.until("waiting");
+    await clock.advance(0);
+    await watcher.until("open", 2);
+    while (connection.connection !== undefined) await settled();
+    await settled();
+    assert.equal(watcher.names, "connecting open waiting connecting open");
+    assert.equal(await connection.receive(), "1.1");
+    assert.equal(await connection.receive(), "1.2");
+    await watcher.until("waiting", 2);
+    await clock.advance(0);
+    assert.equal(await connection.receive(), "2.1");
+    assert.equal(await connection.receive(), "2.2");
+    assert.equal(await connection.receive(), "3.1");
+    connection.terminate();
+    await connection.closed;
+  });
+});
+
+describe("its end", () => {
+  it("by close while open: what is queued is sent first, then 1000 or the given code", async () => {
+    const ends: unknown[] = [];
+    const heard: unknown[] = [];
+    await using server = await Comeback.up({
+      message: (_, data) => void heard.push(data),
+      close: (_, { code, reason, wasClean }) => void ends.push([code, reason, wasClean]),
+    });
+    const closes: unknown[] = [];
+    const connection = new ReconnectingConnection(server.url, { close: (_, info) => void closes.push(info) });
+    await connection.send("first");
+    const sent = Array.from({ length: 500 }, (_, n) => connection.send(`${n} ${"x".repeat(1_000)}`));
+    const info = await connection.close(4000, "done");
+    assert.deepEqual(info, { code: 4000, reason: "done", wasClean: true, by: "local", cause: undefined });
+    await Promise.all(sent);
+    assert.deepEqual(closes, [info]);
+    assert.deepEqual(connection.state, { name: "ended", cause: undefined });
+    await server.down();
+    assert.equal(heard.length, 501);
+    assert.deepEqual(ends, [[4000, "done", true]]);
+    assert.ok(connection.signal.aborted);
+    await assert.rejects(connection.send("late"), (error) => error === connection.signal.reason);
+    await assert.rejects(connection.receive(), { code: "CLOSED", closeCode: 4000, wasClean: true });
+    assert.equal(connection.trySend("late"), "refused");
+    assert.equal(await connection.close(), info);
+  });
+
+  it("by close while open is bounded by closeTimeout, even if the peer reads nothing", async () => {
+    await using server = await unreading();
+    const clock = new ManualClock();
+    const connection = new ReconnectingConnection(`ws://127.0.0.1:${server.port}`, {
+      clock,
+      ...ROOM,
+      writeTimeout: 60_000,
+    });
+    const sent = assert.rejects(connection.send(BIG), { code: "IN_DOUBT" });
+    while ((connection.connection?.queuedBytes ?? 0) === 0) await settled();
+    const closed = connection.close();
+    await clock.advance(5_000);
+    await clock.advance(5_000);
+    const { wasClean } = await closed;
+    assert.equal(wasClean, false);
+    await sent;
+  });
+
+  it("by close while there is no connection: what is queued goes back, and nobody is asked any more", async () => {
+    const { connection, watcher } = await alone();
+    const sent = assert.rejects(connection.send("order"), { code: "CLOSED", closeCode: 1000, wasClean: true });
+    const looped = (async () => {
+      for await (const _ of connection) assert.fail("nothing was to come");
+    })();
+    const info = await connection.close();
+    assert.deepEqual(info, { code: 1000, reason: "", wasClean: true, by: "local", cause: undefined });
+    await sent;
+    await looped;
+    assert.equal(watcher.states.at(-1)?.name, "ended");
+  });
+
+  it("by terminate: at once, with the given cause", async () => {
+    const { server } = await listener();
+    await using _ = server;
+    const watcher = new Watcher();
+    const connection = new ReconnectingConnection(server.url, { state: watcher.see });
+    await watcher.until("open");
+    const reason = new Error("enough");
+    const waiting = assert.rejects(connection.receive(), (error: ClosedError) => error.cause === reason);
+    connection.terminate(reason);
+    const { code, by, wasClean, cause } = await connection.closed;
+    assert.deepEqual([code, by, wasClean], [1006, "local", false]);
+    assert.equal((cause as ClosedError).cause, reason);
+    await waiting;
+  });
+
+  it("by the signal: 1001 to the peer, its reason to everyone else", async () => {
+    const ends: number[] = [];
+    await using server = await Comeback.up({ close: (_, { code }) => void ends.push(code) });
+    const stop = new AbortController();
+    const watcher = new Watcher();
+    const connection = new ReconnectingConnection(server.url, { signal: stop.signal, state: watcher.see });
+    await watcher.until("open");
+    const reason = new Error("shutting down");
+    const waiting = assert.rejects(connection.receive(), (error: ClosedError) => error.cause === reason);
+    stop.abort(reason);
+    const { cause } = await connection.closed;
+    assert.equal(cause, reason);
+    await waiting;
+    await server.down();
+    assert.deepEqual(ends, [1001]);
+  });
+
+  for (const [what, give] of [
+    ["1000", undefined],
+    ["1008", "policy"],
+  ] as const) {
+    it(`by the server's ${what}`, async () => {
+      const code = Number(what);
+      await using server = await Comeback.up({ open: (one) => void one.close(code, give ?? "") });
+      const connection = new ReconnectingConnection(server.url);
+      const looped = (async () => {
+        for await (const _ of connection) assert.fail("nothing was to come");
+        return "ended";
+      })().catch((error: ClosedError) => error.closeCode);
+      const info = await connection.closed;
+      assert.deepEqual([info.code, info.by, info.wasClean], [code, "peer", true]);
+      assert.equal(await looped, give === undefined ? "ended" : 1008);
+      assert.equal((info.cause as ClosedError | undefined)?.closeCode, give === undefined ? undefined : 1008);
+    });
+  }
+
+  it("by a limit: everyone is told, with the limit as the cause", async () => {
+    const url = `ws://127.0.0.1:${await deadPort()}`;
+    const connection = new ReconnectingConnection(url, { ...SOON, maxAttempts: 2 });
+    const sent = assert.rejects(connection.send("order"), (error: ClosedError) => {
+      assert.equal((error.cause as LimitError).limit, "maxAttempts");
+      return error.code === "CLOSED";
+    });
+    const { code, cause } = await connection.closed;
+    assert.deepEqual([code, (cause as LimitError).limit], [1006, "maxAttempts"]);
+    await sent;
+  });
+
+  it("by misuse that only connect sees", async () => {
+    const connection = new ReconnectingConnection("http://127.0.0.1");
+    assert.ok((await connection.closed).cause instanceof TypeError);
+  });
+});
+
+describe("misuse of a connection that comes back", () => {
+  for (const options of [
+    ...[
+      { delivery: "twice" },
+      { overflow: "close" },
+      { message: 1 },
+      { streaming: true },
+      { highWater: () => undefined },
+    ],
+    ...[{ signal: {} }, { state: "open" }],
+  ]) {
+    it(`is thrown at the door: ${Object.keys(options)}`, () => {
+      assert.throws(() => new ReconnectingConnection("ws://127.0.0.1:1", options as never), TypeError);
+    });
+  }
+
+  it("is thrown at the call", async () => {
+    const { connection } = await alone();
+    assert.throws(() => connection.send(1 as never), TypeError);
+    assert.throws(() => connection.send("x", { overflow: "close" } as never), TypeError);
+    assert.throws(() => connection.send("x", { timeout: "1" } as never), TypeError);
+    assert.throws(() => connection.send("x", { timeout: -1 }), RangeError);
+    assert.throws(() => connection.send("x", { deadline: 5_000 } as never), TypeError);
+    assert.throws(() => connection.send("x", { deadline: new Date(Number.NaN) }), RangeError);
+    assert.throws(() => connection.send("x", { signal: {} } as never), TypeError);
+    assert.throws(() => connection.send("x", { key: 1 } as never), TypeError);
+    assert.throws(() => connection.send("x", null as never), TypeError);
+    assert.throws(() => connection.trySend(undefined as never), TypeError);
+    assert.throws(() => connection.close(1006), RangeError);
+    assert.throws(() => connection.close("1000" as never), TypeError);
+    assert.throws(() => connection.close(1000, 1 as never), TypeError);
+    assert.throws(() => connection.close(1000, "x".repeat(124)), RangeError);
+    assert.equal(connection.queuedMessages, 0);
+    await connection.close();
+  });
+});
