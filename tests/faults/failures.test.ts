@@ -13,9 +13,9 @@ const text = readFileSync(join(ROOT, "docs/failures.md"), "utf8");
 
 // Records, so that a name that is added to one of these types and not to this list does not compile.
 const CODES: Record<ConnectionError["code"], true> = {
-  ...{ CLOSED: true, TIMEOUT: true, PROTOCOL: true, HANDSHAKE: true, LIMIT: true, TRANSPORT: true },
+  ...{ CLOSED: true, TIMEOUT: true, PROTOCOL: true, HANDSHAKE: true, LIMIT: true, TRANSPORT: true, IN_DOUBT: true },
 };
-const PHASES: Record<Exclude<Phase, "queue">, true> = { dns: true, tcp: true, tls: true, upgrade: true };
+const PHASES: Record<Phase, true> = { dns: true, queue: true, tcp: true, tls: true, upgrade: true };
 const ILLNESSES: Record<Illness, true> = {
   ...{ "close-wait": true, "half-open": true, "send-queue": true, "receive-queue": true },
   ...{ "accept-queue": true, unanswered: true, descriptors: true },
