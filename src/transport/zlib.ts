@@ -29,9 +29,13 @@ export interface DeflateHow {
 }
 
 // The four octets that a message does without (section 7.2.1), and behind them an empty block that says it is the last: only
-// if zlib comes upon that one did the message end where a block ends.
+// if zlib comes upon that one did the message end where a block ends. The block is one that is not compressed, because it has
+// to begin with an octet: a compressed one could be the end of a block that the message has left open.
 const FLUSHED = 4;
-const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x03, 0x00);
+const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff);
+
+/** An empty last block of another length than the one in `TAIL`. */
+const SHORTER_LAST = Uint8Array.of(0x03, 0x00);
 
 // A block that says it is the last may be followed by others (section 7.2.3.4 shows why it is there at all). Each one
 // makes zlib begin anew, at a cost that a peer must not be able to multiply.
@@ -156,6 +160,8 @@ class Inflation {
   #dictionary: Uint8Array | undefined;
   #size = 0;
   #lastBlocks = 0;
+  /** The end has been looked at twice. */
+  #sure = false;
 
   constructor(inflate: Inflate, dictionary: Uint8Array | undefined, most: number, done: (inflated: Inflated) => void) {
     this.#inflate = inflate;
@@ -181,6 +187,12 @@ class Inflation {
   }
 
   #take(input: Uint8Array, { buffer, engine }: WithInfo): void {
+    if (!this.#sure && engine.bytesWritten === input.length && endsInTail(buffer)) {
+      // What is not compressed may have announced our octets as its own. Then it does not end with fewer.
+      this.#sure = true;
+      this.run(concat([input.subarray(0, input.length - TAIL.length + FLUSHED), SHORTER_LAST]));
+      return;
+    }
     this.#pieces.push(buffer);
     this.#size += buffer.length;
     const rest = input.subarray(engine.bytesWritten);
@@ -234,6 +246,11 @@ function stored(data: Uint8Array): Uint8Array {
 
 function ending(packed: Uint8Array, last: boolean): Uint8Array {
   return last ? packed.subarray(0, packed.length - FLUSHED) : packed;
+}
+
+function endsInTail(bytes: Uint8Array): boolean {
+  const start = bytes.length - TAIL.length;
+  return start >= 0 && TAIL.every((octet, index) => bytes[start + index] === octet);
 }
 
 function withTail(packed: Uint8Array): Uint8Array {

@@ -15,9 +15,9 @@ import { Input, isSentence, type Target } from "./target.js";
 // Up to here a message is decompressed at once, so that nothing is left to wait for.
 const AT_ONCE = 65_536;
 
-// Behind a message zlib is given two octets more, to see whether it has ended. What ends inside a block may go on with them,
+// Behind a message zlib is given five octets more, to see whether it has ended. What ends inside a block may go on with them,
 // by a reference of 258 bytes for each bit.
-const MOST_BEHIND = 16 * 258;
+const MOST_BEHIND = 5 * 8 * 258;
 
 /** A connection that is told what its messages were. */
 class Owner extends Judge implements InflatingOwner {
@@ -77,7 +77,7 @@ const inflate: Target = {
       assert.equal(inflating.busy, false);
       assert.deepEqual(packed, given, "what came is left as it was");
       // zlib looks at how much it has written when a piece of this size is full: it may find a fault before it is stopped.
-      const piece = Math.max((packed.length + 6) * 4, 1_024);
+      const piece = Math.max((packed.length + 9) * 4, 1_024);
       const { bytes: message, why } = puff(packed, window.bytes, maxMessageSize + piece + MOST_BEHIND);
       const broken = why === "invalid" || why === "many";
       const expected: string[] = [];

@@ -53,6 +53,13 @@ describe("a compressed message", () => {
     ["that ends inside a block", "f2 48 cd c9", /^invalid: /],
     ["that refers to what never was", "4a 04 41 00", /^invalid: /],
     ["with something else behind its last block", "f3 48 cd c9 c9 07 00 ff ff", /^invalid: /],
+    // Found by fuzzing.
+    [
+      "that ends inside a block, which the octets behind it could end",
+      `${"63 ".repeat(6)}${"ff ".repeat(92)}63`,
+      /^invalid: /,
+    ],
+    ["that announces the octets behind it as its own", "01 0a 00 f5 ff 41", /ends inside a block/],
     ["of which the last octets were not taken off", "f2 48 cd c9 c9 07 00 00 00 ff", /^invalid: /],
   ];
   for (const [name, packed, problem] of invalid) {
@@ -61,6 +68,15 @@ describe("a compressed message", () => {
       assert.match(text(await later(hex(packed))), problem);
     });
   }
+
+  it("may end in the very octets that are put behind it", () => {
+    const data = hex("41 00 00 ff ff 01 00 00 ff ff");
+    for (const level of [0, 1, 9]) {
+      const packed = deflateNow(data, { ...how, level }, true);
+      assert.deepEqual(Uint8Array.from(inflateNow(packed, undefined, data.length).bytes ?? []), data);
+      assert.match(inflate(packed, data.length - 1), /^over: /);
+    }
+  });
 
   it("cut anywhere is invalid, or a message that ends where a block does", () => {
     const packed = deflateNow(bytes("abc ".repeat(50) + Math.PI), how, true);
