@@ -6,6 +6,7 @@ import fc from "fast-check";
 import * as ws from "ws";
 import type { DecoderLimits } from "../../src/engine/protocol.js";
 import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
+import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
 import { arrayBytes } from "../memory.js";
 import { runs } from "../random.js";
 import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "./peer-frames.js";
@@ -236,6 +237,32 @@ describe("another implementation's frames", () => {
         assert.deepEqual(heard(Buffer.concat(frames.flat()), cuts, to, LIMITS), said.calls);
       }),
       runs(60),
+    );
+  });
+});
+
+describe("our own frames", () => {
+  it("are understood, wherever they are cut, by both roles", () => {
+    fc.assert(
+      fc.property(talk, role, keys, cuts, (said, to, keys, cuts) => {
+        let drawn = 0;
+        const key = (): number => Buffer.from(keys[drawn++ % keys.length] ?? []).readInt32BE();
+        const encoder = new WebSocketEncoder(to === "server" ? "client" : "server", key);
+        let text = false;
+        const frames = said.frames.map(({ opcode, fin = true, payload = "" }) => {
+          const bytes = bytesOf(payload);
+          if (opcode >= 8) return encoder.control(opcode, bytes);
+          if (opcode > 0) text = opcode === 1;
+          const part = opcode > 0 ? (fin ? "whole" : "first") : fin ? "last" : "middle";
+          const frame = new Uint8Array(encoder.overhead + bytes.length);
+          const start = encoder.before(frame, 0, bytes.length, text, part);
+          frame.set(bytes, start);
+          encoder.cover(frame, start, start + bytes.length);
+          return frame.subarray(0, encoder.after(frame, start + bytes.length));
+        });
+        assert.deepEqual(heard(joined(...frames), cuts, to, LIMITS), said.calls);
+      }),
+      runs(200),
     );
   });
 });
