@@ -1,7 +1,11 @@
 /** Runs a function on one connection after the other: when it is through, when it is not, and how long it waits. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import {
   ClosedError,
   type Connection,
@@ -14,7 +18,7 @@ import {
   TimeoutError,
 } from "../../src/index.js";
 import { ManualClock, settled } from "../../src/testing/index.js";
-import { rawServer } from "../raw-peers.js";
+import { rawServer, switchingTo } from "../raw-peers.js";
 import { gate } from "../requirements/scene.js";
 import { Comeback, deadPort, Watcher } from "./reconnect-scene.js";
 
@@ -187,6 +191,31 @@ describe("a session", () => {
     cleanup.open();
     await ended;
     assert.equal(runs, 2);
+  });
+
+  it("is not followed by another connection before its own is gone, however long that takes to close", async () => {
+    await using server = await rawServer(async (peer) => {
+      // It says nothing any more, and does not answer a Close.
+      await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
+      peer.write(switchingTo(peer.text));
+    });
+    const clock = new ManualClock();
+    const watcher = new Watcher();
+    const stop = new AbortController();
+    const url = `ws://127.0.0.1:${server.port}`;
+    const ended = reconnect(url, (connection) => connection.receive({ timeout: 1_000 }), {
+      ...{ clock, signal: stop.signal, state: watcher.see, random: () => 1 },
+    });
+    const over = assert.rejects(ended, { name: "AbortError" });
+    await watcher.until("open");
+    await clock.advance(1_000);
+    await clock.advance(4_999);
+    assert.equal(watcher.names, "connecting open");
+    assert.equal(server.peers.length, 1);
+    await clock.advance(1);
+    await watcher.until("waiting");
+    stop.abort();
+    await over;
   });
 
   it("comes back to TCP when the peer has sent its FIN, which says nothing", async () => {
@@ -652,6 +681,21 @@ describe("the state", () => {
     });
     assert.equal(answer, "through");
     assert.deepEqual(told, [bug, bug, bug]);
+  });
+});
+
+describe("a process that waits to come back", () => {
+  it("does not end for want of a socket", async () => {
+    const program = fileURLToPath(new URL("reconnect-patience.js", import.meta.url));
+    const child = spawn(process.execPath, [program, `ws://127.0.0.1:${await deadPort()}`], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [said, complained, [status]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, "exit"),
+    ]);
+    assert.deepEqual({ status, complained, said }, { status: 0, complained: "", said: "LIMIT\n" });
   });
 });
 

@@ -8,6 +8,7 @@ import {
   type InDoubtError,
   isConnectionError,
   type LimitError,
+  type ReconnectAttempt,
   ReconnectingConnection,
   type ReconnectingOptions,
   type TimeoutError,
@@ -455,6 +456,51 @@ describe("a message that was on its way when its connection ended", () => {
     assert.deepEqual(heard, ["1", "2", "3"]);
     assert.ok(connections >= 2);
     assert.deepEqual([connection.queuedMessages, connection.messagesInDoubt], [0, 0]);
+    await connection.close();
+  });
+
+  it("is sent again before what had to wait behind it", async () => {
+    await using deaf = await unreading();
+    const heard: number[] = [];
+    await using server = await Comeback.up({ ...ROOM, message: (_, data) => void heard.push(data.length) });
+    const target = ({ attempt }: ReconnectAttempt): string =>
+      attempt === 1 ? `ws://127.0.0.1:${deaf.port}` : server.url;
+    const connection = new ReconnectingConnection(target, { ...SOON, ...ROOM, delivery: "resend" });
+    const sent = [connection.send(BIG), connection.send("later")];
+    while ((connection.connection?.queuedBytes ?? 0) === 0) await settled();
+    deaf.peers[0]?.socket.destroy();
+    await Promise.all(sent);
+    assert.deepEqual(heard, [BIG.length, "later".length]);
+    await connection.close();
+  });
+
+  it("is neither dropped nor taken back while it waits to be sent again", async () => {
+    await using deaf = await unreading();
+    const heard: number[] = [];
+    await using server = await Comeback.up({ ...ROOM, message: (_, data) => void heard.push(data.length) });
+    const ready = gate();
+    const watcher = new Watcher();
+    const target = async ({ attempt }: ReconnectAttempt): Promise<string> => {
+      if (attempt === 1) return `ws://127.0.0.1:${deaf.port}`;
+      await ready.passed;
+      return server.url;
+    };
+    const options = { ...SOON, ...ROOM, delivery: "resend", maxQueuedMessages: 2, state: watcher.see } as const;
+    const connection = new ReconnectingConnection(target, options);
+    const stop = new AbortController();
+    const tried = connection.send(BIG);
+    const dropped = assert.rejects(connection.send("later"), { code: "LIMIT", refused: "later" });
+    while ((connection.connection?.queuedBytes ?? 0) === 0) await settled();
+    deaf.peers[0]?.socket.destroy();
+    await watcher.until("waiting");
+    const last = connection.send("last one", { overflow: "drop-oldest", signal: stop.signal });
+    await dropped;
+    stop.abort(new Error("never mind"));
+    await assert.rejects(last, /never mind/);
+    assert.deepEqual([connection.queuedMessages, connection.droppedMessages, connection.messagesInDoubt], [1, 1, 0]);
+    ready.open();
+    await tried;
+    assert.deepEqual(heard, [BIG.length]);
     await connection.close();
   });
 
