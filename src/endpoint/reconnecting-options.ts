@@ -28,7 +28,8 @@ export interface ReconnectingOptions<UserData = undefined>
   extends Omit<ReconnectOptions<UserData>, keyof Hooks | "state" | "streaming" | "overflow">,
     ReconnectingHooks<UserData> {
   /**
-   * What becomes of a message that was on its way when its connection ended: given back as in doubt, or sent again.
+   * When `send` resolves, and what becomes of a message that was on its way when its connection ended: given back as in
+   * doubt, or sent again.
    * @default "at-most-once"
    */
   readonly delivery?: Delivery;

@@ -17,16 +17,19 @@ import { type Entry, type QueueOverflow, ReconnectingQueue } from "./reconnectin
 /**
  * What is done about a message that was on its way when its connection ended, so that nobody knows whether it has arrived.
  *
- * `at-most-once`: nothing; its `send` rejects with an InDoubtError. `send` resolves when the kernel has the bytes.
- * `resend`: it is sent again, so it may arrive twice. `send` resolves when the peer has answered a Ping that was sent behind
- * the message, and the message keeps its place in the queue until then. Not on TCP, which has no Ping.
+ * `at-most-once`: nothing; its `send` rejects with an InDoubtError. `send` resolves when the kernel has the bytes, which a peer
+ * that dies at that moment has not read.
+ * `confirmed`: the same, but `send` resolves when the peer has answered a Ping that was sent behind the message. So each message
+ * has arrived, or is known to be in doubt. It keeps its place in the queue until then. Not on TCP, which has no Ping.
+ * `resend`: confirmed as well, and what is in doubt is sent again, so that it may arrive twice.
  */
-export type Delivery = "at-most-once" | "resend";
+export type Delivery = "at-most-once" | "confirmed" | "resend";
 
 /** What is handed to a connection before the kernel has taken what came before: one full write. More would be in doubt at its end. */
 const WINDOW_BYTES = 65_536;
 const WINDOW_MESSAGES = 1_024;
 
+const DELIVERIES: readonly unknown[] = ["at-most-once", "confirmed", "resend"];
 const OVERFLOWS: readonly unknown[] = ["wait", "reject", "drop-newest", "drop-oldest", "coalesce"];
 
 export interface ReconnectingOutboxSetup {
@@ -66,8 +69,8 @@ export class ReconnectingOutbox<UserData> {
     if (!OVERFLOWS.includes(setup.overflow)) {
       throw new TypeError(`Cannot use overflow ${String(setup.overflow)}: expected one of ${OVERFLOWS.join(", ")}`);
     }
-    if (setup.delivery !== "at-most-once" && setup.delivery !== "resend") {
-      throw new TypeError(`Cannot use delivery ${String(setup.delivery)}: expected at-most-once or resend`);
+    if (!DELIVERIES.includes(setup.delivery)) {
+      throw new TypeError(`Cannot use delivery ${String(setup.delivery)}: expected one of ${DELIVERIES.join(", ")}`);
     }
     this.#setup = setup;
     this.queue = new ReconnectingQueue(setup.maxQueuedBytes, setup.maxQueuedMessages);
@@ -96,8 +99,11 @@ export class ReconnectingOutbox<UserData> {
 
   /** A connection is open: what waits goes out on it. */
   attach(connection: Connection<UserData>): void {
-    if (this.#setup.delivery === "resend" && connection.protocol === "tcp") {
-      throw new TypeError("Cannot resend: framed TCP has no Ping, so nothing tells what the peer has");
+    const { delivery } = this.#setup;
+    if (delivery !== "at-most-once" && connection.protocol === "tcp") {
+      throw new TypeError(
+        `Cannot use delivery ${delivery}: framed TCP has no Ping, so nothing tells what the peer has`,
+      );
     }
     this.#lane = { connection, underWay: new Set(), bytes: 0, unconfirmed: new Set(), asking: false };
     this.#pump();
@@ -180,7 +186,7 @@ export class ReconnectingOutbox<UserData> {
     void sent.then(() => {
       landed();
       if (this.#lane !== lane) return;
-      if (this.#setup.delivery === "resend") {
+      if (this.#setup.delivery !== "at-most-once") {
         lane.unconfirmed.add(entry);
         this.#ask(lane);
         this.#pump();
