@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { UNCOUNTED, untilSockets } from "../descriptors.js";
@@ -106,6 +107,8 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: tr
     const [said] = await once(child.stdout, "data");
     const port = Number(said);
     child.kill("SIGSTOP");
+    // A signal takes its time.
+    while (!/^\d+ \(.*\) T /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8"))) await new Promise(setImmediate);
     const socket = connect(port, "127.0.0.1").on("error", () => undefined);
     await once(socket, "connect");
     const { status, stdout } = await doctor("--pid", `${child.pid}`, ...BOUND);

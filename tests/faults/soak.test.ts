@@ -6,12 +6,22 @@ import { type Connection, connect, isConnectionError, listen } from "../../src/i
 import { seeded } from "../../src/testing/chaos-faults.js";
 import { type ChaosFaults, type ChaosProxy, chaosProxy } from "../../src/testing/index.js";
 import { openSockets } from "../descriptors.js";
+import { settledMemory } from "../memory.js";
 import { portOf } from "../raw-peers.js";
 import { SPEECHES, type Speech } from "../requirements/speech.js";
 
-// A longer run is asked for by its number of steps.
-const STEPS = Number(process.env["HOLDFAST_SOAK"] ?? 80);
+// A longer run is asked for as of a property test.
+const STEPS = 80 * Number(process.env["HOLDFAST_RUNS"] ?? 1);
 const CLIENTS = 30;
+
+/** What the program's own code, compiled meanwhile, and the runner's notes may come to. Each connection would hold more, were it kept. */
+const MOST_HELD = 8 * 1_048_576;
+
+const memory = (): Promise<number> =>
+  settledMemory(() => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  });
 
 /** What may go wrong in a step, by chance. */
 const MISHAPS: readonly ((chance: () => number) => ChaosFaults)[] = [
@@ -80,6 +90,7 @@ describe("random faults", { timeout: 60_000 + STEPS * 500 }, () => {
   for (const speech of SPEECHES) {
     it(`of ${STEPS} steps leave nothing behind, on ${speech.name} (bound: each end's own limit)`, async (t) => {
       const before = openSockets();
+      const held = await memory();
       const errors: unknown[] = [];
       const server = await listen(
         speech.url,
@@ -88,7 +99,11 @@ describe("random faults", { timeout: 60_000 + STEPS * 500 }, () => {
           for await (const message of connection) await connection.send(message);
         },
       );
-      const proxy = await chaosProxy({ to: `127.0.0.1:${portOf(server)}` });
+      const seed = process.env["HOLDFAST_SEED"];
+      const proxy = await chaosProxy({
+        to: `127.0.0.1:${portOf(server)}`,
+        ...(seed !== undefined && { seed: Number(seed) }),
+      });
       t.diagnostic(`seed ${proxy.seed}`);
       const visitors = Array.from({ length: CLIENTS }, () => new Visitor(() => through(proxy, speech)));
       const runs = Promise.all(visitors.map((visitor) => visitor.run()));
@@ -112,6 +127,9 @@ describe("random faults", { timeout: 60_000 + STEPS * 500 }, () => {
       assert.deepEqual(errors, [], "an end of a connection is no error of its handler");
       assert.equal(server.connections.size, 0);
       while (openSockets() > before) await new Promise(setImmediate);
+      const growth = (await memory()) - held;
+      t.diagnostic(`${growth} bytes more are held`);
+      assert.ok(growth < MOST_HELD, `${growth} bytes`);
     });
   }
 });
