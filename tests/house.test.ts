@@ -84,15 +84,19 @@ describe("the rules of the house", () => {
       files: {
         "endpoint/group.ts": 'import { Connection } from "../connection/connection.js";',
         "endpoint/reconnect-loop.ts": 'import { connect } from "./connect.js";\nimport { Group } from "./group.js";',
+        "endpoint/reconnect.ts": 'import { pair } from "../testing/index.js";',
+        "cli/chaos.ts": 'import { pair } from "../testing/pair.js";',
         "cli/serve.ts": 'import { listen } from "../endpoint/listen.js";',
         "dashboard/page.ts": 'import { serve } from "../cli/serve.js";',
       },
       as: [
+        "cli/chaos.ts:2: is to come in by the door but imports ../testing/pair.js",
         "cli/serve.ts:2: is to come in by the door but imports ../endpoint/listen.js",
         "dashboard/page.ts:2: is to come in by the door but imports ../cli/serve.js",
         "endpoint/group.ts:2: is to come in by the door but imports ../connection/connection.js",
         "endpoint/reconnect-loop.ts:2: is to come in by the door but imports ./connect.js",
         "endpoint/reconnect-loop.ts:3: is to come in by the door but imports ./group.js",
+        "endpoint/reconnect.ts:2: is to come in by the door but imports ../testing/index.js",
       ],
     },
     "a door that does something": {
@@ -164,6 +168,7 @@ describe("the rules of the house", () => {
       "testing/pair.ts": 'import { Connection } from "../connection/connection.js";',
       "cli/main.ts":
         '!#!/usr/bin/env node\n/** A reason. */\nimport { listen } from "../index.js";\nimport { a } from "./a.js";\n',
+      "cli/chaos.ts": 'import { chaosProxy } from "../testing/index.js";',
     };
     assert.deepEqual(planted(kept), []);
   });
