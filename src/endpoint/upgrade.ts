@@ -60,6 +60,9 @@ export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>)
   return settleCompression("server", options.compression);
 }
 
+// Made here and not for each socket: a function made in `upgrade` would keep the request for as long as the connection lives.
+const UNHEARD = (): void => undefined;
+
 const CLIENT_LEFT = new Error("the client has left");
 const GOODBYES = ["end", "close", "error"] as const;
 
@@ -75,7 +78,7 @@ export async function upgrade<UserData>(
 ): Promise<void> {
   const { options, roster } = setup;
   // node:http has let go of the socket: from here on an error that nobody hears would end the process.
-  socket.on("error", () => undefined);
+  socket.on("error", UNHEARD);
   const refuse = (answer: RefusalAnswer, refusal: string): void => {
     writeRefusal(socket, answer, options.closeTimeout);
     observe(setup, request, answer.status, answer.fields, refusal);

@@ -42,7 +42,12 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
   server.on("connection", accepted);
   server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
     const wakeup = clock.wakeAt(after(clock.now(), openTimeout), () => socket.destroy());
-    const done = (): void => wakeup.cancel();
+    const done = (): void => {
+      wakeup.cancel();
+      // What is left here, a connection would keep for as long as it lives.
+      socket.off("close", done);
+      patience.set(socket, NOTHING);
+    };
     patience.set(socket, done);
     socket.once("close", done);
   });
@@ -66,6 +71,8 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
   // Without a listener node:http drops who asks for a tunnel, and gives no answer.
   return server.on("upgrade", asked).on("connect", asked);
 }
+
+const NOTHING = (): void => undefined;
 
 const TOO_LARGE: RefusalAnswer = { status: 431, fields: [], body: "the header fields are too large\n" };
 const MALFORMED: RefusalAnswer = { status: 400, fields: [], body: "this is no HTTP request\n" };
