@@ -86,7 +86,6 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
     this.#watch = new Watch(options, alarms, this);
     const { outbox, pings, waits } = this;
     this.#intake = new Intake({
-      ...{ wire, transport, outbox, inbox, watch: this.#watch, clock: options.clock, visitor: this },
       deaf: () => this.closing.deaf || this.#lastWord.pending,
       over: () => this.closing.refusal !== undefined || this.#lastWord.pending,
       onPause: () => {
@@ -94,9 +93,10 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
         if (this.closing.peerEndedAt !== undefined) this.#watch.endSeen(options.clock.now());
       },
       onResume: () => this.emit({ type: "resume", id }),
+      // Last: behind a spread V8 gives every object a hidden class of its own, 350 bytes for each connection.
+      ...{ wire, transport, outbox, inbox, watch: this.#watch, clock: options.clock, visitor: this },
     });
     this.closing = new Closing({
-      ...{ role, wire, transport, options, alarms, outbox, inbox, waits, pings },
       onBegin: (refusal) => {
         hooks.begin(refusal);
         // The peer's Close can stand behind messages that nobody will take.
@@ -107,6 +107,7 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
         hooks.closed(info);
         if (hooks.close !== undefined) this.delivery.whenDone(() => hooks.close?.(info));
       },
+      ...{ role, wire, transport, options, alarms, outbox, inbox, waits, pings },
     });
   }
 
