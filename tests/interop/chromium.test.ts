@@ -9,11 +9,11 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { listen } from "../../src/index.js";
 import { Serving } from "../cli/serving.js";
 import { CHROMIUM, needed } from "../programs.js";
+import { exchanges } from "./exchanges.js";
+import { QUIET } from "./page.js";
+import { CHROMIUM_PAGE } from "./peers.js";
 
-const QUIET = [
-  ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-];
+exchanges(CHROMIUM_PAGE, "client");
 
 let browser: Browser | undefined;
 
@@ -21,7 +21,7 @@ let browser: Browser | undefined;
 async function started(t: TestContext): Promise<Browser | undefined> {
   const executablePath = needed(t, CHROMIUM);
   if (executablePath === undefined) return undefined;
-  browser ??= await chromium.launch({ executablePath, args: QUIET });
+  browser ??= await chromium.launch({ executablePath, args: [...QUIET] });
   return browser;
 }
 
@@ -90,20 +90,6 @@ describe("Chromium", { timeout: 120_000 }, () => {
     await ben.close();
   });
 
-  it("exchanges text and bytes of every form of length, and closes with code and reason", async (t) => {
-    const browser = await started(t);
-    if (browser === undefined) return;
-    const { page } = await opened(browser, serving);
-    const told = await page.evaluate(inBrowser, `${serving.addresses.ws}/echo`);
-    assert.deepEqual(told, {
-      texts: [0, 1, 125, 126, 65_535, 65_536, 1_000_000],
-      bytes: [0, 1, 125, 126, 65_535, 65_536, 1_000_000],
-      // The reason is the server's, which has none of its own.
-      close: [4001, "", true],
-    });
-    await page.close();
-  });
-
   it("is refused when the page is another host's", async (t) => {
     const browser = await started(t);
     if (browser === undefined) return;
@@ -144,43 +130,12 @@ describe("Chromium", { timeout: 120_000 }, () => {
 
 // What follows runs in the browser, whose types Node's do not name.
 interface Socket {
-  binaryType: string;
   onopen: () => void;
   onerror: () => void;
-  onmessage: (event: { data: string | ArrayBuffer }) => void;
-  onclose: (event: { code: number; reason: string; wasClean: boolean }) => void;
-  send(data: string | Uint8Array): void;
-  close(code?: number, reason?: string): void;
+  onclose: (event: { code: number }) => void;
+  close(code: number): void;
 }
 declare const WebSocket: new (url: string) => Socket;
-
-/** The sizes of what came back as it was sent, and how it ended. */
-async function inBrowser(url: string): Promise<unknown> {
-  const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000];
-  const socket = new WebSocket(url);
-  socket.binaryType = "arraybuffer";
-  await new Promise<void>((resolve) => {
-    socket.onopen = resolve;
-  });
-  const echoed = (message: string | Uint8Array): Promise<string | ArrayBuffer> =>
-    new Promise((resolve) => {
-      socket.onmessage = ({ data }) => resolve(data);
-      socket.send(message);
-    });
-  const texts: number[] = [];
-  const bytes: number[] = [];
-  for (const size of sizes) {
-    const text = "x".repeat(size);
-    if ((await echoed(text)) === text) texts.push(size);
-    const back = new Uint8Array((await echoed(new Uint8Array(size).fill(7))) as ArrayBuffer);
-    if (back.length === size && back.every((byte) => byte === 7)) bytes.push(size);
-  }
-  const close = await new Promise((resolve) => {
-    socket.onclose = ({ code, reason, wasClean }) => resolve([code, reason, wasClean]);
-    socket.close(4001, "é");
-  });
-  return { texts, bytes, close };
-}
 
 /** Whether it could open, and how it ended. */
 function attempt(url: string): Promise<unknown> {

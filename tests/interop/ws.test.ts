@@ -1,4 +1,4 @@
-/** Tests against the npm package `ws`, as a client of ours and as a server to ours. */
+/** Tests against the npm package `ws`, as a client of ours and as a server to ours, and of what only it can do. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -10,7 +10,6 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import {
-  type CloseInfo,
   type Connection,
   connect,
   HandshakeError,
@@ -18,12 +17,12 @@ import {
   listen,
 } from "../../src/index.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
+import { exchanges } from "./exchanges.js";
+import { WS } from "./peers.js";
 
 const LIMIT = { timeout: 240_000 };
 const LARGE = 16 * 2 ** 20;
 const ROOMY = { maxMessageSize: LARGE, maxQueuedBytes: 2 * LARGE };
-// Each form of a frame's length, its least and its most.
-const SIZES = [0, 1, 125, 126, 65_535, 65_536, 200_000];
 const CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
 
 const echo = async (connection: Connection): Promise<void> => {
@@ -89,27 +88,13 @@ async function heardBy(theirs: WebSocket): Promise<{ readonly data: Buffer; read
   return { data, binary };
 }
 
+for (const role of ["client", "server"] as const) exchanges(WS, role);
+
 for (const [side, join] of [
-  ["the client", toOurServer],
-  ["the server", toTheirServer],
+  ["client", toOurServer],
+  ["server", toTheirServer],
 ] as const) {
-  describe(`ws as ${side}`, LIMIT, () => {
-    it("exchanges texts and bytes of every form of length", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      for (const size of SIZES) {
-        const text = "é".repeat(Math.floor(size / 2)) + "x".repeat(size % 2);
-        theirs.send(text);
-        assert.equal(await ours.receive(), text);
-        const bytes = Buffer.alloc(size, 0xa5);
-        theirs.send(bytes);
-        assert.deepEqual(Buffer.from((await ours.receive()) as Uint8Array), bytes);
-        const [heard] = await Promise.all([heardBy(theirs), ours.send(text)]);
-        assert.deepEqual([heard.data.toString(), heard.binary], [text, false]);
-        const [got] = await Promise.all([heardBy(theirs), ours.send(bytes)]);
-        assert.deepEqual([got.data, got.binary], [bytes, true]);
-      }
-    });
+  describe(`ws as ${side}, in one process`, LIMIT, () => {
 
     it("exchanges messages of 16 MiB where they are allowed", async () => {
       await using pair = await join(ROOMY);
@@ -181,19 +166,6 @@ for (const [side, join] of [
       assert.equal(await ours.receive(), "é𝄞 and é");
     });
 
-    it("puts our fragments together", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      const heard = heardBy(theirs);
-      const writer = ours.writer("text");
-      for (const part of ["one ", "two ", "three"]) {
-        await writer.write(part);
-        await ours.ping();
-      }
-      await writer.end();
-      assert.deepEqual(await heard, { data: Buffer.from("one two three"), binary: false });
-    });
-
     for (const code of CODES) {
       it(`is told and tells code ${code} and the reason`, async () => {
         const reason = `é${code}`;
@@ -215,34 +187,6 @@ for (const [side, join] of [
       });
     }
 
-    it("may close without a code", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      theirs.close();
-      const [[code], info] = await Promise.all([once(theirs, "close"), ours.closed]);
-      assert.equal(code, 1005);
-      assert.deepEqual(info, { code: 1005, reason: "", by: "peer", wasClean: true, cause: undefined });
-    });
-
-    it("may close at the same time as we do", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      theirs.close(4001, "theirs");
-      const [[code], info] = await Promise.all([once(theirs, "close"), ours.close(4002, "ours")]);
-      assert.ok([4001, 4002].includes(code as number));
-      assert.equal((info as CloseInfo).wasClean, true);
-    });
-
-    it("gets what was sent before the close", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      const heard: string[] = [];
-      theirs.on("message", (data) => void heard.push(asText(data)));
-      for (const word of ["one", "two"]) ours.trySend(word);
-      await Promise.all([once(theirs, "close"), ours.close()]);
-      assert.deepEqual(heard, ["one", "two"]);
-    });
-
     it("that terminates is an end without a close, and so are we to it", async () => {
       {
         await using pair = await join();
@@ -257,22 +201,6 @@ for (const [side, join] of [
       pair.theirs.on("error", () => undefined);
       pair.ours.terminate();
       assert.equal((await closed)[0], 1006);
-    });
-
-    it("that sends what is no UTF-8 is closed with 1007", async () => {
-      await using pair = await join();
-      const { ours, theirs } = pair;
-      theirs.send(Buffer.of(0x61, 0xff), { binary: false });
-      const [code] = await once(theirs, "close");
-      assert.equal(code, 1007);
-      assert.equal((await ours.closed).wasClean, false);
-    });
-
-    it("whose masks are not as they must be is closed with 1002", async () => {
-      await using pair = await join();
-      pair.theirs.send("hello", { mask: side === "the server" });
-      const [code] = await once(pair.theirs, "close");
-      assert.equal(code, 1002);
     });
   });
 }

@@ -1,0 +1,114 @@
+/** How a connection between a peer and us ends: closed by either, by both, dropped, or failed for what the peer sent. */
+
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { binary, close, continuation, encode, type Frame, fragments, frame, ping, text } from "../conformance/frame.js";
+import type { Abilities, Role } from "./exchanges.js";
+import type { Join } from "./meeting.js";
+
+// Those that a browser may give, and one more that a server needs.
+const THEIR_CODES = [1000, 3000, 4999];
+const OUR_CODES = [1000, 1001, 1011, 3000, 4999];
+const REASON = "because of é";
+const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
+const MOST = 1_000;
+
+/** What no peer may send, and the code with which it is closed. */
+const FORBIDDEN: readonly (readonly [what: string, code: number, frames: readonly Frame[]])[] = [
+  ["a reserved bit", 1002, [text("x", { rsv: 4 })]],
+  ["an opcode that has no meaning", 1002, [frame(3, "x")]],
+  ["a frame masked as it must not be", 1002, [text("x", { maskedWrongly: true })]],
+  ["a ping in fragments", 1002, fragments(ping, "x", "y")],
+  ["a ping of 126 bytes", 1002, [ping("x".repeat(126))]],
+  ["a continuation of nothing", 1002, [continuation("x")]],
+  ["a message inside another", 1002, [text("x", { fin: false }), text("y")]],
+  ["a length in more bytes than it needs", 1002, [text("x", { form: 8 })]],
+  ["a Close of one byte", 1002, [frame(8, "x")]],
+  ["a Close with code 1005", 1002, [close(1005)]],
+  ["a text that is no UTF-8", 1007, [text(Buffer.of(0xc0, 0xaf))]],
+  ["a reason that is no UTF-8", 1007, [close(1000, Buffer.of(0xff))]],
+  ["a message larger than it may be", 1009, [binary("x".repeat(MOST + 1))]],
+  ["fragments that are together larger than they may be", 1009, fragments(binary, ...Array(3).fill("x".repeat(400)))],
+];
+
+export function closings(join: Join, role: Role, can: Abilities): void {
+  for (const code of THEIR_CODES) {
+    it(`closes with ${code} and a reason, and has the code back`, async () => {
+      await using pair = await join();
+      const { ours, theirs } = pair;
+      theirs.close(code, REASON);
+      const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
+      assert.deepEqual(info, { code, reason: REASON, by: "peer", wasClean: true, cause: undefined });
+      assert.deepEqual([told.code, told.clean], [code, true]);
+    });
+  }
+
+  if (can.codeless) {
+    it("closes without a code", async () => {
+      await using pair = await join();
+      const { ours, theirs } = pair;
+      theirs.close();
+      const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
+      assert.deepEqual(info, { code: 1005, reason: "", by: "peer", wasClean: true, cause: undefined });
+      assert.equal(told.clean, true);
+    });
+  }
+
+  for (const code of OUR_CODES) {
+    it(`is told ${code} and a reason when we close`, async () => {
+      await using pair = await join();
+      const { ours, theirs } = pair;
+      const [info, told] = await Promise.all([ours.close(code, REASON), theirs.closed()]);
+      assert.deepEqual(info, { code, reason: REASON, by: "local", wasClean: true, cause: undefined });
+      assert.deepEqual([told.code, told.reason, told.clean], [code, REASON, true]);
+    });
+  }
+
+  it("may close at the same time as we do", async () => {
+    await using pair = await join();
+    const { ours, theirs } = pair;
+    theirs.close(4001, "theirs");
+    const [info, told] = await Promise.all([ours.close(4002, "ours"), theirs.closed()]);
+    assert.equal(info.wasClean, true);
+    assert.ok([4001, 4002].includes(info.code), `${info.code}`);
+    assert.ok([4001, 4002].includes(told.code), `${told.code}`);
+  });
+
+  it("gets what we sent before our close", async () => {
+    await using pair = await join();
+    const { ours, theirs } = pair;
+    for (const word of ["one", "two"]) ours.trySend(word);
+    const closing = ours.close();
+    assert.deepEqual([await theirs.message(), await theirs.message()], ["one", "two"]);
+    assert.equal((await closing).wasClean, true);
+  });
+
+  it("is told of our end without a word", async () => {
+    await using pair = await join();
+    pair.ours.terminate();
+    const { code, clean } = await pair.theirs.closed();
+    assert.deepEqual([code, clean], [can.lost, false]);
+  });
+
+  if (can.drop) {
+    it("may end without a word", async () => {
+      await using pair = await join();
+      pair.theirs.drop();
+      const { code, by, wasClean } = await pair.ours.closed;
+      assert.deepEqual([code, by, wasClean], [1006, "peer", false]);
+    });
+  }
+
+  if (!can.raw) return;
+  for (const [what, code, frames] of FORBIDDEN) {
+    it(`is closed with ${code} for ${what}`, async () => {
+      await using pair = await join({ ours: { maxMessageSize: MOST } });
+      const { ours, theirs } = pair;
+      const masked = (wrongly = false): boolean => (role === "client") !== wrongly;
+      theirs.raw(Buffer.concat(frames.map((one) => encode(one, masked(one.maskedWrongly) ? KEY : undefined))));
+      const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
+      assert.deepEqual([info.code, info.by, info.wasClean], [code, "local", false]);
+      assert.equal(told.code, code);
+    });
+  }
+}

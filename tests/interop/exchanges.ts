@@ -1,0 +1,186 @@
+/** What each peer and we must make of each other, written down once: adding a peer adds one line for each of its roles. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { found, type Program, wanting } from "../programs.js";
+import { closings } from "./closings.js";
+import { type Join, toOurServer, toTheirServer } from "./meeting.js";
+import { type Open, Speaker } from "./speaker.js";
+
+export type Role = "client" | "server";
+
+/** What a peer can be made to do; what it cannot is not asked of it. */
+export interface Abilities {
+  /** To send a message in fragments. */
+  readonly fragments: boolean;
+  /** To send a ping and to tell of its pong. */
+  readonly pings: boolean;
+  /** To tell of a ping that it was sent. */
+  readonly hearsPings: boolean;
+  /** To write what is against the rules. */
+  readonly raw: boolean;
+  /** To end without a word. */
+  readonly drop: boolean;
+  /** To close without a code. */
+  readonly codeless: boolean;
+  /** The code that it tells for an end without a word. */
+  readonly lost: number;
+}
+
+export interface Peer {
+  readonly name: string;
+  /** What it runs on. */
+  readonly needs: Program;
+  readonly open: (path: string) => Open;
+  readonly can: Abilities;
+}
+
+const LIMIT = { timeout: 60_000 };
+// Each form of a frame's length, its least and its most.
+const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 2 ** 20];
+const WORDS = ["", "é𝄞", "\0", "\ufeffmark", "\uffff\ufffd", "e\u0301 ≠ é", "\u{10ffff}", "κόσμε", "\ud7ff\ue000"];
+const COUNT = 200;
+const SPLIT = Buffer.from("one é𝄞 two");
+
+/** All that `peer` must pass in `role`. */
+export function exchanges(peer: Peer, role: Role): void {
+  const path = found(peer.needs);
+  const skip = path === undefined && wanting(peer.needs);
+  describe(`${peer.name} as ${role}`, { ...LIMIT, skip }, () => {
+    let speaker: Speaker;
+    before(async () => {
+      speaker = await Speaker.start(peer.open(path ?? ""));
+    });
+    after(() => speaker[Symbol.asyncDispose]());
+    const join = (role === "client" ? toOurServer : toTheirServer)(() => speaker);
+
+    it("opens, and says its version", async (t) => {
+      await using pair = await join();
+      const { subprotocol, extensions } = pair.opened;
+      assert.deepEqual([subprotocol, extensions], ["", ""]);
+      t.diagnostic(`version of ${peer.name}: ${speaker.version}`);
+    });
+    messages(join);
+    fragmented(join, peer.can);
+    pings(join, peer.can);
+    handshakes(join, role);
+    closings(join, role, peer.can);
+  });
+}
+
+function messages(join: Join): void {
+  for (const size of SIZES) {
+    it(`exchanges texts and bytes of ${size} bytes`, async () => {
+      await using pair = await join();
+      const { ours, theirs } = pair;
+      const text = "é".repeat(Math.floor(size / 2)) + "x".repeat(size % 2);
+      const bytes = Buffer.alloc(size, "00fffe7f80010203", "hex");
+      for (const message of [text, bytes]) {
+        theirs.send(message);
+        assertSame(await ours.receive(), message);
+        await ours.send(message);
+        assertSame(await theirs.message(), message);
+      }
+    });
+  }
+
+  it("exchanges every kind of character", async () => {
+    await using pair = await join();
+    for (const word of WORDS) {
+      pair.theirs.send(word);
+      assert.equal(await pair.ours.receive(), word);
+      await pair.ours.send(word);
+      assert.equal(await pair.theirs.message(), word);
+    }
+  });
+
+  it(`keeps the order of ${COUNT} messages, both ways at once`, async () => {
+    await using pair = await join();
+    const { ours, theirs } = pair;
+    const expected = Array.from({ length: COUNT }, (_, index) => (index % 2 === 0 ? `${index}` : Buffer.from([index])));
+    for (const message of expected) theirs.send(message);
+    for (const message of expected) ours.trySend(message);
+    for (const message of expected) assertSame(await ours.receive(), message);
+    for (const message of expected) assertSame(await theirs.message(), message);
+  });
+}
+
+function fragmented(join: Join, can: Abilities): void {
+  it("puts our fragments together, with pings between them, wherever a character is cut", async () => {
+    await using pair = await join();
+    const { ours, theirs } = pair;
+    for (const type of ["text", "binary"] as const) {
+      const writer = ours.writer(type);
+      for (const octet of SPLIT) {
+        await writer.write(Buffer.of(octet));
+        if (octet > 127) await ours.ping();
+      }
+      await writer.end();
+      assertSame(await theirs.message(), type === "text" ? SPLIT.toString() : SPLIT);
+    }
+  });
+
+  if (can.fragments) {
+    it("sends fragments", async () => {
+      await using pair = await join();
+      const { ours, theirs } = pair;
+      const parts = ["one ", "é𝄞", "", " two"].map((part) => Buffer.from(part));
+      theirs.fragments("text", ...parts);
+      assert.equal(await ours.receive(), SPLIT.toString());
+      theirs.fragments("binary", ...Array.from(SPLIT, (octet) => Buffer.of(octet)));
+      assertSame(await ours.receive(), SPLIT);
+    });
+  }
+}
+
+function pings(join: Join, can: Abilities): void {
+  it("answers our pings", async () => {
+    await using pair = await join();
+    const { ours, theirs } = pair;
+    for (let round = 0; round < 3; round += 1) assert.ok((await ours.ping()) >= 0);
+    if (can.hearsPings) for (let round = 0; round < 3; round += 1) await theirs.ping();
+  });
+
+  if (can.pings) {
+    it("has its own pings answered, with what they hold", async () => {
+      await using pair = await join();
+      for (const size of [0, 1, 125]) {
+        const payload = Buffer.alloc(size, "ping");
+        pair.theirs.sendPing(payload);
+        assertSame(await pair.theirs.pong(), payload);
+      }
+    });
+  }
+}
+
+function handshakes(join: Join, role: Role): void {
+  const greeting = "said with the handshake";
+  it("gets or gives a message in the segment of the handshake", async () => {
+    await using pair = await join({ greeting });
+    assert.equal(await (role === "client" ? pair.theirs.message() : pair.ours.receive()), greeting);
+  });
+
+  it("agrees on a subprotocol, the favourite of whoever is the server", async () => {
+    const [server, client] = [{ subprotocols: ["b", "a"] }, { subprotocols: ["x", "a", "b"] }];
+    const [ours, theirs] = role === "client" ? [server, client] : [client, server];
+    await using pair = await join({ ours, theirs });
+    assert.deepEqual([pair.ours.subprotocol, pair.opened.subprotocol], ["b", "b"]);
+  });
+}
+
+/** Texts and bytes told apart, and large ones not printed. */
+export function assertSame(actual: unknown, expected: string | Uint8Array): void {
+  if (typeof expected === "string" || typeof actual === "string") {
+    // A difference of a megabyte helps nobody.
+    if (actual !== expected) assert.equal(shown(actual), shown(expected));
+    return;
+  }
+  assert.ok(actual instanceof Uint8Array);
+  assert.ok(Buffer.from(actual).equals(expected), `${shown(actual)} is not ${shown(expected)}`);
+}
+
+function shown(data: unknown): string {
+  const bytes = Buffer.from(data as string);
+  return `${typeof data}: ${bytes.subarray(0, 40).toString("hex")} (${bytes.length} bytes)`;
+}
+

@@ -1,0 +1,95 @@
+/** The peers that we did not write, and what each of them can do. */
+
+import { fileURLToPath } from "node:url";
+import { AUTOBAHN, BUN, CHROMIUM, DENO, type Program, WEBSOCKETS } from "../programs.js";
+import { program } from "./child.js";
+import type { Abilities, Peer } from "./exchanges.js";
+import { page } from "./page.js";
+
+const script = (name: string): string => fileURLToPath(new URL(`speakers/${name}.js`, import.meta.url));
+// Python is not compiled, so it lies with the sources.
+const python = (name: string): string =>
+  fileURLToPath(new URL(`../../../tests/interop/speakers/${name}.py`, import.meta.url));
+
+const EVERYTHING: Abilities = {
+  fragments: true,
+  pings: true,
+  hearsPings: true,
+  raw: true,
+  drop: true,
+  codeless: true,
+  lost: 1006,
+};
+/** What a browser can do. */
+const LEAST: Abilities = {
+  fragments: false,
+  pings: false,
+  hearsPings: false,
+  raw: false,
+  drop: false,
+  codeless: true,
+  lost: 1006,
+};
+const THIS: Program = { name: "node", install: "Node", places: [process.execPath] };
+
+export const AUTOBAHN_PYTHON: Peer = {
+  name: "Autobahn|Python",
+  needs: AUTOBAHN,
+  open: (path) => program(path, ["-B", python("autobahn_speaker")]),
+  can: EVERYTHING,
+};
+
+export const PYTHON_WEBSOCKETS: Peer = {
+  name: "Python websockets",
+  needs: WEBSOCKETS,
+  open: (path) => program(path, ["-B", python("websockets_speaker")]),
+  can: { ...EVERYTHING, hearsPings: false, codeless: false },
+};
+
+export const WS: Peer = {
+  name: "ws",
+  needs: THIS,
+  open: (path) => program(path, [script("ws")]),
+  can: EVERYTHING,
+};
+
+export const BUN_CLIENT: Peer = {
+  name: "Bun",
+  needs: BUN,
+  open: (path) => program(path, ["run", script("bun")]),
+  can: { ...LEAST, pings: true, hearsPings: true, drop: true },
+};
+
+export const BUN_SERVER: Peer = {
+  ...BUN_CLIENT,
+  // Its server closes with 1000 then.
+  can: { ...BUN_CLIENT.can, codeless: false },
+};
+
+export const DENO_PEER: Peer = {
+  name: "Deno",
+  needs: DENO,
+  open: (path) =>
+    program(path, ["run", "--allow-net=127.0.0.1", "--no-config", "--no-remote", "--no-npm", script("deno")], {
+      DENO_NO_UPDATE_CHECK: "1",
+    }),
+  // WHATWG has 1006 for it.
+  can: { ...LEAST, lost: 0 },
+};
+
+export const CHROMIUM_PAGE: Peer = { name: "Chromium", needs: CHROMIUM, open: page, can: LEAST };
+
+// Behind a flag from 20.10 on, and for everybody from 22 on.
+const flags = "WebSocket" in globalThis ? [] : ["--experimental-websocket", "--no-warnings"];
+
+export const NODE: Peer = {
+  name: "Node's own WebSocket",
+  needs: {
+    name: "a Node that has a WebSocket",
+    install: "Node 20.10 or later",
+    places: [process.execPath],
+    check: [...flags, "-e", "WebSocket"],
+  },
+  open: (path) => program(path, [...flags, script("native")]),
+  can: LEAST,
+};
