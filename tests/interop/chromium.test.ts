@@ -9,11 +9,13 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { listen } from "../../src/index.js";
 import { Serving } from "../cli/serving.js";
 import { CHROMIUM, needed } from "../programs.js";
+import { compressed } from "./compressed.js";
 import { exchanges } from "./exchanges.js";
 import { QUIET } from "./page.js";
 import { CHROMIUM_PAGE } from "./peers.js";
 
 exchanges(CHROMIUM_PAGE, "client");
+compressed(CHROMIUM_PAGE, "client");
 
 let browser: Browser | undefined;
 

@@ -27,7 +27,6 @@ const FORBIDDEN: readonly (readonly [what: string, code: number, frames: readonl
   ["a Close with code 1005", 1002, [close(1005)]],
   ["a text that is no UTF-8", 1007, [text(Buffer.of(0xc0, 0xaf))]],
   ["a reason that is no UTF-8", 1007, [close(1000, Buffer.of(0xff))]],
-  ["a message larger than it may be", 1009, [binary("x".repeat(MOST + 1))]],
   ["fragments that are together larger than they may be", 1009, fragments(binary, ...Array(3).fill("x".repeat(400)))],
 ];
 
@@ -98,6 +97,15 @@ export function closings(join: Join, role: Role, can: Abilities): void {
       assert.deepEqual([code, by, wasClean], [1006, "peer", false]);
     });
   }
+
+  it("is closed with 1009 for a message larger than it may be", async () => {
+    await using pair = await join({ ours: { maxMessageSize: MOST } });
+    const { ours, theirs } = pair;
+    theirs.send("x".repeat(MOST + 1));
+    const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
+    assert.deepEqual([info.code, info.by, info.wasClean], [1009, "local", false]);
+    assert.equal(told.code, 1009);
+  });
 
   if (!can.raw) return;
   for (const [what, code, frames] of FORBIDDEN) {

@@ -23,6 +23,12 @@ export interface Abilities {
   readonly drop: boolean;
   /** To close without a code. */
   readonly codeless: boolean;
+  /** To keep a byte order mark at the start of a text. */
+  readonly marks: boolean;
+  /** To send compressed messages. */
+  readonly deflates: boolean;
+  /** To agree to every parameter of permessage-deflate. */
+  readonly terms: boolean;
   /** The code that it tells for an end without a word. */
   readonly lost: number;
 }
@@ -35,32 +41,26 @@ export interface Peer {
   readonly can: Abilities;
 }
 
-const LIMIT = { timeout: 60_000 };
+// For all tests of a suite together, on a machine that has other things to do.
+const LIMIT = { timeout: 180_000 };
 // Each form of a frame's length, its least and its most.
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 2 ** 20];
-const WORDS = ["", "é𝄞", "\0", "\ufeffmark", "\uffff\ufffd", "e\u0301 ≠ é", "\u{10ffff}", "κόσμε", "\ud7ff\ue000"];
+const MARKED = "\ufeffmark";
+const WORDS = ["", "é𝄞", "\0", MARKED, "\uffff\ufffd", "e\u0301 ≠ é", "\u{10ffff}", "κόσμε", "\ud7ff\ue000"];
 const COUNT = 200;
 const SPLIT = Buffer.from("one é𝄞 two");
 
 /** All that `peer` must pass in `role`. */
 export function exchanges(peer: Peer, role: Role): void {
-  const path = found(peer.needs);
-  const skip = path === undefined && wanting(peer.needs);
-  describe(`${peer.name} as ${role}`, { ...LIMIT, skip }, () => {
-    let speaker: Speaker;
-    before(async () => {
-      speaker = await Speaker.start(peer.open(path ?? ""));
-    });
-    after(() => speaker[Symbol.asyncDispose]());
-    const join = (role === "client" ? toOurServer : toTheirServer)(() => speaker);
-
-    it("opens, and says its version", async (t) => {
+  meeting(peer, role, "", (join, version) => {
+    it("opens with nothing agreed on, and says its version", async (t) => {
+      // Clients offer compression, and servers want none, unless they are told otherwise.
       await using pair = await join();
       const { subprotocol, extensions } = pair.opened;
-      assert.deepEqual([subprotocol, extensions], ["", ""]);
-      t.diagnostic(`version of ${peer.name}: ${speaker.version}`);
+      assert.deepEqual([subprotocol, extensions, pair.ours.extensions], ["", "", ""]);
+      t.diagnostic(`version of ${peer.name}: ${version()}`);
     });
-    messages(join);
+    messages(join, peer.can);
     fragmented(join, peer.can);
     pings(join, peer.can);
     handshakes(join, role);
@@ -68,7 +68,22 @@ export function exchanges(peer: Peer, role: Role): void {
   });
 }
 
-function messages(join: Join): void {
+/** A suite in which `peer` in `role` meets us, where it is there. */
+export function meeting(peer: Peer, role: Role, how: string, tests: (join: Join, version: () => string) => void): void {
+  const path = found(peer.needs);
+  const skip = path === undefined && wanting(peer.needs);
+  describe(`${peer.name} as ${role}${how}`, { ...LIMIT, skip }, () => {
+    let speaker: Speaker;
+    before(async () => {
+      speaker = await Speaker.start(peer.open(path ?? ""));
+    });
+    after(() => speaker[Symbol.asyncDispose]());
+    const join = (role === "client" ? toOurServer : toTheirServer)(() => speaker);
+    tests(join, () => speaker.version);
+  });
+}
+
+function messages(join: Join, can: Abilities): void {
   for (const size of SIZES) {
     it(`exchanges texts and bytes of ${size} bytes`, async () => {
       await using pair = await join();
@@ -90,7 +105,8 @@ function messages(join: Join): void {
       pair.theirs.send(word);
       assert.equal(await pair.ours.receive(), word);
       await pair.ours.send(word);
-      assert.equal(await pair.theirs.message(), word);
+      const heard = await pair.theirs.message();
+      assert.equal(heard, word === MARKED && !can.marks ? "mark" : word);
     }
   });
 
@@ -105,7 +121,7 @@ function messages(join: Join): void {
   });
 }
 
-function fragmented(join: Join, can: Abilities): void {
+export function fragmented(join: Join, can: Abilities): void {
   it("puts our fragments together, with pings between them, wherever a character is cut", async () => {
     await using pair = await join();
     const { ours, theirs } = pair;
@@ -133,7 +149,7 @@ function fragmented(join: Join, can: Abilities): void {
   }
 }
 
-function pings(join: Join, can: Abilities): void {
+export function pings(join: Join, can: Abilities): void {
   it("answers our pings", async () => {
     await using pair = await join();
     const { ours, theirs } = pair;
@@ -160,6 +176,13 @@ function handshakes(join: Join, role: Role): void {
     assert.equal(await (role === "client" ? pair.theirs.message() : pair.ours.receive()), greeting);
   });
 
+  if (role === "client") {
+    it("is refused", async () => {
+      const authorize = (): Response => new Response("no", { status: 401 });
+      await assert.rejects(join({ ours: { authorize } }), /the peer was told the end/);
+    });
+  }
+
   it("agrees on a subprotocol, the favourite of whoever is the server", async () => {
     const [server, client] = [{ subprotocols: ["b", "a"] }, { subprotocols: ["x", "a", "b"] }];
     const [ours, theirs] = role === "client" ? [server, client] : [client, server];
@@ -183,4 +206,3 @@ function shown(data: unknown): string {
   const bytes = Buffer.from(data as string);
   return `${typeof data}: ${bytes.subarray(0, 40).toString("hex")} (${bytes.length} bytes)`;
 }
-

@@ -1,6 +1,6 @@
 /** Where ours and theirs meet: one connection between this library and a peer, on real sockets, in either role. */
 
-import { type Connection, type ConnectionOptions, connect, listen } from "../../src/index.js";
+import { type Connection, type ConnectOptions, connect, type ListenOptions, listen } from "../../src/index.js";
 import { joining } from "./relay.js";
 import type { Speaker, Talker } from "./speaker.js";
 import type { Setting } from "./speakers/orders.js";
@@ -13,8 +13,11 @@ export interface Pair extends AsyncDisposable {
   readonly opened: { readonly subprotocol: string; readonly extensions: string };
 }
 
+type Shared = "maxMessageSize" | "subprotocols" | "compression" | "observe";
+
 export interface Wishes {
-  readonly ours?: ConnectionOptions & { readonly subprotocols?: readonly string[] };
+  /** In the role that is ours. */
+  readonly ours?: Pick<ListenOptions & ConnectOptions, Shared> & Pick<ListenOptions, "authorize">;
   readonly theirs?: Partial<Setting>;
   /** What whoever is the server says first; it arrives in the segment of the handshake. */
   readonly greeting?: string;
@@ -30,9 +33,9 @@ class Ends {
     this.#resources.push(resource);
   }
 
-  async of(ours: Connection): Promise<void> {
-    ours.terminate();
-    await ours.closed;
+  async of(ours?: Connection): Promise<void> {
+    ours?.terminate();
+    await ours?.closed;
     for (const resource of this.#resources) await resource[Symbol.asyncDispose]();
   }
 }
@@ -64,7 +67,10 @@ export const toOurServer =
       url = `ws://127.0.0.1:${relay.port}/`;
     }
     const theirs = speaker().dial(url, { ...PLAIN, ...setting });
-    const opened = await theirs.open();
+    const opened = await theirs.open().catch(async (error: unknown) => {
+      await ends.of();
+      throw error;
+    });
     const ours = await accepted;
     return { ours, theirs, opened, [Symbol.asyncDispose]: () => ends.of(ours) };
   };
@@ -84,7 +90,8 @@ export const toTheirServer = (speaker: () => Speaker): Join => {
       port = relay.port;
     }
     const { on, talker } = speaker().expected();
-    const ours = await connect(`ws://127.0.0.1:${port}/${on}`, options);
+    const { authorize: _, ...asked } = options;
+    const ours = await connect(`ws://127.0.0.1:${port}/${on}`, asked);
     const opened = await talker.open();
     return { ours, theirs: talker, opened, [Symbol.asyncDispose]: () => ends.of(ours) };
   };

@@ -18,6 +18,9 @@ const EVERYTHING: Abilities = {
   raw: true,
   drop: true,
   codeless: true,
+  marks: true,
+  deflates: true,
+  terms: true,
   lost: 1006,
 };
 /** What a browser can do. */
@@ -28,6 +31,9 @@ const LEAST: Abilities = {
   raw: false,
   drop: false,
   codeless: true,
+  marks: true,
+  deflates: true,
+  terms: false,
   lost: 1006,
 };
 const THIS: Program = { name: "node", install: "Node", places: [process.execPath] };
@@ -74,7 +80,7 @@ export const DENO_PEER: Peer = {
       DENO_NO_UPDATE_CHECK: "1",
     }),
   // WHATWG has 1006 for it.
-  can: { ...LEAST, lost: 0 },
+  can: { ...LEAST, deflates: false, lost: 0 },
 };
 
 export const CHROMIUM_PAGE: Peer = { name: "Chromium", needs: CHROMIUM, open: page, can: LEAST };
@@ -91,5 +97,6 @@ export const NODE: Peer = {
     check: [...flags, "-e", "WebSocket"],
   },
   open: (path) => program(path, [...flags, script("native")]),
-  can: LEAST,
+  // It takes a mark for one of the encoding, and what it is sent compressed is all that it compresses.
+  can: { ...LEAST, marks: false, deflates: false },
 };

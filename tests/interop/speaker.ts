@@ -1,6 +1,6 @@
 /** A peer that we did not write, as a test sees it: it is ordered to say things, and tells what it has heard. */
 
-import { decoded, encoded, type Happening, type Order, type Saying, type Setting, type Tell } from "./speakers/orders.js";
+import type { Happening, Order, Saying, Setting, Tell } from "./speakers/orders.js";
 
 /** How orders reach a peer. */
 export interface Line {
@@ -10,6 +10,10 @@ export interface Line {
 
 /** Begins a line: `tell` is called with what the peer tells, `gone` when it will tell nothing more. */
 export type Open = (tell: Tell, gone: (why: Error) => void) => Promise<Line>;
+
+function encoded(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}
 
 interface Waiting<T> {
   readonly resolve: (value: T) => void;
@@ -104,9 +108,9 @@ export class Talker {
   told(happening: Happening): void {
     if (happening.told === "open") this.#opened.push(happening);
     else if (happening.told === "text") this.#messages.push(happening.text);
-    else if (happening.told === "binary") this.#messages.push(Buffer.from(decoded(happening.base64)));
-    else if (happening.told === "ping") this.#pings.push(Buffer.from(decoded(happening.base64)));
-    else if (happening.told !== "closed") this.#pongs.push(Buffer.from(decoded(happening.base64)));
+    else if (happening.told === "binary") this.#messages.push(Buffer.from(happening.base64, "base64"));
+    else if (happening.told === "ping") this.#pings.push(Buffer.from(happening.base64, "base64"));
+    else if (happening.told !== "closed") this.#pongs.push(Buffer.from(happening.base64, "base64"));
     else {
       this.#closed.push(happening);
       this.gone(new Error(`the peer was told the end: ${happening.code} ${happening.reason}`));
@@ -125,6 +129,7 @@ export class Speaker implements AsyncDisposable {
   readonly #ports = new Queue<number>();
   #line: Line | undefined;
   #next = 1;
+  #gone: Error | undefined;
   version = "";
 
   static async start(open: Open): Promise<Speaker> {
@@ -136,6 +141,7 @@ export class Speaker implements AsyncDisposable {
         else speaker.#talkers.get(told.on)?.told(told);
       },
       (why) => {
+        speaker.#gone ??= why;
         for (const queue of [speaker.#versions, speaker.#ports]) queue.end(why);
         for (const talker of speaker.#talkers.values()) talker.gone(why);
       },
@@ -163,6 +169,7 @@ export class Speaker implements AsyncDisposable {
     this.#next += 1;
     const talker = new Talker((saying) => this.#line?.order({ on, ...saying }));
     this.#talkers.set(on, talker);
+    if (this.#gone !== undefined) talker.gone(this.#gone);
     return { on, talker };
   }
 

@@ -9,14 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
-import {
-  type Connection,
-  connect,
-  HandshakeError,
-  type ListenOptions,
-  listen,
-} from "../../src/index.js";
+import { type Connection, connect, HandshakeError, type ListenOptions, listen } from "../../src/index.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
+import { compressed } from "./compressed.js";
 import { exchanges } from "./exchanges.js";
 import { WS } from "./peers.js";
 
@@ -88,14 +83,16 @@ async function heardBy(theirs: WebSocket): Promise<{ readonly data: Buffer; read
   return { data, binary };
 }
 
-for (const role of ["client", "server"] as const) exchanges(WS, role);
+for (const role of ["client", "server"] as const) {
+  exchanges(WS, role);
+  compressed(WS, role);
+}
 
 for (const [side, join] of [
   ["client", toOurServer],
   ["server", toTheirServer],
 ] as const) {
   describe(`ws as ${side}, in one process`, LIMIT, () => {
-
     it("exchanges messages of 16 MiB where they are allowed", async () => {
       await using pair = await join(ROOMY);
       const { ours, theirs } = pair;

@@ -99,7 +99,12 @@ def client(order):
     if deflate:
         # Their wish for our side: with 15 bits there is none.
         bits = 0 if deflate["bits"] == 15 else deflate["bits"]
-        offer = PerMessageDeflateOffer(True, True, bits, not deflate["takeover"])
+        offer = PerMessageDeflateOffer(
+            accept_no_context_takeover=not deflate["takeover"],
+            accept_max_window_bits=True,
+            request_max_window_bits=bits,
+            request_no_context_takeover=not deflate["takeover"],
+        )
 
         def accept(response):
             if isinstance(response, PerMessageDeflateResponse):
@@ -131,7 +136,9 @@ def server(order):
             for offer in offers:
                 if isinstance(offer, PerMessageDeflateOffer):
                     asked = bits if offer.accept_max_window_bits else 0
-                    return PerMessageDeflateOfferAccept(offer, not deflate["takeover"], asked)
+                    return PerMessageDeflateOfferAccept(
+                        offer, request_no_context_takeover=not deflate["takeover"], request_max_window_bits=asked
+                    )
 
         options.update(perMessageCompressionAccept=accept)
     factory.setProtocolOptions(**options)

@@ -1,7 +1,7 @@
 /** Bun as a client and as a server. */
 
 import { obeying, tell } from "./line.js";
-import { decoded, type Deflate, encoded, type Order } from "./orders.js";
+import { type Deflate, decoded, encoded, type Order } from "./orders.js";
 import { sockets } from "./socket.js";
 
 interface BunSocket {
@@ -35,7 +35,8 @@ function serve({ subprotocols, greeting, deflate }: Order & { readonly do: "serv
       const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(/ *, */);
       const protocol = subprotocols.find((one) => offered.includes(one)) ?? "";
       const headers = new Headers(protocol === "" ? {} : { "Sec-WebSocket-Protocol": protocol });
-      const compresses = deflate !== false && /permessage-deflate/.test(request.headers.get("sec-websocket-extensions") ?? "");
+      const compresses =
+        deflate !== false && /permessage-deflate/.test(request.headers.get("sec-websocket-extensions") ?? "");
       const data = { on, protocol, extensions: compresses ? "permessage-deflate" : "" };
       return server.upgrade(request, { headers, data }) ? undefined : new Response("not upgraded", { status: 400 });
     },

@@ -48,7 +48,9 @@ function dialled({ url, subprotocols }: Order & { readonly do: "dial" }): Platfo
 
 function listenTo(socket: PlatformSocket, on: number, tell: Tell): void {
   socket.binaryType = "arraybuffer";
+  let opened = false;
   socket.addEventListener("open", () => {
+    opened = true;
     tell({ on, told: "open", subprotocol: socket.protocol, extensions: socket.extensions });
   });
   socket.addEventListener("message", ({ data }) => {
@@ -61,8 +63,10 @@ function listenTo(socket: PlatformSocket, on: number, tell: Tell): void {
       tell({ on, told: name, base64: encoded(new Uint8Array((data ?? new ArrayBuffer(0)) as ArrayBuffer)) });
     });
   }
-  // What went wrong is told by the close that follows.
-  socket.addEventListener("error", () => undefined);
+  // What goes wrong later is told by the close that follows. Node 20 has none for what never opened.
+  socket.addEventListener("error", () => {
+    if (!opened) tell({ on, told: "closed", code: 1006, reason: "refused", clean: false });
+  });
   socket.addEventListener("close", ({ code = 0, reason = "", wasClean = false }) => {
     tell({ on, told: "closed", code, reason, clean: wasClean });
   });

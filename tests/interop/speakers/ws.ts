@@ -33,7 +33,9 @@ function listenTo(socket: WebSocket, on: number): void {
   }
   // What went wrong is told by the close that follows.
   socket.on("error", () => undefined);
-  socket.on("close", (code, reason) => tell({ on, told: "closed", code, reason: reason.toString(), clean: code !== 1006 }));
+  socket.on("close", (code, reason) =>
+    tell({ on, told: "closed", code, reason: reason.toString(), clean: code !== 1006 }),
+  );
 }
 
 function opened({ protocol, extensions }: WebSocket, on: number): void {
