@@ -80,8 +80,13 @@ class Recorder implements Visitor, InflatingOwner {
 }
 
 /** What ours makes of it. With `deflate` compressed messages are agreed on. */
-export function ours(role: Role, chunks: readonly Buffer[], deflate: boolean = false): Ours {
-  const decoder = new WebSocketDecoder(role, LIMITS, deflate);
+export function ours(
+  role: Role,
+  chunks: readonly Buffer[],
+  deflate: boolean = false,
+  maxMessageSize: number = MOST,
+): Ours {
+  const decoder = new WebSocketDecoder(role, { ...LIMITS, maxMessageSize }, deflate);
   const recorder = new Recorder();
   const { outcome } = recorder;
   for (const chunk of chunks) {
