@@ -6,13 +6,11 @@
  * With HOLDFAST_REQUIRE_ALL=1 a skipped test fails the run. A test that is yet to be written (`todo`) never does.
  */
 
-import { setMaxListeners } from "node:events";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { pathToFileURL } from "node:url";
 import { filesIn, ready, root } from "./ready.mjs";
+import { suiteOf } from "./suite.mjs";
 
 await ready({ tests: true });
 
@@ -24,10 +22,6 @@ const names = given.filter((one) => !picks.includes(one));
 const picked = picks.length === 0 ? all : all.filter((path) => picks.some((one) => inPath(one)(path)));
 const files = picked.map((path) => join(root, path));
 
-// Node 20 hands its own flags on, later ones those that are given.
-const atEnd = ["--import", new URL("test-end.mjs", import.meta.url).href];
-process.execArgv.push(...atEnd);
-
 const { HOLDFAST_SEED, HOLDFAST_RUNS, NODE_OPTIONS = "" } = process.env;
 if ((HOLDFAST_SEED ?? HOLDFAST_RUNS) !== undefined) {
   // For the property tests of every file.
@@ -35,23 +29,7 @@ if ((HOLDFAST_SEED ?? HOLDFAST_RUNS) !== undefined) {
   process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=${preload}`;
 }
 
-const stopped = new AbortController();
-// The runner listens once for each file.
-setMaxListeners(0, stopped.signal);
-for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
-  process.once(signal, () => {
-    process.exitCode = status;
-    stopped.abort();
-  });
-}
-
-const suite = run({
-  files,
-  concurrency: availableParallelism(),
-  signal: stopped.signal,
-  execArgv: atEnd,
-  // A file that does not end has left something alive.
-  timeout: 300_000,
+const suite = suiteOf(files, {
   ...(names.length > 0 && { testNamePatterns: names.map((name) => new RegExp(name)) }),
 });
 suite.compose(new spec()).pipe(process.stdout);

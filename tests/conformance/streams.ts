@@ -108,7 +108,7 @@ export interface Difference {
   readonly why: string;
   readonly allows: (ours: Ours, theirs: Outcome) => boolean;
   readonly example: readonly Frame[];
-  /** How many bytes of the example are sent; all if left out. */
+  /** How many bytes of the example are sent, or, below zero, are left out at its end; all are sent if this is left out. */
   readonly sent?: number;
 }
 
