@@ -192,6 +192,86 @@ describe("npm run fuzz", () => {
   });
 });
 
+describe("npm run test:conformance", () => {
+  const suites = 'import { describe, it } from "node:test";\nvoid [describe, it];';
+  const played = (folder: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Ran> =>
+    run(folder, [process.execPath, "tools/conformance.mjs", ...args], env);
+  const results = (folder: string, name: string): unknown =>
+    JSON.parse(readFileSync(join(folder, "conformance/results", name), "utf8"));
+
+  it("prints and writes how each section went, with the peers' versions", async () => {
+    const folder = checkout({
+      "tests/conformance/a.test.ts": `${suites}
+        describe("as server", () => { it("10.2 two", () => {}); it("2.10 ten", () => {}); it("2.9 nine", () => {}); });
+        describe("row 7, RFC 1: seven", () => { it("is whole", () => {}); it.todo("is more"); });`,
+      "tests/interop/b.test.ts": `${suites}
+        describe("Peer as client", () => { it("speaks", (t) => t.diagnostic("version of Peer: 1.2")); });`,
+      "tests/other.test.ts": `${suites}\nit("is not of it", () => { throw new Error("no"); });`,
+    });
+    const { status, output } = await played(folder);
+    assert.equal(status, 0, output);
+    assert.match(output, /^2 pings and pongs +as server +2 +2 +0 +0$/m);
+    assert.match(output, /^RFC row 7: 426, 100-continue +raw bytes +2 +1 +0 +1$/m);
+    assert.match(output, /^interop +Peer as client +1 +1 +0 +0$/m);
+    assert.match(output, /^all +6 +5 +0 +1$/m);
+    const [pings, automatic] = results(folder, "sections.json") as [unknown, { readonly section: string }];
+    assert.deepEqual(pings, {
+      section: "2 pings and pongs",
+      peer: "as server",
+      passed: ["2.9 nine", "2.10 ten"],
+      failed: [],
+      todo: [],
+    });
+    assert.equal(automatic.section, "10 automatic fragmentation");
+    assert.deepEqual((results(folder, "table.json") as { readonly peers: unknown }).peers, { Peer: "1.2" });
+    // A second run says the same.
+    const before = readFileSync(join(folder, "conformance/results/table.json"), "utf8");
+    await played(folder);
+    assert.equal(readFileSync(join(folder, "conformance/results/table.json"), "utf8"), before);
+  });
+
+  it("fails for a case that fails, and for a suite that cannot be begun, and writes nothing then", async () => {
+    for (const bad of [
+      'it("1.1 one", () => { throw new Error("as it should"); });',
+      'throw new Error("as it should");',
+    ]) {
+      const folder = checkout({ "tests/conformance/a.test.ts": `${suites}\ndescribe("as client", () => { ${bad} });` });
+      const { status, output } = await played(folder);
+      assert.equal(status, 1, output);
+      assert.match(output, /^failed: .*\n.*as it should/m);
+      assert.ok(!existsSync(join(folder, "conformance/results")));
+    }
+  });
+
+  it("checks that what passed before still does, and writes nothing", async () => {
+    const file = "tests/conformance/a.test.ts";
+    const one = 'describe("as client", () => it("1.1 one", () => {}));';
+    const two = 'describe("as client", () => it("1.2 two", () => {}));';
+    const folder = checkout({ [file]: `${suites}\n${one}` });
+    assert.equal((await played(folder)).status, 0);
+    assert.equal((await played(folder, ["--check"])).status, 0);
+    write(folder, { [file]: `${suites}\n${one}\n${two}` });
+    const more = await played(folder, ["--check"]);
+    assert.equal(more.status, 0);
+    assert.match(more.output, /^1 that pass are not in conformance\/results/m);
+    write(folder, { [file]: `${suites}\n${two}` });
+    const less = await played(folder, ["--check"]);
+    assert.equal(less.status, 1);
+    assert.match(less.output, /^passed before, and does not now: 1 framing, as client: 1\.1 one$/m);
+  });
+
+  it("names what is skipped and writes nothing then, and fails if everything is to be played", async () => {
+    const folder = checkout({
+      "tests/interop/a.test.ts": `${suites}\ndescribe("Peer as client", { skip: "needs it" }, () => {});\nit("a", () => {});`,
+    });
+    const { status, output } = await played(folder);
+    assert.equal(status, 0, output);
+    assert.match(output, /^skipped: Peer as client: needs it$/m);
+    assert.ok(!existsSync(join(folder, "conformance/results")));
+    assert.equal((await played(folder, [], { HOLDFAST_REQUIRE_ALL: "1" })).status, 1);
+  });
+});
+
 describe("npm start", { skip: process.platform === "win32" && "signals are a matter of POSIX" }, () => {
   it("passes arguments and signals to the server, whose status is its own", async () => {
     const folder = checkout({

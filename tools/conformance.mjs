@@ -60,18 +60,21 @@ async function play(file) {
   const begun = performance.now();
   const path = [];
   let count = 0;
+  let complaint = "";
   for await (const { type, data } of suiteOf([join(root, file)], { timeout: PATIENCE })) {
     const version = type === "test:diagnostic" && /^version of (.*): (.*)$/.exec(data.message);
     if (version) versions[version[1]] = version[2];
+    // What a file that cannot be loaded has to say.
+    if (type === "test:stderr") complaint = (complaint + data.message).slice(0, 2_000);
     if (type === "test:start") path.splice(data.nesting, Infinity, data.name);
     if (type !== "test:pass" && type !== "test:fail") continue;
     const { nesting, name, details, todo, skip } = data;
-    const names = [...path.slice(0, nesting), name];
+    const names = [...path.slice(0, nesting), name === join(root, file) ? short : name];
     const isSuite = details.type === "suite";
     if (skip !== undefined && skip !== false) skipped.push(`${names.join(" › ")}: ${skip}`);
     else if (type === "test:pass" ? !isSuite : !isSuite || details.error?.failureType !== "subtestsFailed") {
       const state = todo !== undefined && todo !== false ? "todo" : type === "test:pass" ? "passed" : "failed";
-      note(short, names, state, details.error);
+      note(short, names, state, nesting === 0 && complaint !== "" ? complaint : details.error);
       count += 1;
     }
   }
@@ -84,7 +87,7 @@ function note(file, names, state, error) {
   if (!groups.has(key)) groups.set(key, { area, section, peer, cases: [] });
   groups.get(key).cases.push({ name, state });
   if (state === "failed")
-    failures.push(`failed: ${section}, ${peer}: ${name}\n  ${error?.cause?.message ?? error?.message}`);
+    failures.push(`failed: ${section}, ${peer}: ${name}\n  ${error?.cause?.message ?? error?.message ?? error}`);
 }
 
 function keyOf({ area, section, peer }) {
