@@ -2,7 +2,7 @@
 
 import asyncio
 
-from line import decoded, encoded, heard, orders, tell
+from line import chosen, decoded, encoded, heard, orders, tell
 from websockets import exceptions, version
 from websockets.extensions import permessage_deflate
 from websockets.legacy import client, server
@@ -95,9 +95,9 @@ async def serve(order):
         "server_max_window_bits",
         "client_max_window_bits",
     )
-    listening = await server.serve(
-        live, "127.0.0.1", 0, extensions=extensions, subprotocols=order["subprotocols"] or None, **LIMITS
-    )
+    # By itself it weighs both sides' tastes, and draws lots where they weigh the same.
+    settings = dict(LIMITS, extensions=extensions, subprotocols=order["subprotocols"] or None, select_subprotocol=chosen)
+    listening = await server.serve(live, "127.0.0.1", 0, **settings)
     tell(told="serving", port=listening.sockets[0].getsockname()[1])
     return listening
 
