@@ -144,11 +144,14 @@ describe("the rules of the house", () => {
     "what lies behind Node's public interface": {
       files: {
         "transport/a.ts": 'socket._handle.close();\nsocket["_readableState"];\nprocess.binding("tcp_wrap");',
+        "transport/b.ts": "const { _handle } = socket;\nhandle.useUserBuffer(buffer);",
       },
       as: [
         "transport/a.ts:2: names an internal: ._handle",
         'transport/a.ts:3: names an internal: ["_readableState"]',
         "transport/a.ts:4: names an internal: process.binding",
+        "transport/b.ts:2: names an internal: { _handle",
+        "transport/b.ts:3: names an internal: useUserBuffer",
       ],
     },
   };

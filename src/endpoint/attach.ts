@@ -5,6 +5,8 @@ import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { settle } from "../connection/options.js";
 import { pathOf, writeRefusal } from "../transport/http-upgrade.js";
+import { SocketTransport } from "../transport/socket.js";
+import type { Transport } from "../transport/transport.js";
 import { type AttachOptions, ENDPOINT_DEFAULTS, type Handler } from "./options.js";
 import { Roster } from "./roster.js";
 import { Server } from "./server.js";
@@ -36,7 +38,16 @@ export function attach<UserData = unknown>(
   const compression = judgeUpgradeOptions(options);
   const settled = settle(rest as AttachOptions<never>, "websocket");
   const roster = new Roster<UserData>(maxConnections, settled.clock);
-  const setup: UpgradeSetup<UserData> = { upgrade: options, options: settled, compression, roster, handler };
+  // Not the fast lane, which empties the socket: whoever owns the server may keep its sockets, to destroy them when it ends.
+  const transportOf = (socket: Duplex, head: Uint8Array): Transport => new SocketTransport(socket, head);
+  const setup: UpgradeSetup<UserData> = {
+    upgrade: options,
+    options: settled,
+    compression,
+    roster,
+    handler,
+    transportOf,
+  };
   let attachments = attached.get(httpServer);
   if (attachments === undefined) {
     attachments = new Attachments(httpServer);

@@ -12,13 +12,15 @@ import { judgeDeflate, offerDeflate } from "../engine/deflate.js";
 import { type Extension, formatExtensions, type ReceivedExtension } from "../engine/extension.js";
 import { acceptKey, requestHeaders } from "../engine/handshake.js";
 import { type Agreement, judgeResponse } from "../engine/handshake-response.js";
+import { readyTransports, transportOf } from "../transport/choice.js";
 import { dial } from "../transport/dial.js";
 import { DialQueue } from "../transport/dial-queue.js";
 import { type Answer, requestUpgrade } from "../transport/http-client.js";
 import { sha1Base64 } from "../transport/http-upgrade.js";
 import { setKeepAlive } from "../transport/keepalive.js";
 import { handshakeKey } from "../transport/random.js";
-import { SocketTransport, transportError } from "../transport/socket.js";
+import { transportError } from "../transport/socket.js";
+import type { Transport } from "../transport/transport.js";
 import { type Address, hostPort, parseAddress } from "./address.js";
 import { settleKeepAlive } from "./keep-alive.js";
 import { type ConnectOptions, ENDPOINT_DEFAULTS, refuseUpgradeOptions } from "./options.js";
@@ -43,7 +45,7 @@ export async function connect<UserData = undefined>(
   const attempt = new Attempt(settled, signal);
   const { delay, interval, count } = settleKeepAlive(keepAlive);
   const made = (
-    transport: SocketTransport,
+    transport: Transport,
     wire: WireFactory,
     subprotocol: string,
     extensions: string,
@@ -59,13 +61,17 @@ export async function connect<UserData = undefined>(
   const opening = attempt.run(async (patience) => {
     const dialled = dial(address, tls ?? {}, patience, framed === undefined ? place.wait : undefined);
     attempt.phaseOf = () => dialled.phase;
-    const socket = await dialled.socket;
+    const [socket] = await Promise.all([dialled.socket, readyTransports(address)]);
+    if (patience.aborted) {
+      socket.destroy();
+      throw patience.reason;
+    }
     setKeepAlive(socket, delay, interval, count);
-    if (framed !== undefined) return made(new SocketTransport(socket), framed, "", "");
+    if (framed !== undefined) return made(transportOf(socket), framed, "", "");
     attempt.phaseOf = () => "upgrade";
     const agreed = await upgrade(socket, request, patience, settled);
     const wire = webSocketWire("client", agreed.compression);
-    return made(new SocketTransport(socket, agreed.head), wire, agreed.protocol, formatExtensions(agreed.extensions));
+    return made(transportOf(socket, agreed.head), wire, agreed.protocol, formatExtensions(agreed.extensions));
   });
   const connection = await opening.finally(place.leave);
   connection.start();

@@ -6,10 +6,10 @@ import { Connection } from "../connection/connection.js";
 import { type SettledOptions, settle } from "../connection/options.js";
 import { framedWire } from "../connection/wire.js";
 import { Accepting } from "../transport/accepting.js";
+import { readyTransports, transportOf } from "../transport/choice.js";
 import { createUpgradeServer } from "../transport/http-server.js";
 import { pathOf } from "../transport/http-upgrade.js";
 import { setKeepAlive } from "../transport/keepalive.js";
-import { SocketTransport } from "../transport/socket.js";
 import { bind, createTcpServer } from "../transport/tcp-server.js";
 import { type Address, badAddress, formatAddress, parseAddress } from "./address.js";
 import { nobodyUpgrades } from "./attach.js";
@@ -81,6 +81,7 @@ export async function listen<UserData>(
   };
   const server = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
   const door = doorOf(server);
+  await readyTransports(address);
   const port = await bind(server, address, backlog);
   // Without descriptors those who are connected go on, and accepting does when some are free again.
   const accepting = new Accepting(options.clock, options.onError);
@@ -91,7 +92,7 @@ export async function listen<UserData>(
 
 function webSocketServer<UserData>(listening: Listening<UserData>): NetServer {
   const { address, given, options, accepted } = listening;
-  const setup = { ...listening, upgrade: given };
+  const setup = { ...listening, upgrade: given, transportOf };
   return createUpgradeServer({
     secure: address.secure,
     tls: given.tls ?? {},
@@ -114,7 +115,7 @@ function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
       socket.destroy();
       return;
     }
-    const transport = new SocketTransport(socket);
+    const transport = transportOf(socket);
     const connection = new Connection<UserData>({
       ...{ role: "server", transport, wire, options, subprotocol: "", extensions: "", data: undefined as UserData },
       url: formatAddress(address),

@@ -23,7 +23,8 @@ import {
   writeRefusal,
   writeSwitching,
 } from "../transport/http-upgrade.js";
-import { endsOf, SocketTransport } from "../transport/socket.js";
+import { endsOf } from "../transport/socket.js";
+import type { Transport } from "../transport/transport.js";
 import type { Handler, UpgradeOptions, UpgradeRequest } from "./options.js";
 import type { Roster } from "./roster.js";
 import { serve } from "./serve.js";
@@ -35,6 +36,7 @@ export interface UpgradeSetup<UserData> {
   readonly options: SettledOptions;
   readonly roster: Roster<UserData>;
   readonly handler: Handler<UserData> | undefined;
+  readonly transportOf: (socket: Duplex, head: Uint8Array) => Transport;
 }
 
 /**
@@ -173,9 +175,9 @@ function open<UserData>(
   const deflate = compression && answerDeflate(judged.extensions, compression.terms[0]);
   const extensions = deflate === undefined ? [] : [deflate.extension];
   const fields = responseHeaders(judged, { protocol, extensions, headers }, sha1Base64);
-  const transport = new SocketTransport(socket, head);
   if (judged.expectsContinue) writeContinue(socket);
   writeSwitching(socket, fields);
+  const transport = setup.transportOf(socket, head);
   observe(setup, request, 101, fields, undefined);
   const scheme = transport.ends.secure ? "wss" : "ws";
   return new Connection({

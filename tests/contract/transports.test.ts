@@ -1,30 +1,38 @@
 /** Every transport, held to the one contract. */
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { FastLane } from "../../src/transport/fast-lane.js";
 import { memoryPair } from "../../src/transport/memory.js";
 import { SocketTransport } from "../../src/transport/socket.js";
+import { learn } from "../../src/transport/tcp-handle.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { duplexPair } from "./duplex-pair.js";
+import { tcpSockets } from "./tcp-sockets.js";
 import { transportContract } from "./transport-contract.js";
 
 type Two = readonly [Transport, Transport];
 
 async function tcpPair(): Promise<Two> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
-  const [[accepted]] = (await Promise.all([once(server, "connection"), once(client, "connect")])) as [
-    [Socket],
-    unknown,
-  ];
-  server.close();
+  const { client, accepted } = await tcpSockets();
   return [new SocketTransport(client), new SocketTransport(accepted)];
+}
+
+/** Between the fast lane and the public transport each has to take the other for one of its own. */
+async function fastPair(...lanes: readonly ("fast" | "public")[]): Promise<Two> {
+  const { client, accepted } = await tcpSockets();
+  const [local, peer] = [client, accepted].map((socket, end) => {
+    const transport = lanes[end] === "fast" ? FastLane.take(socket) : new SocketTransport(socket);
+    assert.ok(transport !== undefined);
+    return transport;
+  });
+  return [local!, peer!];
 }
 
 async function unixPair(): Promise<Two> {
@@ -75,6 +83,13 @@ const nothing = { resets: false, descriptors: false, secure: false };
 transportContract("the memory pair", () => inMemory(0, 65_536), { ...nothing, resets: true });
 transportContract("the memory pair with latency", () => inMemory(2, 1_048_576), { ...nothing, resets: true });
 transportContract("a TCP socket", tcpPair, { ...nothing, resets: true, descriptors: true });
+if (process.platform === "linux" || process.platform === "darwin") {
+  learn();
+  const fast = { ...nothing, resets: true, descriptors: true };
+  transportContract("the fast lane", () => fastPair("fast", "fast"), fast);
+  transportContract("the fast lane to a TCP socket", () => fastPair("fast", "public"), fast);
+  transportContract("a TCP socket to the fast lane", () => fastPair("public", "fast"), fast);
+}
 transportContract("a TLS socket", tlsPair, { ...nothing, secure: true, descriptors: true });
 if (process.platform !== "win32") transportContract("a unix socket", unixPair, { ...nothing, descriptors: true });
 transportContract("any Duplex", streamPair, nothing);

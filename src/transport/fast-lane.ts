@@ -1,0 +1,231 @@
+/** The fast lane: a transport on a TCP socket's handle, with no stream between. It must not be told apart from `socket.ts`. */
+
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TransportError } from "../base/errors.js";
+import { lookout, type Paused } from "./lookout.js";
+import { endsOf, transportError } from "./socket.js";
+import { type HandleEvents, type Outcome, TcpHandle } from "./tcp-handle.js";
+import type { Ends, Transport, TransportEvents } from "./transport.js";
+
+const NOTHING = new Uint8Array();
+
+// Kept during a pause at most, and one chunk more: about what a net.Socket reads ahead.
+const MOST_BYTES = 16_384;
+const MOST_CHUNKS = 16;
+
+export class FastLane implements Transport, HandleEvents {
+  readonly ends: Ends;
+  readonly #handle: TcpHandle;
+  #events: TransportEvents | undefined;
+  #paused = false;
+  /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
+  #kept: Uint8Array[] | undefined;
+  /** What the lookout knows it by; undefined until it has first paused. */
+  #lookedFor: Paused | undefined;
+  /** Bytes of the write that is under way. */
+  #unwritten = 0;
+  /** The peer's FIN: it has been read; it was told. */
+  #peerEnd: "none" | "read" | "told" = "none";
+  /** Our FIN: it was asked for; it has been sent. */
+  #ourEnd: "none" | "asked" | "sent" = "none";
+  #state: "live" | "closing" | "closed" = "live";
+  #error: TransportError | undefined;
+
+  private constructor(socket: Socket, head: Uint8Array | undefined) {
+    this.ends = endsOf(socket);
+    socket.setTimeout(0).setNoDelay(true);
+    this.#handle = new TcpHandle(socket, this);
+    // A view of the HTTP parser's buffer, which may hold what is not ours to change.
+    if (head?.length) this.#keep(Uint8Array.from(head));
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) this.#keep(chunk);
+    // An empty shell by now: those who wait for its `close` need not wait for ours.
+    socket.destroy();
+  }
+
+  /**
+   * Takes the handle out of `stream`, which is of no use behind that; undefined, and all as it was, if it does not fit.
+   * `head` holds bytes that were read behind an upgrade; they come first.
+   */
+  static take(stream: Duplex, head?: Uint8Array): FastLane | undefined {
+    return TcpHandle.fits(stream) ? new FastLane(stream, head) : undefined;
+  }
+
+  get queuedBytes(): number {
+    return this.#unwritten;
+  }
+
+  open(events: TransportEvents): void {
+    this.#events = events;
+    if (this.#state === "closed") setImmediate(() => events.closed(this.#error));
+    else this.#goOn();
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#state !== "live") return;
+    const outcome = this.#handle.write(bytes);
+    if (outcome === "done") process.nextTick(tellWritten, this);
+    else if (outcome === "waits") this.#unwritten = bytes.length;
+    else this.#fail(outcome);
+  }
+
+  /** As a net.Socket does, this reads on until enough has come: a reset is told at once, a FIN as soon as nothing is kept. */
+  pause(): void {
+    this.#paused = true;
+    if (this.#state !== "live") return;
+    this.#lookedFor ??= this.#forLookout();
+    lookout.add(this.#lookedFor);
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
+    this.#goOn();
+  }
+
+  end(): void {
+    if (this.#ourEnd !== "none" || this.#state !== "live") return;
+    this.#ourEnd = "asked";
+    if (this.#unwritten === 0) this.#shutDown();
+  }
+
+  abort(): void {
+    // A handle whose FIN is under way cannot be reset.
+    this.#close(this.#ourEnd !== "asked");
+  }
+
+  #forLookout(): Paused {
+    const [localAddress, localPort] = hostAndPort(this.ends.localAddress);
+    const [remoteAddress, remotePort] = hostAndPort(this.ends.remoteAddress);
+    return {
+      socket: { localAddress, localPort, remoteAddress, remotePort },
+      finSeen: () => this.#events?.endSeen?.(),
+      missing: () => {
+        if (this.#state === "live" && this.#ourEnd === "none" && this.#unwritten === 0) this.#probe();
+      },
+    };
+  }
+
+  #goOn(): void {
+    if (this.#events === undefined) return;
+    if (this.#kept === undefined) this.#startReading();
+    else if (!this.#paused) setImmediate(giveKept, this);
+  }
+
+  #startReading(): void {
+    if (this.#peerEnd === "none" && this.#state === "live") this.#failUnless(this.#handle.startReading());
+  }
+
+  giveKept(): void {
+    while (this.#kept !== undefined && !this.#paused) {
+      const chunk = this.#kept.shift();
+      if (chunk === undefined) this.#kept = undefined;
+      else this.#events?.data(chunk);
+    }
+    if (this.#kept !== undefined) return;
+    if (this.#peerEnd === "read") this.#tellEnd();
+    else this.#startReading();
+  }
+
+  /** Whether that is enough. */
+  #keep(chunk: Uint8Array): boolean {
+    this.#kept ??= [];
+    const chunks = this.#kept.push(chunk);
+    return chunks >= MOST_CHUNKS || this.#kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
+  }
+
+  #tellEnd(): void {
+    if (this.#state !== "live") return;
+    if (this.#ourEnd === "none" && this.#unwritten === 0 && !this.#probe()) return;
+    this.#peerEnd = "told";
+    this.#events?.ended();
+    this.#closeWhenEnded();
+  }
+
+  /** Whether the connection takes a write of nothing: one that was reset does not. */
+  #probe(): boolean {
+    return this.#failUnless(this.#handle.write(NOTHING));
+  }
+
+  #shutDown(): void {
+    if (this.#state !== "live" || !this.#probe()) return;
+    const outcome = this.#handle.shutDown();
+    if (outcome === "done") this.shutDown();
+    else this.#failUnless(outcome);
+  }
+
+  #closeWhenEnded(): void {
+    if (this.#ourEnd === "sent" && this.#peerEnd === "told") this.#close(false);
+  }
+
+  #failUnless(outcome: Outcome): boolean {
+    if (typeof outcome === "string") return true;
+    this.#fail(outcome);
+    return false;
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    if (this.#state !== "live") return;
+    this.#error = transportError(error);
+    this.#close(false);
+  }
+
+  #close(reset: boolean): void {
+    if (this.#state !== "live") return;
+    this.#state = "closing";
+    this.#kept = undefined;
+    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
+    this.#handle.close(reset, () => {
+      this.#state = "closed";
+      this.#events?.closed(this.#error);
+    });
+  }
+
+  // HandleEvents
+
+  read(chunk: Uint8Array): void {
+    if (!this.#paused && this.#kept === undefined) this.#events?.data(chunk);
+    else if (this.#keep(Uint8Array.from(chunk))) this.#handle.stopReading();
+  }
+
+  readEnded(): void {
+    this.#peerEnd = "read";
+    if (this.#kept === undefined || this.#kept.length === 0) this.#tellEnd();
+  }
+
+  readFailed(error: NodeJS.ErrnoException): void {
+    this.#fail(error);
+  }
+
+  written(error: NodeJS.ErrnoException | undefined): void {
+    const probed = this.#unwritten === 0;
+    this.#unwritten = 0;
+    if (error !== undefined) this.#fail(error);
+    if (error !== undefined || probed) return;
+    this.tellWritten();
+    if (this.#ourEnd === "asked" && this.#unwritten === 0) this.#shutDown();
+  }
+
+  tellWritten(): void {
+    this.#events?.written();
+  }
+
+  shutDown(): void {
+    this.#ourEnd = "sent";
+    this.#closeWhenEnded();
+  }
+}
+
+/** As a net.Socket has them, of which a lane keeps no more than `Ends`. */
+function hostAndPort(end: string): [host: string, port: number] {
+  const colon = end.lastIndexOf(":");
+  return [end.slice(0, colon).replace(/^\[|\]$/g, ""), Number(end.slice(colon + 1))];
+}
+
+function tellWritten(lane: FastLane): void {
+  lane.tellWritten();
+}
+
+function giveKept(lane: FastLane): void {
+  lane.giveKept();
+}
