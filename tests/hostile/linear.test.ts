@@ -9,6 +9,7 @@ import { fieldLines, joined, parseTokens } from "../../src/engine/header.js";
 import { authorityOf, originAllowed } from "../../src/engine/origin.js";
 import { UPGRADE_KEY } from "../raw-peers.js";
 
+const LIMIT = { timeout: 60_000 };
 const LENGTH = 8_192;
 const FACTOR = 4;
 /** Between what is linear and what is quadratic, which takes 16 times as long. */
@@ -98,9 +99,9 @@ function ratio(read: (value: string) => unknown, short: string, long: string): n
   return (FACTOR * most) / Math.max(least, 1);
 }
 
-describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as long`, { timeout: 60_000 }, () => {
+describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as long`, () => {
   for (const [what, read] of Object.entries(READERS)) {
-    it(what, () => {
+    it(what, LIMIT, () => {
       for (const unit of UNITS) {
         for (const shape of SHAPES) {
           const of = (length: number): string => shape(unit.repeat(length / unit.length));

@@ -8,7 +8,7 @@ import { answerOf, portOf, rawServer, switchingTo, upgraded, upgradeRequest } fr
 import { paramsOf } from "./peer.js";
 import { offersIn } from "./stage.js";
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 60_000 };
 type Compression = NonNullable<ListenOptions["compression"]>;
 
 /** What a server answers to an offer: the field's value, or undefined if it declines. */
@@ -85,15 +85,15 @@ function withoutHints(answer: string | undefined): Record<string, string> | unde
   return answer === undefined ? undefined : Object.fromEntries(paramsOf(answer));
 }
 
-describe("row 27, RFC 7692 5.1 and 7: a server that is offered", LIMIT, () => {
+describe("row 27, RFC 7692 5.1 and 7: a server that is offered", () => {
   for (const [offers, params, wants = KEEPS] of OFFERS) {
     const outcome = params === undefined ? "declines" : `answers ${JSON.stringify(params)}`;
-    it(`${JSON.stringify(offers)} ${outcome} ${wants === KEEPS ? "" : JSON.stringify(wants)}`, async () => {
+    it(`${JSON.stringify(offers)} ${outcome} ${wants === KEEPS ? "" : JSON.stringify(wants)}`, LIMIT, async () => {
       assert.deepEqual(withoutHints(await answered(offers, wants)), params);
     });
   }
 
-  it("anything answers nothing where compression is off, as by default", async () => {
+  it("anything answers nothing where compression is off, as by default", LIMIT, async () => {
     await using server = await listen("ws://127.0.0.1:0", {}, async ({ closed }) => void (await closed));
     const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": D });
     await using peer = await upgraded(portOf(server), request);
@@ -136,9 +136,9 @@ const WRONG_ANSWERS: readonly (readonly [answer: string, compression?: Compressi
   [`${D}; client_max_window_bits=10`, { clientWindowBits: 9 }],
 ];
 
-describe("row 27, RFC 7692 5.1 and 7: a client that is answered", LIMIT, () => {
+describe("row 27, RFC 7692 5.1 and 7: a client that is answered", () => {
   for (const [answer, compression = true] of WRONG_ANSWERS) {
-    it(`${answer} opens nothing ${compression === true ? "" : JSON.stringify(compression)}`, async () => {
+    it(`${answer} opens nothing ${compression === true ? "" : JSON.stringify(compression)}`, LIMIT, async () => {
       const error = await judged(answer, compression);
       assert.ok(error instanceof HandshakeError, String(error));
       assert.deepEqual([error.phase, error.status], ["upgrade", 101]);
@@ -151,18 +151,18 @@ describe("row 27, RFC 7692 5.1 and 7: a client that is answered", LIMIT, () => {
     [`${D}; server_max_window_bits=9`, { serverWindowBits: 10 }],
     [`${D}; server_no_context_takeover`, { serverContextTakeover: false }],
   ] as readonly (readonly [string, Compression?])[]) {
-    it(`${answer} takes it ${compression === true ? "" : JSON.stringify(compression)}`, async () => {
+    it(`${answer} takes it ${compression === true ? "" : JSON.stringify(compression)}`, LIMIT, async () => {
       assert.equal(await judged(answer, compression), undefined);
     });
   }
 
-  it("with nothing goes on without compression", async () => {
+  it("with nothing goes on without compression", LIMIT, async () => {
     await using server = await listen("ws://127.0.0.1:0", {}, async ({ closed }) => void (await closed));
     await using connection = await connect(server.url);
     assert.equal(connection.extensions, "");
   });
 
-  it("has asked with its offers in their order", async () => {
+  it("has asked with its offers in their order", LIMIT, async () => {
     await using server = await rawServer(async (peer) => {
       await peer.head();
       peer.socket.end("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
@@ -184,9 +184,9 @@ describe("row 27, RFC 7692 5.1 and 7: a client that is answered", LIMIT, () => {
   });
 });
 
-describe("row 28, RFC 7692 7.1.2.2: a server that wants a small window of its client", LIMIT, () => {
+describe("row 28, RFC 7692 7.1.2.2: a server that wants a small window of its client", () => {
   for (const bits of [8, 9, 14]) {
-    it(`names ${bits} bits only to one that has said it can be asked`, async () => {
+    it(`names ${bits} bits only to one that has said it can be asked`, LIMIT, async () => {
       const wants = { ...KEEPS, clientWindowBits: bits };
       assert.deepEqual(withoutHints(await answered(`${D}; client_max_window_bits`, wants)), {
         client_max_window_bits: `${bits}`,
