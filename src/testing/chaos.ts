@@ -61,6 +61,11 @@ export async function chaosProxy(options: ChaosOptions): Promise<ChaosProxy> {
   return proxy;
 }
 
+// Who refuses gives up its port, and from here on (on Linux) a system gives ports to any client that connects to anywhere.
+const EPHEMERAL = 32_768;
+const LOWEST = 16_384;
+const ATTEMPTS = 20;
+
 class RunningProxy implements ChaosProxy, SessionOwner {
   readonly seed: number;
   readonly random: () => number;
@@ -150,17 +155,34 @@ class RunningProxy implements ChaosProxy, SessionOwner {
   }
 
   async #open(): Promise<void> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     const { host, port } = this.#place;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(port, host, resolve);
-    });
+    const server = port === 0 ? await this.#onFreePort(host) : await this.#listen(host, port);
     server.on("error", () => undefined);
     this.#server = server;
     this.#bound = true;
     // Who is refused and let in again finds the same port.
     this.#place = { host, port: (server.address() as AddressInfo).port };
+  }
+
+  async #onFreePort(host: string): Promise<Server> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const port = LOWEST + Math.floor(Math.random() * (EPHEMERAL - LOWEST));
+      try {
+        return await this.#listen(host, port);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      }
+    }
+    return await this.#listen(host, 0);
+  }
+
+  async #listen(host: string, port: number): Promise<Server> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, resolve);
+    });
+    return server;
   }
 
   #shut(): void {
