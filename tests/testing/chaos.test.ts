@@ -103,12 +103,13 @@ describe("a chaos proxy", { timeout: 120_000 }, () => {
     const since = performance.now();
     for (let at = 0; at < sent.length; at += 1_000) client.write(sent.subarray(at, at + 1_000));
     await server.until(has(1));
-    assert.ok(performance.now() - since >= 50);
+    // Timers count in whole milliseconds, and may be early by one.
+    assert.ok(performance.now() - since >= 49);
     await server.until(has(sent.length));
     assert.ok(server.bytes.equals(sent));
     server.socket.end();
     await client.until(({ ended }) => ended);
-    assert.ok(performance.now() - since >= 100, "a FIN takes as long");
+    assert.ok(performance.now() - since >= 98, "a FIN takes as long");
   });
 
   it("lets no more pass in a second than its bandwidth", async () => {
