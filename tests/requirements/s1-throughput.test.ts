@@ -8,7 +8,7 @@ import { Joined, KINDS } from "./joined.js";
 const MESSAGES = 4_000;
 const UNDER_WAY = 100;
 const LEAST_ROUNDS = 30;
-const MOST_ROUNDS = 100;
+const MOST_ROUNDS = 300;
 const MESSAGE = "x".repeat(64);
 
 /** One producer, which nobody else gets in the way of, with as many sends under way as the others together. */
