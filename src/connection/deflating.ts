@@ -47,13 +47,13 @@ export class Deflating {
       // A message in parts has said already what it is.
       message.packed = part === "whole" && !isWorth(packed, message.size) ? "plain" : packed;
     };
-    const bytes = bytesOf(message.data);
     if (message.size <= AT_ONCE) {
-      done(deflateNow(bytes, how, last));
+      done(deflateNow(bytesOf(message.data), how, last));
       return true;
     }
     message.packed = "pending";
-    deflateLater(bytes, how, last, (packed) => {
+    // A copy: its owner may transfer the buffer away, and another thread would read what that memory holds by then.
+    deflateLater(Uint8Array.from(bytesOf(message.data)), how, last, (packed) => {
       done(packed);
       ready();
     });

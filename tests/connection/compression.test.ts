@@ -168,6 +168,19 @@ describe("messages out of a connection that compresses", () => {
     assert.equal(connection.queuedBytes, 0);
   });
 
+  it("are what they were when their turn came, though their owner gives the buffer away meanwhile", async () => {
+    const made = scene(true);
+    const pool = occupied();
+    const bytes = Uint8Array.from(Buffer.from(LARGE));
+    const sent = made.connection.send(bytes);
+    await settled();
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    assert.equal(bytes.length, 0);
+    const [message] = await messagesOf(made, 1, new PackedPeer());
+    assert.deepEqual([message?.packed, message?.text], [true, LARGE]);
+    await Promise.all([sent, pool]);
+  });
+
   it("that are dropped leave no trace in what follows either", async () => {
     const made = wired({
       compression: { serverContextTakeover: true, threshold: 0 },
