@@ -4,11 +4,12 @@ import { LimitError } from "../base/errors.js";
 import { BoundedQueue, type Offer } from "../engine/queue.js";
 import type { Overflow, SettledOptions } from "./options.js";
 import { Outgoing, OutgoingStream, type Queued } from "./outgoing.js";
+import type { Messages } from "./slab.js";
 
 /** Is told when a message did not fit: what was done, and the error with which it went back. */
 export type Overflowed = (policy: Exclude<Overflow, "wait">, error: LimitError) => void;
 
-export class Backlog implements Iterable<Queued> {
+export class Backlog implements Messages {
   readonly #options: SettledOptions;
   readonly #overflowed: Overflowed;
   readonly #queue: BoundedQueue<Queued>;
@@ -39,9 +40,9 @@ export class Backlog implements Iterable<Queued> {
     return this.#open.size > 0;
   }
 
-  /** The messages that have a place, from the oldest to the newest. */
-  [Symbol.iterator](): Iterator<Queued> {
-    return this.#queue[Symbol.iterator]();
+  /** The message with so many before it that have a place. */
+  at(index: number): Queued {
+    return this.#queue.at(index);
   }
 
   /** Gives `message` a place, lets it wait for one, or refuses it, as `overflow` says. */
@@ -240,7 +241,7 @@ function isDone(queued: Queued): boolean {
 }
 
 function isDroppable(queued: Queued): queued is Outgoing {
-  return queued instanceof Outgoing && queued.state === "waiting";
+  return queued instanceof Outgoing && queued.state === "waiting" && !queued.promised;
 }
 
 function isUnderWay({ state }: Outgoing): boolean {

@@ -184,7 +184,9 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   }
 
   /**
-   * Resolves when the bytes are with the kernel, rejects with the reason otherwise. Order is call order, frames never
+   * Resolves when the bytes are with the kernel, rejects with the reason otherwise. While messages that have come still wait
+   * to be taken, a call without options resolves as soon as it is certain to leave with this turn's write: so a loop that
+   * answers what has come does so in one write, and waits when the kernel does. Order is call order, frames never
    * mingle, and any number of callers may send at once. A deadline or timeout that comes before its first byte was
    * written takes the message back, and the connection lives; one that comes later ends the connection. A rejection that
    * nobody handles is not reported as unhandled, so that no peer can end the process: of the end `closed` tells.

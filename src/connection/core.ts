@@ -114,8 +114,9 @@ export class Core implements TransportEvents, Visitor, OutboxOwner, InflatingOwn
   // TransportEvents
 
   data(chunk: Uint8Array): void {
-    this.#watch.heard(this.options.clock.now());
-    this.#intake.take(chunk);
+    const now = this.options.clock.now();
+    this.#watch.heard(now);
+    this.#intake.take(chunk, now);
   }
 
   written(): void {

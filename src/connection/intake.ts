@@ -1,6 +1,6 @@
 /** Feeds the decoder with what arrives, and holds the peer back while nobody takes what comes of it. */
 
-import type { Clock } from "../base/time.js";
+import type { Clock, Instant } from "../base/time.js";
 import type { Visitor } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
 import type { Inbox } from "./inbox.js";
@@ -47,14 +47,14 @@ export class Intake {
     this.#completed += 1;
   }
 
-  take(chunk: Uint8Array): void {
-    const { wire, outbox, inbox, watch, clock, visitor, deaf, over } = this.#owner;
+  take(chunk: Uint8Array, now: Instant): void {
+    const { wire, outbox, inbox, watch, visitor, deaf, over } = this.#owner;
     if (deaf()) return;
     const completed = this.#completed;
     // What is sent meanwhile leaves in one write, when the chunk is done.
     outbox.hold();
     const at = wire.decoder.receive(chunk, 0, visitor);
-    watch.decoded(clock.now(), wire.decoder.partial.received > 0, completed !== this.#completed);
+    watch.decoded(now, wire.decoder.partial.received > 0, completed !== this.#completed);
     if (!over() && (inbox.full || this.#inflating)) {
       // The chunk is the transport's own, so what is left of it has to be copied.
       if (at < chunk.length) this.#rest = Uint8Array.from(chunk.subarray(at));
@@ -77,11 +77,12 @@ export class Intake {
     const { watch, clock, transport, onResume } = this.#owner;
     if (!this.#paused || this.#inflating) return false;
     this.#paused = false;
-    watch.resumed(clock.now());
+    const now = clock.now();
+    watch.resumed(now);
     onResume();
     const rest = this.#rest;
     this.#rest = undefined;
-    if (rest !== undefined) this.take(rest);
+    if (rest !== undefined) this.take(rest, now);
     if (!this.#paused) transport.resume();
     return true;
   }

@@ -97,7 +97,12 @@ export class Outbox implements TurnTask {
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#tellLevel();
     this.schedule();
-    return this.#leavesNow() ? "sent" : "queued";
+    return this.#leaves(0, 0) ? "sent" : "queued";
+  }
+
+  /** Whether `message`, were it sent now, would find room in this turn's write, which then nothing can keep it from. */
+  leavesWith({ size }: Outgoing): boolean {
+    return this.#backlog.length < this.#options.maxQueuedMessages && this.#leaves(size, 1);
   }
 
   /** Takes `message` back if none of it can be with the kernel. */
@@ -157,8 +162,9 @@ export class Outbox implements TurnTask {
     this.schedule();
   }
 
-  /** Rejects what has not begun to be written; a frame that has is completed. */
+  /** Rejects what has not begun to be written; a frame that has is completed, and what leaves with this turn's write does. */
   abandon(error: unknown): void {
+    this.flush();
     this.#backlog.abandon(error);
     this.#lane.clear();
   }
@@ -195,33 +201,44 @@ export class Outbox implements TurnTask {
     this.flush();
   }
 
-  /** Hands one write to the transport, if none is under way. */
+  /** Hands on what waits, write by write, as far as the kernel takes it. */
   flush(): void {
-    if (this.#underWay !== undefined || this.#stopped) return;
-    const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
-    if (filled === undefined) {
-      this.#finishIfDone();
-      return;
+    while (this.#underWay === undefined && !this.#stopped) {
+      const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
+      if (filled === undefined) {
+        this.#finishIfDone();
+        return;
+      }
+      const done = this.#transport.write(filled.bytes);
+      this.#slab.handedOver(done);
+      if (done) this.#passedOn();
+      else this.#waitForRoom(filled);
     }
-    this.#underWay = filled;
-    this.#since = this.#clock.now();
-    this.#alarms.set("write", after(this.#since, this.#options.writeTimeout));
-    this.#transport.write(filled.bytes);
   }
 
   /** The transport has passed everything on to the kernel. */
   written(): void {
-    this.#underWay = undefined;
     if (between(this.#since, this.#clock.now()) >= WAITED) this.#owner.roomMade();
     this.#alarms.clear("write");
+    this.#underWay = undefined;
+    this.#passedOn();
+    this.flush();
+  }
+
+  #waitForRoom(filled: Filled): void {
+    this.#underWay = filled;
+    this.#since = this.#clock.now();
+    this.#alarms.set("write", after(this.#since, this.#options.writeTimeout));
+  }
+
+  #passedOn(): void {
     this.#backlog.written();
     this.#shrunk();
-    this.flush();
   }
 
   /** Tells those who want to know that less waits than before. */
   #shrunk(): void {
-    if (this.#backlog.length === 0) for (const wait of this.#drains.splice(0)) wait.resolve();
+    if (this.#backlog.length === 0 && this.#drains.length > 0) for (const wait of this.#drains.splice(0)) wait.resolve();
     this.#tellLevel();
   }
 
@@ -237,10 +254,11 @@ export class Outbox implements TurnTask {
     }
   }
 
-  /** Whether all that is queued finds room in this turn's write. */
-  #leavesNow(): boolean {
+  /** Whether all that is queued, and so many bytes and messages more, finds room in this turn's write. */
+  #leaves(bytes: number, messages: number): boolean {
     if (this.#underWay !== undefined || this.#backlog.open) return false;
-    return this.#backlog.bytes + this.#backlog.length * this.#overhead + this.#lane.bytes <= SLAB;
+    const overhead = (this.#backlog.length + messages) * this.#overhead;
+    return this.#backlog.bytes + bytes + overhead + this.#lane.bytes <= SLAB;
   }
 
   #closeFrame(): Filled | undefined {

@@ -3,6 +3,7 @@
 import type { Data, Part } from "../engine/protocol.js";
 import type { Wait } from "./waits.js";
 
+/** What its author wants of it is set before it is queued, and then stays. */
 export class Outgoing {
   /** What was given to be sent, to be handed back if it is refused. */
   readonly given: Data;
@@ -10,43 +11,29 @@ export class Outgoing {
   readonly data: Data;
   /** Bytes of payload: what it counts for in the queue. */
   readonly size: number;
-  readonly text: boolean;
+  text: boolean;
+  wait: Wait<void> | undefined;
+  key: string | undefined;
   /** Its frame, encoded once for many connections. */
-  readonly frame: Uint8Array | undefined;
-  readonly key: string | undefined;
-  /** What its author wants of compression; undefined leaves it to the connection's threshold. */
-  readonly compress: boolean | undefined;
+  frame: Uint8Array | undefined;
+  /** Whether it is to be compressed; undefined leaves it to the connection's threshold. */
+  compress: boolean | undefined;
+  /** Its call was told that it leaves, so that nothing may take its place. */
+  promised: boolean = false;
   /** What is written instead of `data`; undefined until that has been decided. `pending`: another thread is at it. */
   packed: Uint8Array | "plain" | "pending" | undefined;
-  readonly wait: Wait<void> | undefined;
   /** `started`: bytes of it may be with the kernel, so it cannot be taken back. */
   state: "waiting" | "started" | "written" = "waiting";
 
-  constructor(
-    given: Data,
-    data: Data,
-    {
-      text = typeof data === "string",
-      wait,
-      key,
-      frame,
-      compress,
-    }: {
-      readonly text?: boolean;
-      readonly wait?: Wait<void> | undefined;
-      readonly key?: string | undefined;
-      readonly frame?: Uint8Array | undefined;
-      readonly compress?: boolean | undefined;
-    } = {},
-  ) {
+  constructor(given: Data, data: Data) {
     this.given = given;
     this.data = data;
     this.size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
-    this.text = text;
-    this.wait = wait;
-    this.key = key;
-    this.frame = frame;
-    this.compress = compress;
+    this.text = typeof data === "string";
+    this.wait = undefined;
+    this.key = undefined;
+    this.frame = undefined;
+    this.compress = undefined;
     this.packed = undefined;
   }
 }

@@ -22,8 +22,15 @@ export class Receiving {
     this.#core = core;
   }
 
-  async receive(options: WaitOptions | undefined): Promise<Data> {
-    if (!this.#core.options.streaming) return (await this.#take(options)) as Data;
+  receive(options: WaitOptions | undefined): Promise<Data> {
+    return this.#core.options.streaming ? this.#whole(options) : this.#taken(options);
+  }
+
+  async #taken(options: WaitOptions | undefined): Promise<Data> {
+    return (await this.#take(options)) as Data;
+  }
+
+  async #whole(options: WaitOptions | undefined): Promise<Data> {
     this.#begin();
     try {
       return await this.#collect(options);
@@ -46,13 +53,13 @@ export class Receiving {
     }
   }
 
-  async next(): Promise<IteratorResult<Data, undefined>> {
-    try {
-      return { done: false, value: await this.receive(undefined) };
-    } catch (error) {
-      if (error instanceof ClosedError && error.wasClean) return { done: true, value: undefined };
-      throw error;
+  next(): Promise<IteratorResult<Data, undefined>> {
+    const { delivery, options, waits } = this.#core;
+    // What is there needs no wait. Most messages of a busy connection are.
+    if (!options.streaming && !delivery.hooked && !delivery.inbox.empty && waits.readExpired === undefined) {
+      return Promise.resolve({ done: false, value: delivery.take() as Data });
     }
+    return this.receive(undefined).then(toResult, endOrError);
   }
 
   iterator(): AsyncIterableIterator<Data, undefined> {
@@ -126,4 +133,13 @@ export class Receiving {
     }
     return wait.promise;
   }
+}
+
+function toResult(value: Data): IteratorResult<Data, undefined> {
+  return { done: false, value };
+}
+
+function endOrError(error: unknown): IteratorResult<Data, undefined> {
+  if (error instanceof ClosedError && error.wasClean) return { done: true, value: undefined };
+  throw error;
 }

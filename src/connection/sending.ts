@@ -9,7 +9,7 @@ import { judgeOverflow, type Overflow } from "./options.js";
 import type { SendResult } from "./outbox.js";
 import { Outgoing, OutgoingStream } from "./outgoing.js";
 import { MAX_PINGS } from "./pings.js";
-import { rejected, type Wait, type WaitOptions } from "./waits.js";
+import { rejected, type WaitOptions } from "./waits.js";
 import { PreparedMessage } from "./wire.js";
 import { MessageWriter } from "./writer.js";
 
@@ -43,13 +43,19 @@ export class Sending {
   }
 
   send(message: Sendable, options: SendOptions | undefined): Promise<void> {
-    const { waits, outbox, closing } = this.#core;
-    const made = this.#outgoing(message, options);
+    const { waits, outbox, closing, delivery } = this.#core;
+    const outgoing = this.#outgoing(message, options);
     if (closing.refusal !== undefined) return rejected(closing.refusal);
-    let outgoing: Outgoing | undefined;
-    const wait = waits.begin<void>("send", "write", options, () => outgoing === undefined || outbox.withdraw(outgoing));
+    // A loop that has more to answer must not wait for the kernel each time: that would be one write for each message.
+    const hurried = options === undefined && !delivery.inbox.empty && !waits.writeExpired;
+    if (hurried && outbox.leavesWith(outgoing)) {
+      outgoing.promised = true;
+      outbox.send(outgoing, this.#core.options.overflow);
+      return SENT;
+    }
+    const wait = waits.begin<void>("send", "write", options, () => outbox.withdraw(outgoing));
     if (wait.settled) return wait.promise;
-    outgoing = made(wait);
+    outgoing.wait = wait;
     waits.watch(wait);
     outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
     return wait.promise;
@@ -57,9 +63,9 @@ export class Sending {
 
   trySend(message: Sendable, options: How | undefined): SendResult {
     const { outbox, closing, waits } = this.#core;
-    const made = this.#outgoing(message, options);
+    const outgoing = this.#outgoing(message, options);
     if (closing.refusal !== undefined || waits.writeExpired) return "refused";
-    return outbox.send(made(undefined), options?.overflow ?? this.#core.options.overflow);
+    return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
   }
 
   writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {
@@ -109,25 +115,24 @@ export class Sending {
   }
 
   /** Judges the message now, so that misuse throws before anything is queued. */
-  #outgoing(message: Sendable, options: How | undefined): (wait: Wait<void> | undefined) => Outgoing {
+  #outgoing(message: Sendable, options: How | undefined): Outgoing {
     const { wire } = this.#core;
     const { key, compress } = options === undefined ? NOTHING_SAID : judged(options);
     const prepared = message instanceof PreparedMessage;
     const data = asData(prepared ? message.data : message);
-    const payload = wire.encoder.payload(data, "whole");
-    const known = prepared && (compress === undefined || compress === message.compress);
-    const frame = known ? message.frame(wire) : undefined;
-    return (wait) =>
-      new Outgoing(data, payload, {
-        wait,
-        key,
-        frame,
-        compress: compress ?? (prepared ? message.compress : undefined),
-      });
+    const outgoing = new Outgoing(data, wire.encoder.payload(data, "whole"));
+    outgoing.key = key;
+    outgoing.compress = compress;
+    if (!prepared) return outgoing;
+    if (compress === undefined || compress === message.compress) outgoing.frame = message.frame(wire);
+    outgoing.compress ??= message.compress;
+    return outgoing;
   }
 }
 
 const NOTHING_SAID: How = {};
+
+const SENT = Promise.resolve();
 
 /** Judges how a message is to be sent. */
 function judged(how: How): How {

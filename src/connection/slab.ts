@@ -14,6 +14,12 @@ export interface Filled {
   readonly operation: "write:data" | Control["operation"];
 }
 
+/** The messages that wait, from the oldest to the newest. By index, because this loop is the hottest there is. */
+export interface Messages {
+  readonly length: number;
+  at(index: number): Queued;
+}
+
 interface Large {
   readonly message: Outgoing;
   readonly payload: Uint8Array;
@@ -23,6 +29,9 @@ interface Large {
 }
 
 const NONE = Buffer.alloc(0);
+
+/** Filled by one connection after the other, as long as the kernel takes what is in it at once. */
+let shared = Buffer.allocUnsafeSlow(SLAB);
 
 export class SlabWriter {
   readonly #encoder: Encoder;
@@ -34,6 +43,8 @@ export class SlabWriter {
   #slab: Buffer = NONE;
   #at = 0;
   #operation: Filled["operation"] | undefined;
+  /** Whether the last write had to wait. Then so will the next, which gets no more memory than it needs. */
+  #waits = true;
 
   /** `ready` is called when a message that had to be compressed elsewhere can be written. */
   constructor(encoder: Encoder, deflating: Deflating | undefined, ready: () => void) {
@@ -43,10 +54,9 @@ export class SlabWriter {
   }
 
   /** Takes from `lane` and marks what it takes of `messages`; undefined if there is nothing to write now. */
-  fill(lane: ControlLane, messages: Iterable<Queued>): Filled | undefined {
-    const need = this.#need(lane, messages);
-    if (need === 0) return undefined;
-    this.#slab = Buffer.allocUnsafe(Math.min(need, SLAB));
+  fill(lane: ControlLane, messages: Messages): Filled | undefined {
+    if (lane.bytes === 0 && messages.length === 0) return undefined;
+    this.#slab = this.#waits ? Buffer.allocUnsafe(Math.min(this.#need(lane, messages), SLAB)) : shared;
     this.#at = 0;
     this.#operation = undefined;
     if (this.#large !== undefined) this.#goOn(this.#large);
@@ -57,10 +67,17 @@ export class SlabWriter {
     return this.#operation && { bytes, operation: this.#operation };
   }
 
-  #need(lane: ControlLane, messages: Iterable<Queued>): number {
+  /** What was filled is written; `done` tells whether the kernel has it all by now. */
+  handedOver(done: boolean): void {
+    if (!done && !this.#waits) shared = Buffer.allocUnsafeSlow(SLAB);
+    this.#waits = !done;
+  }
+
+  #need(lane: ControlLane, messages: Messages): number {
     let need = lane.bytes;
     if (this.#large !== undefined) need += this.#large.size - this.#large.offset + this.#encoder.overhead;
-    for (const queued of messages) {
+    for (let index = 0; index < messages.length; index += 1) {
+      const queued = messages.at(index);
       if (queued instanceof Outgoing) need += this.#most(queued);
       else for (const part of queued.parts) need += this.#most(part, true);
       if (need >= SLAB || (!(queued instanceof Outgoing) && !queued.ended)) break;
@@ -90,8 +107,9 @@ export class SlabWriter {
     return true;
   }
 
-  #begin(messages: Iterable<Queued>): void {
-    for (const queued of messages) {
+  #begin(messages: Messages): void {
+    for (let index = 0; index < messages.length; index += 1) {
+      const queued = messages.at(index);
       if (queued instanceof Outgoing) {
         if (queued.state === "waiting" && !this.#put(queued, "whole")) return;
         continue;

@@ -200,9 +200,8 @@ export class Waits {
 
   /** Whether the read deadline has passed, for readers that make no call; the error to end them with. */
   get readExpired(): TimeoutError | undefined {
-    const now = this.#clock.now();
     const read = this.#read;
-    if (read === undefined || !reached(read.at, now)) return undefined;
+    if (read === undefined || !reached(read.at, this.#clock.now())) return undefined;
     return this.#error("receive", "readDeadline", read.date, 0, false);
   }
 

@@ -87,7 +87,10 @@ export class MessageWriter implements AsyncDisposable {
       return wait.promise;
     }
     const payload = judge.payload(data, this.#judged ? (last ? "last" : "middle") : last ? "whole" : "first");
-    const message = new Outgoing(data, payload, { text: stream.text, compress: stream.compress, wait });
+    const message = new Outgoing(data, payload);
+    message.text = stream.text;
+    message.compress = stream.compress;
+    message.wait = wait;
     this.#judged = true;
     this.#ended = last;
     waits.watch(wait);

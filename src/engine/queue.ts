@@ -10,9 +10,13 @@ export interface Sized {
 
 // A power of two, as every later capacity is its double and positions are wrapped with a mask.
 const FIRST_CAPACITY = 8;
+const MOST_SPARE = 256;
 
 // Shared by all queues that are empty, and never written to.
 const NO_RING: undefined[] = [];
+
+/** The ring that a queue has let go of most recently: most queues run empty as often as they are filled. */
+let spare: undefined[] | undefined;
 
 /**
  * A first-in-first-out queue bounded in bytes and in items, because a million empty messages are not free.
@@ -90,28 +94,29 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
 
   /** From the oldest to the newest. The queue must not change meanwhile. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
-    for (let index = 0; index < this.#length; index += 1) yield this.#at(index);
+    for (let index = 0; index < this.#length; index += 1) yield this.at(index);
   }
 
   #slot(index: number): number {
     return (this.#head + index) & (this.#ring.length - 1);
   }
 
-  #at(index: number): T {
+  /** The item with `index` items before it, of which there must be as many. */
+  at(index: number): T {
     return this.#ring[this.#slot(index)] as T;
   }
 
   #indexOf(matches: (item: T) => boolean): number {
     for (let index = 0; index < this.#length; index += 1) {
-      if (matches(this.#at(index))) return index;
+      if (matches(this.at(index))) return index;
     }
     return -1;
   }
 
   #withdraw(index: number): T {
-    const item = this.#at(index);
+    const item = this.at(index);
     // The gap is closed from the front: that costs no more than finding the item did.
-    for (let to = index; to > 0; to -= 1) this.#ring[this.#slot(to)] = this.#at(to - 1);
+    for (let to = index; to > 0; to -= 1) this.#ring[this.#slot(to)] = this.at(to - 1);
     this.#leave(item);
     return item;
   }
@@ -122,12 +127,21 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
     this.#head = this.#slot(1);
     this.#length -= 1;
     this.#bytes -= item.size;
-    if (this.#length === 0) this.#ring = NO_RING;
+    if (this.#length > 0) return;
+    // All its slots are undefined again.
+    if (this.#ring.length <= MOST_SPARE) spare = this.#ring as undefined[];
+    this.#ring = NO_RING;
+    this.#head = 0;
   }
 
   #grow(): void {
+    if (this.#length === 0 && spare !== undefined) {
+      this.#ring = spare as undefined[];
+      spare = undefined;
+      return;
+    }
     const ring = new Array<T | undefined>(this.#ring.length * 2 || FIRST_CAPACITY);
-    for (let index = 0; index < this.#length; index += 1) ring[index] = this.#at(index);
+    for (let index = 0; index < this.#length; index += 1) ring[index] = this.at(index);
     this.#ring = ring;
     this.#head = 0;
   }

@@ -90,8 +90,8 @@ export class Wire {
     if (this.#writing) return;
     const bytes = this.#unwritten.shift();
     if (bytes !== undefined) {
-      this.#writing = true;
-      this.#transport.write(bytes);
+      this.#writing = !this.#transport.write(bytes);
+      this.#next();
     } else if (this.#endWanted) {
       this.#endWanted = false;
       this.#transport.end();

@@ -1,5 +1,7 @@
 /** The system's clock: one Node timer drives the wakeups of every connection. */
 
+// Imported, because the global is looked up anew by each call.
+import { performance } from "node:perf_hooks";
 import { between, type Clock, type Instant, instant, NEVER, reached, type Wakeup } from "../base/time.js";
 import { TimerWheel } from "../engine/wheel.js";
 

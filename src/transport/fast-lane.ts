@@ -61,12 +61,13 @@ export class FastLane implements Transport, HandleEvents {
     else this.#goOn();
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.#state !== "live") return;
+  write(bytes: Uint8Array): boolean {
+    if (this.#state !== "live") return false;
     const outcome = this.#handle.write(bytes);
-    if (outcome === "done") process.nextTick(tellWritten, this);
-    else if (outcome === "waits") this.#unwritten = bytes.length;
+    if (outcome === "done") return true;
+    if (outcome === "waits") this.#unwritten = bytes.length;
     else this.#fail(outcome);
+    return false;
   }
 
   /** As a net.Socket does, this reads on until enough has come: a reset is told at once, a FIN as soon as nothing is kept. */
@@ -202,12 +203,8 @@ export class FastLane implements Transport, HandleEvents {
     this.#unwritten = 0;
     if (error !== undefined) this.#fail(error);
     if (error !== undefined || probed) return;
-    this.tellWritten();
-    if (this.#ourEnd === "asked" && this.#unwritten === 0) this.#shutDown();
-  }
-
-  tellWritten(): void {
     this.#events?.written();
+    if (this.#ourEnd === "asked" && this.#unwritten === 0) this.#shutDown();
   }
 
   shutDown(): void {
@@ -220,10 +217,6 @@ export class FastLane implements Transport, HandleEvents {
 function hostAndPort(end: string): [host: string, port: number] {
   const colon = end.lastIndexOf(":");
   return [end.slice(0, colon).replace(/^\[|\]$/g, ""), Number(end.slice(colon + 1))];
-}
-
-function tellWritten(lane: FastLane): void {
-  lane.tellWritten();
 }
 
 function giveKept(lane: FastLane): void {

@@ -121,10 +121,11 @@ class MemoryTransport implements Transport {
     setImmediate(this.#closed ? this.#tellClosed : this.#pump);
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): boolean {
     this.#writing = true;
     this.#unsent = bytes;
     this.#send();
+    return false;
   }
 
   pause(): void {

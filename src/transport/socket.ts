@@ -61,8 +61,9 @@ export class SocketTransport implements Transport {
     else setImmediate(this.#giveHead);
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): boolean {
     this.#stream.write(bytes, this.#written);
+    return false;
   }
 
   readonly #written = (error?: Error | null): void => {

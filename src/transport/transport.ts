@@ -6,7 +6,7 @@ import type { TransportError } from "../base/errors.js";
 export interface TransportEvents {
   /** Bytes came. They may be changed in place (unmasking), and are not kept. Never called while paused. */
   data(chunk: Uint8Array): void;
-  /** All bytes given to `write` so far are with the kernel. */
+  /** All bytes given to a `write` that answered with false are with the kernel. */
   written(): void;
   /** The peer's FIN: no data follows, and we may still write. */
   ended(): void;
@@ -39,10 +39,10 @@ export interface Transport {
   /** Starts the flow of events. Nothing is reported before. */
   open(events: TransportEvents): void;
   /**
-   * Takes bytes, which must not change until `written`. Only one write is under way at a time.
-   * A failure is reported by `closed`, never thrown.
+   * Takes bytes, and answers whether the kernel has them all by now. If not they must not change until `written`, and no
+   * other write may be made before that. A failure is reported by `closed`, never thrown.
    */
-  write(bytes: Uint8Array): void;
+  write(bytes: Uint8Array): boolean;
   /** Stops `data` at once, and reading soon. */
   pause(): void;
   resume(): void;

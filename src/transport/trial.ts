@@ -73,9 +73,9 @@ const STORIES = [" written ended closed", " written ended closed", " closed", " 
 
 async function talk([a, b, c, d]: readonly [Witness, Witness, Witness, Witness]): Promise<void> {
   // Data both ways, then a FIN both ways.
-  a.lane.write(LATER);
+  a.write(LATER);
   await b.until(() => b.said === ALL);
-  b.lane.write(Buffer.from(ALL));
+  b.write(Buffer.from(ALL));
   await a.until(() => a.said === ALL);
   a.lane.end();
   await b.until(() => b.log === " written ended");
@@ -108,6 +108,10 @@ class Witness implements TransportEvents {
 
   written(): void {
     this.#note("written");
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.lane.write(bytes)) this.written();
   }
 
   ended(): void {

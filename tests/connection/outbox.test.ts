@@ -17,7 +17,11 @@ import { blocked, outcomeOf, PLUG, received } from "./blocked.js";
 /** An outbox whose kernel takes a write when it is told to. */
 function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: string[]) => void } {
   const writes: Uint8Array[] = [];
-  const transport = { write: (bytes: Uint8Array) => writes.push(Uint8Array.from(bytes)) } as unknown as Transport;
+  const write = (bytes: Uint8Array): boolean => {
+    writes.push(Uint8Array.from(bytes));
+    return false;
+  };
+  const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
   const alarms = new Alarms(options.clock, () => undefined);

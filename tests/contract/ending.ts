@@ -14,7 +14,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
     it("is told to the peer once, behind everything that was written", async () => {
       await using line = await opened(start);
       const sent = pattern(5 * KIB * KIB);
-      line.local.write(sent);
+      line.write(sent);
       line.local.end();
       line.local.end();
       await line.atPeer.until((witness) => witness.count("ended") > 0);
@@ -41,7 +41,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       await using line = await opened(start);
       const sent = pattern(300_000);
       line.atPeer.onData = () => line.peer.pause();
-      line.local.write(sent);
+      line.write(sent);
       line.local.end();
       while (line.atPeer.count("ended") === 0) {
         await turns(3);
@@ -55,7 +55,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       await using line = await opened(start);
       line.peer.end();
       await line.atLocal.until((witness) => witness.count("ended") === 1);
-      line.local.write(pattern(1_000));
+      line.write(pattern(1_000));
       line.local.end();
       await line.atLocal.end();
       assert.deepEqual(line.atLocal.log, ["ended", "written", "closed"]);
@@ -147,7 +147,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
 
     it("has the system's error when the peer aborts right behind its last bytes", async () => {
       await using line = await opened(start);
-      line.local.write(pattern(100));
+      line.write(pattern(100));
       line.local.abort();
       line.atPeer.onEnded = () => line.peer.end();
       await line.atPeer.end();
@@ -160,7 +160,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
   it("frees its descriptor at once when it aborts, whatever is under way", async () => {
     await using line = await opened(start);
     line.peer.pause();
-    line.local.write(pattern(LARGE));
+    line.write(pattern(LARGE));
     await turns();
     const before = openSockets();
     line.local.abort();
@@ -171,7 +171,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
     it("comes before every event, and none comes while it is being called", async () => {
       await using line = await start();
       line.openPeer();
-      line.peer.write(pattern(1_000));
+      line.writeBack(pattern(1_000));
       await line.atPeer.until((witness) => witness.count("written") === 1);
       line.peer.end();
       await turns();
@@ -188,7 +188,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       await turns();
       line.openLocal();
       await line.atLocal.until((witness) => witness.count("ended") === 1);
-      line.local.write(pattern(1_000));
+      line.write(pattern(1_000));
       await line.atPeer.until(({ size }) => size === 1_000);
       line.local.end();
       await Promise.all([line.atLocal.end(), line.atPeer.end()]);
@@ -223,9 +223,9 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
     await using line = await opened(start);
     line.atPeer.onEnded = () => line.peer.end();
     line.local.abort();
-    line.peer.write(pattern(100_000));
+    line.writeBack(pattern(100_000));
     await line.atPeer.end();
-    line.peer.write(pattern(1_000));
+    line.writeBack(pattern(1_000));
     line.peer.end();
     line.peer.pause();
     line.peer.resume();

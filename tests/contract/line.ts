@@ -48,6 +48,11 @@ export class Witness implements TransportEvents {
     this.#note("written");
   }
 
+  /** Writes to its own end. The kernel has the bytes when the answer or an event says so, and both are noted the same. */
+  write(transport: Transport, bytes: Uint8Array): void {
+    if (transport.write(bytes)) this.written();
+  }
+
   ended(): void {
     this.#note("ended");
     this.onEnded?.();
@@ -127,6 +132,16 @@ export class Line implements AsyncDisposable {
     this.peer.open(this.atPeer);
   }
 
+  /** Makes one write from the local end. */
+  write(bytes: Uint8Array): void {
+    this.atLocal.write(this.local, bytes);
+  }
+
+  /** Makes one write from the peer's end. */
+  writeBack(bytes: Uint8Array): void {
+    this.atPeer.write(this.peer, bytes);
+  }
+
   /** Writes all bytes from the local end, one write at a time. */
   send(bytes: Uint8Array): Promise<void> {
     return writeAll(this.local, this.atLocal, bytes);
@@ -162,7 +177,7 @@ export async function opened(start: () => Promise<Line>): Promise<Line> {
 async function writeAll(transport: Transport, witness: Witness, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; at += 65_536) {
     const written = witness.count("written");
-    transport.write(bytes.subarray(at, at + 65_536));
+    witness.write(transport, bytes.subarray(at, at + 65_536));
     await witness.until((later) => later.count("written") > written);
   }
 }
