@@ -238,7 +238,8 @@ export class Outbox implements TurnTask {
 
   /** Tells those who want to know that less waits than before. */
   #shrunk(): void {
-    if (this.#backlog.length === 0 && this.#drains.length > 0) for (const wait of this.#drains.splice(0)) wait.resolve();
+    if (this.#backlog.length === 0 && this.#drains.length > 0)
+      for (const wait of this.#drains.splice(0)) wait.resolve();
     this.#tellLevel();
   }
 
