@@ -25,10 +25,15 @@ export class Outgoing {
   /** `started`: bytes of it may be with the kernel, so it cannot be taken back. */
   state: "waiting" | "started" | "written" = "waiting";
 
-  constructor(given: Data, data: Data) {
+  /** `size`: that of `data`, if it is known. */
+  constructor(
+    given: Data,
+    data: Data,
+    size: number = typeof data === "string" ? Buffer.byteLength(data) : data.length,
+  ) {
     this.given = given;
     this.data = data;
-    this.size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    this.size = size;
     this.text = typeof data === "string";
     this.wait = undefined;
     this.key = undefined;

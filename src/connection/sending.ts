@@ -118,14 +118,22 @@ export class Sending {
   #outgoing(message: Sendable, options: How | undefined): Outgoing {
     const { wire } = this.#core;
     const { key, compress } = options === undefined ? NOTHING_SAID : judged(options);
-    const prepared = message instanceof PreparedMessage;
-    const data = asData(prepared ? message.data : message);
+    if (message instanceof PreparedMessage) return this.#prepared(message, key, compress);
+    const data = asData(message);
     const outgoing = new Outgoing(data, wire.encoder.payload(data, "whole"));
     outgoing.key = key;
     outgoing.compress = compress;
-    if (!prepared) return outgoing;
-    if (compress === undefined || compress === message.compress) outgoing.frame = message.frame(wire);
-    outgoing.compress ??= message.compress;
+    return outgoing;
+  }
+
+  #prepared(message: PreparedMessage, key: string | undefined, compress: boolean | undefined): Outgoing {
+    const { wire } = this.#core;
+    const { data } = message;
+    const known = compress === undefined || compress === message.compress ? message.for(wire) : undefined;
+    const outgoing = new Outgoing(data, known?.payload ?? wire.encoder.payload(data, "whole"), known?.size);
+    outgoing.frame = known?.frame;
+    outgoing.key = key;
+    outgoing.compress = compress ?? message.compress;
     return outgoing;
   }
 }

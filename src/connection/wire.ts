@@ -90,35 +90,52 @@ export function framedWire(framing: Framing | undefined, { heartbeat: { message 
   });
 }
 
+/** A message as connections of one kind write it. */
+export interface Encoded {
+  readonly frame: Uint8Array;
+  /** The payload that stands for the message, and its bytes: to count those of a text anew for each member takes longer than all else. */
+  readonly payload: Data;
+  readonly size: number;
+}
+
 /** A message whose encoded form is made once, for many connections. Made by `prepare`. */
 export class PreparedMessage {
   readonly data: Data;
   readonly compress: boolean | undefined;
-  readonly #frames = new Map<object, Uint8Array>();
+  readonly #encoded = new Map<object, Encoded>();
+  /** The kind that was asked for last, and its form: most members of a group are of one kind. */
+  #kind: object | undefined;
+  #form: Encoded | undefined;
 
   constructor(data: Data, compress: boolean | undefined) {
     this.compress = compress;
     this.data = typeof data === "string" ? data : Uint8Array.from(data);
   }
 
-  /** The bytes that `wire` writes for it; undefined where they differ from connection to connection. */
-  frame({ kind, encoder, deflating }: Wire): Uint8Array | undefined {
-    if (kind === undefined) return undefined;
-    const known = this.#frames.get(kind);
-    if (known !== undefined) return known;
-    const data = encoder.payload(this.data, "whole");
-    const text = typeof data === "string";
-    const bytes = text ? Buffer.from(data) : data;
+  /** What `wire` writes for it; undefined where that differs from connection to connection. */
+  for(wire: Wire): Encoded | undefined {
+    const { kind } = wire;
+    if (kind === undefined || kind === this.#kind) return kind && this.#form;
+    const form = this.#encoded.get(kind) ?? this.#encode(wire);
+    this.#encoded.set(kind, form);
+    this.#kind = kind;
+    this.#form = form;
+    return form;
+  }
+
+  #encode({ encoder, deflating }: Wire): Encoded {
+    const payload = encoder.payload(this.data, "whole");
+    const text = typeof payload === "string";
+    const bytes = text ? Buffer.from(payload) : payload;
     const packed = deflating?.alone(bytes, this.compress);
-    const payload = packed ?? bytes;
-    const size = payload.length;
-    const frame = Buffer.allocUnsafeSlow(size + encoder.overhead);
-    const start = encoder.before(frame, 0, size, text, "whole", packed !== undefined);
-    frame.set(payload, start);
-    encoder.cover(frame, start, start + size);
-    const encoded = frame.subarray(0, encoder.after(frame, start + size, "whole"));
-    this.#frames.set(kind, encoded);
-    return encoded;
+    const written = packed ?? bytes;
+    const { length } = written;
+    const frame = Buffer.allocUnsafeSlow(length + encoder.overhead);
+    const start = encoder.before(frame, 0, length, text, "whole", packed !== undefined);
+    frame.set(written, start);
+    encoder.cover(frame, start, start + length);
+    const end = encoder.after(frame, start + length, "whole");
+    return { frame: frame.subarray(0, end), payload, size: bytes.length };
   }
 }
 

@@ -225,12 +225,18 @@ class Inflation {
   }
 }
 
+// For raw data zlib cannot do a window of 2^8: with 2^9 it refers back by 250 bytes at the most, because of this look-ahead,
+// which is within the smaller window as well. Node makes the one of the other, too.
+const LOOK_AHEAD = 262;
+
 function deflateOptions(size: number, { level, windowBits, dictionary }: DeflateHow): ZlibOptions {
   const chunkSize = Math.min(Math.max(size + 64, 256), AT_ONCE);
-  // For raw data zlib cannot do a window of 2^8: with 2^9 it refers back by 250 bytes at the most, its look-ahead being 262,
-  // which is within the smaller window as well. Node makes the one of the other, too.
   const options = { level, windowBits: Math.max(windowBits, 9), chunkSize, finishFlush: constants.Z_SYNC_FLUSH };
-  return dictionary === undefined ? options : { ...options, dictionary };
+  if (dictionary !== undefined) return { ...options, dictionary };
+  // A window of which there would be nothing to see only has to be cleared: a sixth of the time for 834 bytes.
+  const enough = Math.max(Math.ceil(Math.log2(size + LOOK_AHEAD)), 9);
+  if (enough < options.windowBits) options.windowBits = enough;
+  return options;
 }
 
 /** The data uncompressed, for when zlib has no memory: a block of each 65,535 bytes, then the empty one (RFC 1951 3.2.4). */
