@@ -1,71 +1,108 @@
 /** Everything that one connection waits for, on one timer. */
 
 import { type Clock, earlier, type Instant, NEVER, reached, type Wakeup } from "../base/time.js";
+import { Timer } from "../engine/wheel.js";
+import { SystemClock } from "../transport/clock.js";
 
-/** What may come due. The owner's `alarm` has one case for each. */
-export const ALARMS = [
-  "heartbeat",
-  "idle",
-  "lifetime",
-  "message",
-  "pause",
-  "waits",
-  "write",
-  "close",
-  "linger",
-] as const;
+/** All but one of what may come due, in the order in which it takes effect behind that one. */
+const OTHERS = ["idle", "lifetime", "message", "pause", "waits", "write", "close", "linger"] as const;
 
-export type AlarmName = (typeof ALARMS)[number];
+/** What may come due. The owner's `rang` has one case for each. */
+export type AlarmName = "heartbeat" | (typeof OTHERS)[number];
+
+// How late a heartbeat may be, as a part of how far off it is.
+const SLACK = 1 / 256;
+
+/** Who is told. */
+export interface AlarmOwner {
+  rang(name: AlarmName, now: Instant): void;
+}
 
 /**
  * Instants by name, lazily armed: to move one later is to store a number, and costs a timer only if it came
  * earlier than everything else. So activity that keeps pushing the idle limit away never touches the timer wheel.
+ *
+ * Each connection has one for all its life, so it is itself what stands in the wheel of the system's clock. Any other clock
+ * is asked for a wakeup.
  */
-export class Alarms {
+export class Alarms extends Timer {
   readonly #clock: Clock;
-  readonly #ring: (name: AlarmName, now: Instant) => void;
-  readonly #due: Instant[] = ALARMS.map(() => NEVER);
-  #armedAt: Instant = NEVER;
+  readonly #owner: AlarmOwner;
+  /** Apart from the others, since it is the one that a connection has on which nothing happens. */
+  #heartbeat: Instant = NEVER;
+  /** The others, by their place among `OTHERS`; undefined while none is set. */
+  #others: Instant[] | undefined;
   #wakeup: Wakeup | undefined;
   #stopped = false;
 
-  constructor(clock: Clock, ring: (name: AlarmName, now: Instant) => void) {
+  constructor(clock: Clock, owner: AlarmOwner) {
+    super();
     this.#clock = clock;
-    this.#ring = ring;
+    this.#owner = owner;
   }
 
   /** Rings `name` at `at`, and no more at the instant it was set to before. `NEVER` clears it. */
   set(name: AlarmName, at: Instant): void {
-    this.#due[ALARMS.indexOf(name)] = at;
-    if (!reached(this.#armedAt, at) && !this.#stopped) this.#arm(at);
+    const next = this.#next();
+    this.#put(name, at);
+    if (!reached(next, at) && !this.#stopped) this.#arm(at);
   }
 
   clear(name: AlarmName): void {
-    this.#due[ALARMS.indexOf(name)] = NEVER;
+    this.#put(name, NEVER);
   }
 
   /** Nothing rings any more. */
   stop(): void {
     this.#stopped = true;
-    this.#wakeup?.cancel();
+    this.#disarm();
+  }
+
+  /** Called by the clock. */
+  override wake(now: Instant): void {
     this.#wakeup = undefined;
+    this.#ringIfDue("heartbeat", now);
+    if (this.#others !== undefined) {
+      for (const name of OTHERS) this.#ringIfDue(name, now);
+      if (this.#others?.every((at) => at === NEVER)) this.#others = undefined;
+    }
+    if (!this.#stopped) this.#arm(this.#next());
+  }
+
+  #ringIfDue(name: AlarmName, now: Instant): void {
+    if (this.#stopped || !reached(this.#at(name), now)) return;
+    this.#put(name, NEVER);
+    this.#owner.rang(name, now);
+  }
+
+  #next(): Instant {
+    return this.#others === undefined ? this.#heartbeat : this.#others.reduce(earlier, this.#heartbeat);
+  }
+
+  #at(name: AlarmName): Instant {
+    return name === "heartbeat" ? this.#heartbeat : (this.#others?.[OTHERS.indexOf(name)] ?? NEVER);
+  }
+
+  #put(name: AlarmName, at: Instant): void {
+    if (name === "heartbeat") this.#heartbeat = at;
+    else if (this.#others !== undefined || at !== NEVER) {
+      this.#others ??= OTHERS.map(() => NEVER);
+      this.#others[OTHERS.indexOf(name)] = at;
+    }
   }
 
   #arm(at: Instant): void {
-    this.#wakeup?.cancel();
-    this.#armedAt = at;
-    this.#wakeup = at === NEVER ? undefined : this.#clock.wakeAt(at, this.#wake);
+    this.#disarm();
+    if (at === NEVER) return;
+    // Nobody waits for the heartbeat: those of many connections may be a little late, and come together.
+    const slack = at === this.#heartbeat ? SLACK : 0;
+    if (this.#clock instanceof SystemClock) this.#clock.arm(this, at, slack);
+    else this.#wakeup = this.#clock.wakeAt(at, (now) => this.wake(now));
   }
 
-  readonly #wake = (now: Instant): void => {
-    this.#armedAt = NEVER;
+  #disarm(): void {
+    this.cancel();
+    this.#wakeup?.cancel();
     this.#wakeup = undefined;
-    for (const [index, name] of ALARMS.entries()) {
-      if (this.#stopped) return;
-      if (!reached(this.#due[index] as Instant, now)) continue;
-      this.#due[index] = NEVER;
-      this.#ring(name, now);
-    }
-    if (!this.#stopped) this.#arm(this.#due.reduce(earlier, this.#armedAt));
-  };
+  }
 }

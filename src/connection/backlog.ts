@@ -35,6 +35,11 @@ export class Backlog implements Messages {
     return this.#queue.length;
   }
 
+  /** Whether it is as it was made. */
+  get atRest(): boolean {
+    return this.length === 0 && this.#waiting.length === 0 && !this.open && this.dropped === 0;
+  }
+
   /** Whether something waits for a part of a message that nobody has written yet. */
   get open(): boolean {
     return this.#open.size > 0;

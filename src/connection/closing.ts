@@ -1,6 +1,13 @@
 /** From the first sign of the end to the free descriptor: who is told, what is still sent, and how long it may take. */
 
-import { ClosedError, type ConnectionError, ProtocolError, TimeoutError, type TransportError } from "../base/errors.js";
+import {
+  ClosedError,
+  type ConnectionError,
+  type Progress,
+  ProtocolError,
+  TimeoutError,
+  type TransportError,
+} from "../base/errors.js";
 import { after, between, type Instant } from "../base/time.js";
 import { ABNORMAL, closePayload, NO_STATUS, NORMAL } from "../engine/close.js";
 import { CLOSE } from "../engine/frame.js";
@@ -17,8 +24,7 @@ import type { Wire } from "./wire.js";
 const NOTHING = new Uint8Array();
 
 /** What belongs to a connection and has to hear of its end. */
-export interface Parts {
-  readonly role: "server" | "client";
+export interface Ends {
   readonly wire: Wire;
   readonly transport: Transport;
   readonly options: SettledOptions;
@@ -27,10 +33,12 @@ export interface Parts {
   readonly inbox: Inbox;
   readonly waits: Waits;
   readonly pings: Pings;
+  /** The message that is arriving. */
+  readonly progress: Progress;
   /** The end has begun: no message is taken in or out any more. Called once. */
-  readonly onBegin: (refusal: ConnectionError) => void;
+  endBegun(refusal: ConnectionError): void;
   /** The descriptor is free. Called once. */
-  readonly onClosed: (info: CloseInfo) => void;
+  endReached(info: CloseInfo): void;
 }
 
 export class Closing {
@@ -39,15 +47,17 @@ export class Closing {
   deaf = false;
   /** When the peer's FIN was known to have come. */
   peerEndedAt: Instant | undefined;
-  /** Whether it has taken effect, behind all that came before it. */
-  peerEndRead = false;
-  readonly #parts: Parts;
+  /** How far it is: what came before it has yet to be taken, or it has taken effect. */
+  peerEnd: "none" | "waits" | "read" = "none";
+  /** The account of the end, when it is over. */
+  info: CloseInfo | undefined;
+  readonly #parts: Ends;
   #beganAt: Instant | undefined;
   /** The bound that what is left of the end has, counted from its beginning. */
   #limit: "closeTimeout" | "lingerTimeout" = "closeTimeout";
   #flushed = false;
 
-  constructor(parts: Parts) {
+  constructor(parts: Ends) {
     this.#parts = parts;
   }
 
@@ -81,7 +91,7 @@ export class Closing {
   /** The peer's FIN has come, and everything before it has been decoded. */
   peerEnded(now: Instant): void {
     const { alarms, inbox, options, outbox, wire } = this.#parts;
-    this.peerEndRead = true;
+    this.peerEnd = "read";
     const error = this.deaf ? undefined : this.#prematureEnd();
     if (error !== undefined) {
       this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause: error }, "lingerTimeout");
@@ -155,17 +165,18 @@ export class Closing {
     const refusal = this.refusal as ConnectionError;
     outbox.stop(refusal);
     this.#tell(refusal);
-    this.#parts.onClosed(this.ending.info(clean));
+    this.info = this.ending.info(clean);
+    this.#parts.endReached(this.info);
   }
 
   #begin(beginning: Beginning, limit: "closeTimeout" | "lingerTimeout" = "closeTimeout"): boolean {
     if (!this.ending.begin(beginning)) return false;
-    const { alarms, onBegin, options } = this.#parts;
+    const { alarms, options } = this.#parts;
     this.#beganAt = options.clock.now();
     this.#limit = limit;
     alarms.clear("linger");
     alarms.set("close", after(this.#beganAt, options[limit]));
-    onBegin(this.refusal as ConnectionError);
+    this.#parts.endBegun(this.refusal as ConnectionError);
     return true;
   }
 
@@ -176,18 +187,17 @@ export class Closing {
   }
 
   #endWhenDone(): void {
-    const { role, transport, wire } = this.#parts;
+    const { transport, wire } = this.#parts;
     if (!this.#flushed) return;
     const exchanged = this.ending.state === "closeExchanged";
-    // RFC 6455 7.1.1: the server closes the TCP connection first, so that it is the client's side that waits.
-    const ours = wire.protocol === "tcp" || this.deaf || this.peerEndRead;
-    if (ours || (exchanged && role === "server")) transport.end();
+    const ours = wire.protocol === "tcp" || this.deaf || this.peerEnd === "read";
+    if (ours || (exchanged && wire.closesFirst)) transport.end();
   }
 
   /** Why the peer's FIN is not an end, if it is not. */
   #prematureEnd(): ConnectionError | undefined {
-    const { wire } = this.#parts;
-    const { received, expected } = wire.decoder.partial;
+    const { progress, wire } = this.#parts;
+    const { received, expected } = progress;
     if (received > 0) {
       const problem = `the stream ended after ${received} of ${expected ?? "an unknown number of"} bytes of a message`;
       return new ProtocolError({ problem, by: "peer", closeCode: ABNORMAL, clause: "unexpected-eof" });

@@ -13,8 +13,8 @@ import type { SendResult } from "./outbox.js";
 import type { MessageReader } from "./reader.js";
 import { Receiving } from "./receiving.js";
 import { type Sendable, Sending, type SendOptions, type WriterOptions } from "./sending.js";
-import { readableOf, writableOf } from "./streams.js";
-import { tracedWire } from "./trace.js";
+import { Streams } from "./streams.js";
+import { TracedCore } from "./trace.js";
 import type { WaitOptions } from "./waits.js";
 import type { WireFactory } from "./wire.js";
 import type { MessageWriter } from "./writer.js";
@@ -27,7 +27,6 @@ export type ReadyState = "OPEN" | "CLOSING" | "CLOSED";
 
 /** What a connection is made of. Connections are made by `connect`, `listen` and `attach`. */
 export interface ConnectionSetup<UserData> {
-  readonly role: "server" | "client";
   readonly transport: Transport;
   readonly wire: WireFactory;
   readonly options: SettledOptions;
@@ -38,6 +37,7 @@ export interface ConnectionSetup<UserData> {
 }
 
 let lastId = 0;
+let lastUrl = "";
 
 /**
  * One connection: a WebSocket, or framed TCP. Messages are strings (text) or Uint8Arrays (binary) that the receiver may
@@ -55,65 +55,35 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   /** What `authorize` answered with, and free for the application's use. */
   data: UserData;
   readonly #core: Core;
-  readonly #sending: Sending;
-  readonly #receiving: Receiving;
-  #readable: ReadableStream<Data> | undefined;
-  #writable: WritableStream<Data> | undefined;
-  #aborter: AbortController | undefined;
-  readonly #closed: Promise<CloseInfo>;
+  /** Made for whoever asks first, as many never do. */
+  #sending: Sending | undefined;
+  #receiving: Receiving | undefined;
+  #streams: Streams | undefined;
 
   /** @internal */
-  constructor({ role, transport, wire, options, url, subprotocol, extensions, data }: ConnectionSetup<UserData>) {
+  constructor({ transport, wire, options, url, subprotocol, extensions, data }: ConnectionSetup<UserData>) {
     lastId += 1;
     this.id = lastId;
-    this.url = url;
+    // Most of those that one server has accepted have the same.
+    if (url !== lastUrl) lastUrl = url;
+    this.url = lastUrl;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     this.data = data;
     // Hooks were declared for this kind of connection; the options have forgotten which it was.
-    const { message, ping, pong, highWater, lowWater, close } = options.hooks;
     const self = this as Connection;
-    let resolveClosed: (info: CloseInfo) => void;
-    this.#closed = new Promise((resolve) => {
-      resolveClosed = resolve;
-    });
-    const observe = options.observe && guarded(options.observe, options.onError);
-    const made = wire(options);
-    this.#core = new Core(
-      {
-        ...{ id: this.id, role, transport, options, observe },
-        wire: observe === undefined ? made : tracedWire(made, this.id, observe),
-      },
-      {
-        message: message && ((data) => message(self, data)),
-        ping: ping && ((payload) => ping(self, payload)),
-        pong: pong && ((payload) => pong(self, payload)),
-        highWater: highWater && (() => highWater(self)),
-        lowWater: lowWater && (() => lowWater(self)),
-        begin: (refusal) => this.#aborter?.abort(refusal),
-        closed: (info) => resolveClosed(info),
-        close:
-          close &&
-          ((info) => {
-            try {
-              close(self, info);
-            } catch (error) {
-              options.onError(error);
-            }
-          }),
-      },
-    );
-    this.#sending = new Sending(this.#core);
-    this.#receiving = new Receiving(this.#core);
+    const whole = { wire: wire(options), transport, options };
+    const { observe, onError } = options;
+    this.#core = observe === undefined ? new Core(self, whole) : new TracedCore(self, whole, guarded(observe, onError));
   }
 
   /** Starts the flow of messages, behind the `open` hook. @internal */
   start(): void {
-    const { options, delivery } = this.#core;
+    const { options } = this.#core;
     this.#core.start();
     try {
       const opened = options.hooks.open?.(this as Connection);
-      if (isThenable(opened)) delivery.hold(opened);
+      if (isThenable(opened)) this.#core.delivery.hold(opened);
     } catch (error) {
       this.#core.fault(error);
     }
@@ -124,12 +94,17 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     this.#core.fault(error);
   }
 
+  /** Calls `keeper` when the connection has ended, before everybody else hears of it. @internal */
+  keptBy(keeper: (connection: Connection<UserData>) => void): void {
+    this.#core.keptBy(keeper as (connection: Connection) => void);
+  }
+
   get protocol(): "websocket" | "tcp" {
     return this.#core.wire.protocol;
   }
 
   get state(): ReadyState {
-    const { state, refusal } = this.#core.closing.ending;
+    const { state, refusal } = this.#core;
     // Calls are refused as soon as the end has begun, whatever has been told to the peer; and not before, since behind
     // its peer's FIN a TCP connection can still send.
     return state === "closed" ? "CLOSED" : refusal === undefined ? "OPEN" : "CLOSING";
@@ -150,7 +125,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
 
   /** Milliseconds since the peer's FIN was seen; undefined while it was not. Our own follows within `lingerTimeout`. */
   get peerEndedFor(): number | undefined {
-    const { peerEndedAt } = this.#core.closing;
+    const { peerEndedAt } = this.#core;
     return peerEndedAt === undefined ? undefined : between(peerEndedAt, this.#core.options.clock.now());
   }
 
@@ -170,17 +145,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
 
   /** Aborts as soon as the connection begins to end, with the error that later calls get. */
   get signal(): AbortSignal {
-    if (this.#aborter === undefined) {
-      this.#aborter = new AbortController();
-      const { refusal } = this.#core.closing;
-      if (refusal !== undefined) this.#aborter.abort(refusal);
-    }
-    return this.#aborter.signal;
+    return this.#core.outcome.signal;
   }
 
   /** Resolves when the connection has ended and its descriptor is free. Never rejects. */
   get closed(): Promise<CloseInfo> {
-    return this.#closed;
+    return this.#core.outcome.closed;
   }
 
   /**
@@ -192,7 +162,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * nobody handles is not reported as unhandled, so that no peer can end the process: of the end `closed` tells.
    */
   send(message: Sendable, options?: SendOptions): Promise<void> {
-    return this.#sending.send(message, options);
+    return this.#sends.send(message, options);
   }
 
   /**
@@ -200,7 +170,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * there is no room, or the connection has ended, or its write deadline has passed. Under `wait`, what does not fit is refused.
    */
   trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key" | "compress">): SendResult {
-    return this.#sending.trySend(message, options);
+    return this.#sends.trySend(message, options);
   }
 
   /**
@@ -208,44 +178,42 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * was under way, and what has arrived of it is kept. Rejects with the reason of the end behind the last message.
    */
   receive(options?: WaitOptions): Promise<Data> {
-    return this.#receiving.receive(options);
+    return this.#received.receive(options);
   }
 
   /** Reads the next message in pieces. Without `streaming` it is one piece, and bounded by `maxMessageSize`. */
   reader(options?: WaitOptions): Promise<MessageReader> {
-    return this.#receiving.reader(options);
+    return this.#received.reader(options);
   }
 
   /** Begins a message that is written in parts. Its place among the messages is that of this call. */
   writer(type: "text" | "binary" = "binary", options: WriterOptions = {}): MessageWriter {
-    return this.#sending.writer(type, options, (cause) => this.terminate(cause));
+    return this.#sends.writer(type, options, (cause) => this.terminate(cause));
   }
 
   /** Ends at a clean close and throws the reason of any other end. Leaving the loop early does not close the connection. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Data, undefined> {
-    return this.#receiving.iterator();
+    return this.#received.iterator();
   }
 
   /** The messages as a WHATWG stream, pulled from the same inbox. Cancelling it closes the connection. */
   get readable(): ReadableStream<Data> {
-    this.#readable ??= readableOf(this.#streamed());
-    return this.#readable;
+    return this.#viewed.readable;
   }
 
   /** `send` as a WHATWG stream. Closing it closes the connection, aborting it terminates. */
   get writable(): WritableStream<Data> {
-    this.#writable ??= writableOf(this.#streamed());
-    return this.#writable;
+    return this.#viewed.writable;
   }
 
   /** Resolves with the round-trip time in milliseconds. At most 16 at once: one more is a LimitError. */
   ping(options?: WaitOptions): Promise<number> {
-    return this.#sending.ping(options);
+    return this.#sends.ping(options);
   }
 
   /** Resolves once everything that was queued is with the kernel. */
   drain(options?: WaitOptions): Promise<void> {
-    return this.#sending.drain(options);
+    return this.#sends.drain(options);
   }
 
   /**
@@ -256,7 +224,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   close(code: number = NORMAL, reason: string = ""): Promise<CloseInfo> {
     closePayload(code, reason);
     this.#core.closing.local(code, reason);
-    return this.#closed;
+    return this.closed;
   }
 
   /** Ends at once, without a closing handshake. Pending calls reject with `cause`, or with a ClosedError that holds it. */
@@ -289,17 +257,28 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     await this.close();
   }
 
-  #streamed(): Parameters<typeof readableOf>[0] {
-    return {
-      next: () => this.#receiving.next(),
+  get #sends(): Sending {
+    this.#sending ??= new Sending(this.#core);
+    return this.#sending;
+  }
+
+  get #received(): Receiving {
+    this.#receiving ??= new Receiving(this.#core);
+    return this.#receiving;
+  }
+
+  get #viewed(): Streams {
+    this.#streams ??= new Streams({
+      next: () => this.#received.next(),
       send: (data) => this.send(data),
       close: () => this.close(),
       terminate: (cause) => this.terminate(cause),
-    };
+    });
+    return this.#streams;
   }
 
   #throwIfClosed(): void {
-    const { ending } = this.#core.closing;
-    if (ending.state === "closed") throw ending.refusal;
+    const { refusal, state } = this.#core;
+    if (state === "closed") throw refusal;
   }
 }

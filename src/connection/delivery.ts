@@ -1,8 +1,7 @@
 /** Hands what has arrived to the application, by hook or by call, and holds the peer back when it does not keep up. */
 
 import type { Data } from "../engine/protocol.js";
-import type { Inbox, Item } from "./inbox.js";
-import type { Wait } from "./waits.js";
+import type { Inbox, Item, Taker } from "./inbox.js";
 
 /** What delivery asks of the connection. */
 export interface DeliveryOwner {
@@ -43,6 +42,12 @@ export class Delivery {
     return this.#hook !== undefined;
   }
 
+  /** Whether it is as it was made: another could take its place. */
+  get atRest(): boolean {
+    const working = this.#held || this.#pumping || this.#calling || this.#holding;
+    return !working && !this.#failed && this.#done === undefined && this.inbox.atRest;
+  }
+
   /** Whether the application has what it was given in its hands. */
   get busy(): boolean {
     // Where several calls were made at once, those that still wait have asked for more.
@@ -69,9 +74,9 @@ export class Delivery {
     return item;
   }
 
-  wait(wait: Wait<Item>): void {
+  wait(taker: Taker): void {
     this.#ask();
-    this.inbox.wait(wait);
+    this.inbox.wait(taker);
   }
 
   /** Messages stay in the inbox until `until` has settled. */

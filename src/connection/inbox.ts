@@ -20,12 +20,18 @@ interface Stored {
   readonly size: number;
 }
 
+/** A call that takes an item, whatever its promise makes of it. */
+export type Taker = Pick<Wait<Item>, "resolve" | "reject">;
+
+// Shared by all inboxes for which nobody waits, and never written to: as the ring of an empty queue.
+const NOBODY: Taker[] = [];
+
 export class Inbox {
   readonly #maxBytes: number;
   readonly #maxItems: number;
   // The bounds are kept by pausing and not by refusing, as what has been read cannot be handed back to the peer.
   readonly #stored: BoundedQueue<Stored> = new BoundedQueue(Infinity, Infinity);
-  readonly #waiting: Wait<Item>[] = [];
+  #waiting: Taker[] = NOBODY;
   #ended: { readonly error: unknown } | undefined;
 
   constructor(maxBytes: number, maxItems: number) {
@@ -39,6 +45,11 @@ export class Inbox {
 
   get empty(): boolean {
     return this.#stored.length === 0;
+  }
+
+  /** Whether it is as it was made. */
+  get atRest(): boolean {
+    return this.empty && !this.awaited && this.#ended === undefined;
   }
 
   /** Whether reading must pause. The item that reached the bound is kept, so it is passed by one item at the most. */
@@ -63,30 +74,40 @@ export class Inbox {
 
   /** Gives `item` to whoever has waited longest, or keeps it. */
   push(item: Item): void {
-    const wait = this.#waiting.shift();
-    if (wait === undefined) this.#stored.offer({ item, size: sizeOf(item) });
-    else wait.resolve(item);
+    const waiting = this.#waiting;
+    const taker = waiting[0];
+    if (taker === undefined) this.#stored.offer({ item, size: sizeOf(item) });
+    else {
+      if (waiting.length === 1) this.#waiting = NOBODY;
+      else waiting.shift();
+      taker.resolve(item);
+    }
   }
 
   take(): Item | undefined {
     return this.#stored.take()?.item;
   }
 
-  /** Puts `wait` behind those who wait already. */
-  wait(wait: Wait<Item>): void {
-    this.#waiting.push(wait);
+  /** Puts `taker` behind those who wait already. */
+  wait(taker: Taker): void {
+    if (this.#waiting.length === 0) this.#waiting = [taker];
+    else this.#waiting.push(taker);
   }
 
-  withdraw(wait: Wait<Item>): void {
-    const index = this.#waiting.indexOf(wait);
-    if (index !== -1) this.#waiting.splice(index, 1);
+  withdraw(taker: Taker): void {
+    const index = this.#waiting.indexOf(taker);
+    if (index === -1) return;
+    if (this.#waiting.length === 1) this.#waiting = NOBODY;
+    else this.#waiting.splice(index, 1);
   }
 
   /** Nothing more arrives. What is stored can still be taken; behind it every taker gets `error`. */
   end(error: unknown): void {
     if (this.#ended !== undefined) return;
     this.#ended = { error };
-    for (const wait of this.#waiting.splice(0)) wait.reject(error);
+    const waiting = this.#waiting;
+    this.#waiting = NOBODY;
+    for (const taker of waiting) taker.reject(error);
   }
 }
 

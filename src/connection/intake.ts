@@ -1,32 +1,33 @@
 /** Feeds the decoder with what arrives, and holds the peer back while nobody takes what comes of it. */
 
-import type { Clock, Instant } from "../base/time.js";
-import type { Visitor } from "../engine/protocol.js";
+import type { Instant } from "../base/time.js";
+import type { Decoder, Visitor } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
-import type { Inbox } from "./inbox.js";
-import type { Outbox } from "./outbox.js";
+import type { SettledOptions } from "./options.js";
 import type { Watch } from "./watch.js";
 import type { Wire } from "./wire.js";
 
-/** What the intake needs of its connection. */
-export interface IntakeOwner {
+/** What the intake needs of its connection, which is told what the bytes mean. */
+export interface IntakeOwner extends Visitor {
   readonly wire: Wire;
   readonly transport: Transport;
-  readonly outbox: Outbox;
-  readonly inbox: Inbox;
+  readonly options: SettledOptions;
   readonly watch: Watch;
-  readonly clock: Clock;
-  /** Who is told what the bytes mean. */
-  readonly visitor: Visitor;
   /** Whether nothing that the peer says matters any more. */
-  readonly deaf: () => boolean;
+  readonly deaf: boolean;
   /** Whether nobody will take a message any more. */
-  readonly over: () => boolean;
-  readonly onPause: () => void;
-  readonly onResume: () => void;
+  readonly over: boolean;
+  /** Whether there is no room for another message. */
+  readonly inboxFull: boolean;
+  /** What is sent until `release` leaves in one write. */
+  hold(): void;
+  release(): void;
+  paused(): void;
+  resumed(): void;
 }
 
 export class Intake {
+  readonly decoder: Decoder;
   readonly #owner: IntakeOwner;
   /** What the decoder did not take. */
   #rest: Uint8Array | undefined;
@@ -34,6 +35,7 @@ export class Intake {
   #completed = 0;
 
   constructor(owner: IntakeOwner) {
+    this.decoder = owner.wire.decoder();
     this.#owner = owner;
   }
 
@@ -42,44 +44,49 @@ export class Intake {
     return this.#rest !== undefined || this.#inflating;
   }
 
+  /** Whether it is as it was made: another could take its place. */
+  get atRest(): boolean {
+    return !this.#paused && !this.pending && this.decoder.partial.received === 0;
+  }
+
   /** A message is complete. */
   completed(): void {
     this.#completed += 1;
   }
 
   take(chunk: Uint8Array, now: Instant): void {
-    const { wire, outbox, inbox, watch, visitor, deaf, over } = this.#owner;
-    if (deaf()) return;
+    const owner = this.#owner;
+    if (owner.deaf) return;
     const completed = this.#completed;
     // What is sent meanwhile leaves in one write, when the chunk is done.
-    outbox.hold();
-    const at = wire.decoder.receive(chunk, 0, visitor);
-    watch.decoded(now, wire.decoder.partial.received > 0, completed !== this.#completed);
-    if (!over() && (inbox.full || this.#inflating)) {
+    owner.hold();
+    const at = this.decoder.receive(chunk, 0, owner);
+    owner.watch.decoded(now, this.decoder.partial.received > 0, completed !== this.#completed);
+    if (!owner.over && (owner.inboxFull || this.#inflating)) {
       // The chunk is the transport's own, so what is left of it has to be copied.
       if (at < chunk.length) this.#rest = Uint8Array.from(chunk.subarray(at));
       this.#pause();
     }
-    outbox.release();
+    owner.release();
   }
 
   /** A message that took its time is there: delivers it, and goes on with what stands behind it. */
   inflated(deliver: () => void): void {
-    const { outbox, inbox } = this.#owner;
-    outbox.hold();
+    const owner = this.#owner;
+    owner.hold();
     deliver();
-    outbox.release();
-    if (!inbox.full) this.goOn();
+    owner.release();
+    if (!owner.inboxFull) this.goOn();
   }
 
   /** There is room for more: goes on if it had stopped, and answers whether it did. */
   goOn(): boolean {
-    const { watch, clock, transport, onResume } = this.#owner;
+    const { watch, options, transport } = this.#owner;
     if (!this.#paused || this.#inflating) return false;
     this.#paused = false;
-    const now = clock.now();
+    const now = options.clock.now();
     watch.resumed(now);
-    onResume();
+    this.#owner.resumed();
     const rest = this.#rest;
     this.#rest = undefined;
     if (rest !== undefined) this.take(rest, now);
@@ -97,11 +104,11 @@ export class Intake {
   }
 
   #pause(): void {
-    const { watch, clock, transport, onPause } = this.#owner;
+    const { watch, options, transport } = this.#owner;
     if (this.#paused) return;
     this.#paused = true;
     transport.pause();
-    watch.paused(clock.now());
-    onPause();
+    watch.paused(options.clock.now());
+    this.#owner.paused();
   }
 }

@@ -84,6 +84,13 @@ export class Outbox implements TurnTask {
     return this.#backlog.dropped;
   }
 
+  /** Whether it is as it was made: another could take its place. */
+  get atRest(): boolean {
+    const waits = this.#scheduled || this.#held || this.#underWay !== undefined || this.#lane.next !== undefined;
+    const ends = this.#closing !== undefined || this.#stopped;
+    return !waits && !ends && this.#drains.length === 0 && !this.#aboveHighWater && this.#backlog.atRest;
+  }
+
   /** The error of a write of which the kernel has taken nothing for `writeTimeout`. */
   overdue(now: Instant): TimeoutError {
     const operation = this.#underWay?.operation ?? "write:data";
@@ -223,6 +230,11 @@ export class Outbox implements TurnTask {
     this.#underWay = undefined;
     this.#passedOn();
     this.flush();
+  }
+
+  /** What its owner has written itself, and the transport has yet to pass on, is a write like any other. */
+  adopt(filled: Filled): void {
+    this.#waitForRoom(filled);
   }
 
   #waitForRoom(filled: Filled): void {

@@ -43,11 +43,11 @@ export class Sending {
   }
 
   send(message: Sendable, options: SendOptions | undefined): Promise<void> {
-    const { waits, outbox, closing, delivery } = this.#core;
+    const { waits, outbox, refusal, inboxEmpty } = this.#core;
     const outgoing = this.#outgoing(message, options);
-    if (closing.refusal !== undefined) return rejected(closing.refusal);
+    if (refusal !== undefined) return rejected(refusal);
     // A loop that has more to answer must not wait for the kernel each time: that would be one write for each message.
-    const hurried = options === undefined && !delivery.inbox.empty && !waits.writeExpired;
+    const hurried = options === undefined && !inboxEmpty && !waits.writeExpired;
     if (hurried && outbox.leavesWith(outgoing)) {
       outgoing.promised = true;
       outbox.send(outgoing, this.#core.options.overflow);
@@ -62,14 +62,14 @@ export class Sending {
   }
 
   trySend(message: Sendable, options: How | undefined): SendResult {
-    const { outbox, closing, waits } = this.#core;
+    const { outbox, refusal, waits } = this.#core;
     const outgoing = this.#outgoing(message, options);
-    if (closing.refusal !== undefined || waits.writeExpired) return "refused";
+    if (refusal !== undefined || waits.writeExpired) return "refused";
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
   }
 
   writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {
-    const { outbox, waits, wire, options, closing } = this.#core;
+    const { outbox, waits, wire, options, refusal } = this.#core;
     if (type !== "text" && type !== "binary") {
       throw new TypeError(`Cannot write a message of type ${String(type)}: expected text or binary`);
     }
@@ -77,17 +77,17 @@ export class Sending {
       throw new TypeError("Cannot write in parts: this framing needs each message's size first");
     judgeCompress(compress);
     const stream = new OutgoingStream(type === "text", compress);
-    if (closing.refusal === undefined && !outbox.begin(stream)) {
+    if (refusal === undefined && !outbox.begin(stream)) {
       const { maxQueuedMessages: maximum } = options;
       throw new LimitError({ operation: "send", limit: "maxQueuedMessages", maximum, actual: outbox.queuedMessages });
     }
-    return new MessageWriter({ outbox, waits, options, closing, judge: wire.judge(), truncated }, stream);
+    return new MessageWriter({ outbox, waits, options, closing: this.#core, judge: wire.judge(), truncated }, stream);
   }
 
   ping(options: WaitOptions | undefined): Promise<number> {
-    const { wire, pings, waits, outbox, closing } = this.#core;
+    const { wire, pings, waits, outbox, refusal } = this.#core;
     if (wire.control === undefined) throw new TypeError("Cannot ping: framed TCP has no Ping");
-    if (closing.refusal !== undefined) return rejected(closing.refusal);
+    if (refusal !== undefined) return rejected(refusal);
     const wait = waits.begin<number>("ping", "none", options, () => {
       pings.remove(wait);
       return true;
@@ -101,8 +101,8 @@ export class Sending {
   }
 
   drain(options: WaitOptions | undefined): Promise<void> {
-    const { waits, outbox, closing } = this.#core;
-    if (closing.ending.state === "closed") return rejected(closing.refusal);
+    const { waits, outbox, refusal, state } = this.#core;
+    if (state === "closed") return rejected(refusal);
     const wait = waits.begin<void>("drain", "write", options, () => {
       outbox.forgetDrain(wait);
       return true;

@@ -10,8 +10,29 @@ export interface Streamed {
   terminate(cause?: unknown): void;
 }
 
+/** Both, each made when it is first asked for. */
+export class Streams {
+  readonly #connection: Streamed;
+  #readable: ReadableStream<Data> | undefined;
+  #writable: WritableStream<Data> | undefined;
+
+  constructor(connection: Streamed) {
+    this.#connection = connection;
+  }
+
+  get readable(): ReadableStream<Data> {
+    this.#readable ??= readableOf(this.#connection);
+    return this.#readable;
+  }
+
+  get writable(): WritableStream<Data> {
+    this.#writable ??= writableOf(this.#connection);
+    return this.#writable;
+  }
+}
+
 /** Messages as they are pulled: nothing is read ahead of what the inbox holds. */
-export function readableOf(connection: Streamed): ReadableStream<Data> {
+function readableOf(connection: Streamed): ReadableStream<Data> {
   return new ReadableStream<Data>(
     {
       pull: async (controller) => {
@@ -28,7 +49,7 @@ export function readableOf(connection: Streamed): ReadableStream<Data> {
 }
 
 /** Each write is a `send`, so that the stream's backpressure is the outbox's. */
-export function writableOf(connection: Streamed): WritableStream<Data> {
+function writableOf(connection: Streamed): WritableStream<Data> {
   return new WritableStream<Data>({
     start: (controller) => {
       // WHATWG Streams 5.4.1; the types of Node 20 leave it out.

@@ -1,26 +1,46 @@
-/** A wire that tells an observer of each frame that it writes, and of framed messages that come. */
+/** What is observed tells of each frame and framed message, and of what happens to it. Nobody else pays for that. */
 
 import type { Progress } from "../base/errors.js";
-import type { Observer } from "../base/events.js";
+import type { ConnectionEvent, Observer } from "../base/events.js";
 import { BINARY, CONTINUATION, RSV1, TEXT } from "../engine/frame.js";
-import type { Data, Decoder, Encoder, Part, Visitor } from "../engine/protocol.js";
+import type { Data, Decoder, Encoder, FrameFacts, Part, Visitor } from "../engine/protocol.js";
+import type { Connection } from "./connection.js";
+import { Core } from "./core.js";
+import type { Whole } from "./parts.js";
 import type { Wire } from "./wire.js";
 
-/** Only for connections that are observed: the others do not pay for it. */
-export function tracedWire(wire: Wire, id: number, observe: Observer): Wire {
-  const { control } = wire;
+export class TracedCore extends Core {
+  readonly #observe: Observer;
+
+  constructor(connection: Connection, whole: Whole, observe: Observer) {
+    super(connection, { ...whole, wire: tracedWire(whole.wire, connection.id, observe) });
+    this.#observe = observe;
+  }
+
+  /** Called by the decoder, which builds no facts where there is no such thing. */
+  frame(facts: FrameFacts): void {
+    this.#observe({ type: "frame", id: this.connection.id, direction: "in", ...facts });
+  }
+
+  protected override emit(event: ConnectionEvent): void {
+    this.#observe(event);
+  }
+}
+
+function tracedWire(wire: Wire, id: number, observe: Observer): Wire {
+  const { protocol, closesFirst, kind, deflating, inflating } = wire;
+  const control = (opcode: number, payload: Uint8Array): Uint8Array => {
+    const masked = !wire.encoder.shareable;
+    observe({ type: "frame", id, direction: "out", opcode, fin: true, rsv: 0, masked, length: payload.length });
+    return wire.control?.(opcode, payload) ?? payload;
+  };
   return {
-    ...wire,
+    ...{ protocol, closesFirst, kind, deflating, inflating },
     encoder: new TracedEncoder(wire.encoder, id, observe),
     // A WebSocket's decoder tells of its frames by itself.
-    decoder: wire.protocol === "tcp" ? new TracedDecoder(wire.decoder, id, observe) : wire.decoder,
-    control:
-      control &&
-      ((opcode, payload) => {
-        const masked = !wire.encoder.shareable;
-        observe({ type: "frame", id, direction: "out", opcode, fin: true, rsv: 0, masked, length: payload.length });
-        return control(opcode, payload);
-      }),
+    decoder: () => (protocol === "tcp" ? new TracedDecoder(wire.decoder(), id, observe) : wire.decoder()),
+    judge: () => wire.judge(),
+    ...(wire.control !== undefined && { control }),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { type Operation, type Progress, TimeoutError } from "../base/errors.js";
 import { after, between, type Clock, earlier, type Instant, instantOf, NEVER, reached } from "../base/time.js";
+import { Link } from "../engine/ring.js";
 
 /** How long a call may wait. Whichever comes first counts. */
 export interface WaitOptions {
@@ -16,9 +17,16 @@ export interface WaitOptions {
 /** Which of the connection's own deadlines a call answers to. */
 type Direction = "read" | "write" | "none";
 
-/** One call that waits. Settles exactly once. */
-export class Wait<T> {
-  readonly promise: Promise<T>;
+/** What a call makes of its outcome, where its promise gives something else. */
+export interface Form<T, R> {
+  resolved(value: T): R;
+  /** What an error stands for; undefined if the promise rejects with it. */
+  rejected(error: unknown): R | undefined;
+}
+
+/** One call that waits. Settles exactly once. While it is watched it is linked to the others of its connection. */
+export class Wait<T, R = T> extends Link {
+  readonly promise: Promise<R>;
   readonly operation: Operation;
   readonly direction: Direction;
   readonly since: Instant;
@@ -27,9 +35,9 @@ export class Wait<T> {
   readonly #options: WaitOptions | undefined;
   /** Takes the call's work back; false if it is too late for that. */
   readonly #withdraw: () => boolean;
-  #resolve!: (value: T) => void;
+  readonly #form: Form<T, R> | undefined;
+  #resolve!: (value: R) => void;
   #reject!: (error: unknown) => void;
-  #onSettled: (() => void) | undefined;
   #abort: (() => void) | undefined;
   settled = false;
 
@@ -40,22 +48,24 @@ export class Wait<T> {
     until: Instant,
     options: WaitOptions | undefined,
     withdraw: () => boolean,
+    form?: Form<T, R>,
   ) {
+    super();
     this.operation = operation;
     this.direction = direction;
     this.since = since;
     this.until = until;
     this.#options = options;
     this.#withdraw = withdraw;
+    this.#form = form;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
-  /** Listens to its signal, and tells `onSettled` when it needs no more watching. */
-  watch(onSettled: () => void): void {
-    this.#onSettled = onSettled;
+  /** Listens to its signal. */
+  watch(): void {
     const signal = this.#options?.signal;
     if (signal === undefined) return;
     this.#abort = () => {
@@ -81,13 +91,19 @@ export class Wait<T> {
   }
 
   resolve(value: T): void {
-    if (this.#settle()) this.#resolve(value);
+    // Without a form the promise gives what it is resolved with.
+    if (this.#settle()) this.#resolve(this.#form === undefined ? (value as unknown as R) : this.#form.resolved(value));
   }
 
   reject(error: unknown): void {
     if (!this.#settle()) return;
-    // As in `rejected`.
-    this.promise.catch(ignore);
+    const stood = this.#form?.rejected(error);
+    if (stood !== undefined) {
+      this.#resolve(stood);
+      return;
+    }
+    // As in `rejected`; but whoever receives does it for what it gives.
+    if (this.direction !== "read") this.promise.catch(ignore);
     this.#reject(error);
   }
 
@@ -95,7 +111,7 @@ export class Wait<T> {
     if (this.settled) return false;
     this.settled = true;
     if (this.#abort !== undefined) this.#options?.signal?.removeEventListener("abort", this.#abort);
-    this.#onSettled?.();
+    this.unlink();
     return true;
   }
 }
@@ -131,15 +147,15 @@ interface Deadline {
   readonly date: Date;
 }
 
-/** All calls of one connection that wait with a bound, and the connection's own two deadlines. */
-export class Waits {
+/** The ring of all calls of one connection that wait, and the connection's own two deadlines. */
+export class Waits extends Link {
   readonly #clock: Clock;
   readonly #owner: WaitsOwner;
-  readonly #waiting = new Set<Wait<never>>();
   #read: Deadline | undefined;
   #write: Deadline | undefined;
 
   constructor(clock: Clock, owner: WaitsOwner) {
+    super();
     this.#clock = clock;
     this.#owner = owner;
   }
@@ -158,35 +174,35 @@ export class Waits {
    * A call that is to wait. Throws if a bound given with it is not one; the answer is already rejected if a bound has
    * passed, before any work was done. `since` is when the call was made, if that is not now.
    */
-  begin<T>(
+  begin<T, R = T>(
     operation: Operation,
     direction: Direction,
     options: WaitOptions | undefined,
     withdraw: () => boolean,
     since?: Instant,
-  ): Wait<T> {
+    form?: Form<T, R>,
+  ): Wait<T, R> {
     const now = this.#clock.now();
     const made = since ?? now;
     const until = options === undefined ? NEVER : untilOf(options, made, this.#clock);
-    const wait = new Wait<T>(operation, direction, made, until, options, withdraw);
+    const wait = new Wait<T, R>(operation, direction, made, until, options, withdraw, form);
     if (options?.signal?.aborted) wait.reject(options.signal.reason);
     else if (reached(this.#due(wait), now)) wait.reject(this.#timeout(wait, now, true));
     return wait;
   }
 
   /** From here on `wait` is ended when its time comes. Costs nothing for a call without bounds. */
-  watch<T>(wait: Wait<T>): void {
-    const entry = wait as unknown as Wait<never>;
+  watch<T, R>(wait: Wait<T, R>): void {
     if (wait.settled) return;
-    this.#waiting.add(entry);
-    wait.watch(() => this.#waiting.delete(entry));
-    const due = this.#due(entry);
+    this.append(wait);
+    wait.watch();
+    const due = this.#due(wait);
     if (due !== NEVER) this.#owner.wakeWaitsAt(earlier(due, this.#next()));
   }
 
   /** Ends every wait whose time has come. */
   expire(now: Instant): void {
-    for (const wait of [...this.#waiting]) {
+    for (const wait of [...this.#waiting()]) {
       if (wait.settled || !reached(this.#due(wait), now)) continue;
       const late = !wait.withdraw();
       const midFrame = wait.direction === "read" && this.#owner.progress.received > 0 && !this.#owner.keepsPartial;
@@ -211,7 +227,12 @@ export class Waits {
 
   /** Rejects every wait with the reason of the connection's end. */
   end(error: unknown): void {
-    for (const wait of [...this.#waiting]) wait.reject(error);
+    for (const wait of [...this.#waiting()]) wait.reject(error);
+  }
+
+  /** In the order in which they were begun. None may join or leave meanwhile. */
+  *#waiting(): Generator<Wait<never>, void, undefined> {
+    for (let link = this.next; link !== this; link = link.next) yield link as Wait<never>;
   }
 
   #deadline(date: Date | undefined): Deadline | undefined {
@@ -231,7 +252,7 @@ export class Waits {
     let next = this.#read?.at ?? NEVER;
     // A read deadline that has passed has been told to whoever waited; later calls see it for themselves.
     if (reached(next, this.#clock.now())) next = NEVER;
-    for (const wait of this.#waiting) next = earlier(next, this.#due(wait));
+    for (const wait of this.#waiting()) next = earlier(next, this.#due(wait));
     return next;
   }
 
@@ -239,7 +260,7 @@ export class Waits {
     this.#owner.wakeWaitsAt(this.#next());
   }
 
-  #timeout<T>(wait: Wait<T>, now: Instant, retriable: boolean): TimeoutError {
+  #timeout<T, R>(wait: Wait<T, R>, now: Instant, retriable: boolean): TimeoutError {
     const own = this.#own(wait);
     const lasted = between(wait.since, now);
     if (own !== undefined && reached(own.at, now)) {

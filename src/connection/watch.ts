@@ -1,7 +1,7 @@
 /** The limits of time that nobody calls for: heartbeat, idle, message, pause and lifetime. */
 
 import { TimeoutError } from "../base/errors.js";
-import { after, between, type Clock, earlier, type Instant, reached } from "../base/time.js";
+import { after, between, earlier, type Instant, reached } from "../base/time.js";
 import { GOING_AWAY, POLICY_VIOLATION } from "../engine/close.js";
 import { Heartbeat } from "../engine/heartbeat.js";
 import type { Alarms } from "./alarms.js";
@@ -9,6 +9,8 @@ import type { SettledOptions } from "./options.js";
 
 /** What the watch asks of the connection. */
 export interface Watched {
+  readonly options: SettledOptions;
+  readonly alarms: Alarms;
   /** Asks the peer for a sign of life. */
   askForLife(): void;
   /** The limit has been reached: close with `closeCode`, or end at once where the peer is gone. */
@@ -17,83 +19,82 @@ export interface Watched {
   readonly busy: boolean;
 }
 
-export class Watch {
-  readonly #options: SettledOptions;
-  readonly #clock: Clock;
-  readonly #alarms: Alarms;
+/** The heartbeat, and what else is watched beside it: one object, because every connection has it for all its life. */
+export class Watch extends Heartbeat {
   readonly #connection: Watched;
-  readonly #heartbeat: Heartbeat;
-  readonly #openedAt: Instant;
-  #heardAt: Instant;
+  /** Kept where there is a lifetime. */
+  readonly #openedAt: Instant | undefined;
+  /** When bytes came, where that is bounded. */
+  #heardAt: Instant | undefined;
   /** When the peer was last asked for a sign of life. */
-  #askedAt: Instant;
+  #askedAt: Instant | undefined;
   /** When the message that is under way began to arrive. */
   #messageSince: Instant | undefined;
   #pausedAt: Instant | undefined;
   /** When the peer was found to have ended behind what the pause leaves unread. */
   #endSeenAt: Instant | undefined;
 
-  constructor(options: SettledOptions, alarms: Alarms, connection: Watched) {
-    this.#options = options;
-    this.#clock = options.clock;
-    this.#alarms = alarms;
+  constructor(connection: Watched) {
+    const { alarms, options } = connection;
+    const { clock, heartbeat, idleTimeout, lifetime } = options;
+    const now = clock.now();
+    super(heartbeat, now);
     this.#connection = connection;
-    const now = this.#clock.now();
-    this.#openedAt = now;
-    this.#heardAt = now;
-    this.#askedAt = now;
-    this.#heartbeat = new Heartbeat(options.heartbeat.interval, options.heartbeat.timeout, now);
-    alarms.set("heartbeat", after(now, options.heartbeat.interval));
-    alarms.set("idle", after(now, options.idleTimeout));
-    alarms.set("lifetime", after(now, options.lifetime));
+    this.#openedAt = lifetime === Infinity ? undefined : now;
+    this.#heardAt = idleTimeout === Infinity ? undefined : now;
+    alarms.set("heartbeat", after(now, heartbeat.interval));
+    alarms.set("idle", after(now, idleTimeout));
+    alarms.set("lifetime", after(now, lifetime));
   }
 
   /** Bytes came: the peer lives. Only stores numbers; the alarms find out when they ring. */
-  heard(now: Instant): void {
-    this.#heardAt = now;
-    this.#heartbeat.heard(now);
+  override heard(now: Instant): void {
+    if (this.#heardAt !== undefined) this.#heardAt = now;
+    super.heard(now);
   }
 
   /** The peer has read what we sent: it lives, though it may be too busy with that to answer a Ping behind it. */
   read(now: Instant): void {
-    this.#heartbeat.heard(now);
+    super.heard(now);
   }
 
   /** A chunk has been decoded. `underWay`: it ended inside a message; `completed`: it ended one at least. */
   decoded(now: Instant, underWay: boolean, completed: boolean): void {
     if (completed || !underWay) this.#messageSince = undefined;
     // A message that is read in pieces may take as long as its peer lives.
-    if (!underWay || this.#messageSince !== undefined || this.#options.streaming) return;
+    const { alarms, options } = this.#connection;
+    if (!underWay || this.#messageSince !== undefined || options.streaming) return;
     this.#messageSince = now;
-    this.#alarms.set("message", after(now, this.#options.messageTimeout));
+    alarms.set("message", after(now, options.messageTimeout));
   }
 
   /** The application asks for more, after it was busy: what it did meanwhile is not the peer's silence. */
   asked(): void {
-    if (this.#options.idleTimeout === Infinity) return;
-    this.#heardAt = this.#clock.now();
+    if (this.#heardAt !== undefined) this.#heardAt = this.#connection.options.clock.now();
   }
 
   paused(now: Instant): void {
+    const { alarms, options } = this.#connection;
     this.#pausedAt = now;
-    this.#heartbeat.suspend();
-    this.#alarms.set("pause", after(now, this.#options.pauseTimeout));
+    this.suspend();
+    alarms.set("pause", after(now, options.pauseTimeout));
   }
 
   /** The peer's FIN stands behind what this pause leaves unread. An application that takes something now and then has its time anew. */
   endSeen(now: Instant): void {
     if (this.#pausedAt === undefined || this.#endSeenAt !== undefined) return;
     this.#endSeenAt = now;
-    const { lingerTimeout, pauseTimeout } = this.#options;
-    this.#alarms.set("pause", earlier(after(this.#pausedAt, pauseTimeout), after(now, lingerTimeout)));
+    const { alarms, options } = this.#connection;
+    const { lingerTimeout, pauseTimeout } = options;
+    alarms.set("pause", earlier(after(this.#pausedAt, pauseTimeout), after(now, lingerTimeout)));
   }
 
   resumed(now: Instant): void {
     this.#pausedAt = undefined;
     this.#endSeenAt = undefined;
-    this.#alarms.clear("pause");
-    this.#heardAt = now;
-    this.#heartbeat.resume(now);
+    this.#connection.alarms.clear("pause");
+    if (this.#heardAt !== undefined) this.#heardAt = now;
+    this.resume(now);
     this.#heartbeatRang(now);
   }
 
@@ -107,33 +108,35 @@ export class Watch {
   }
 
   #heartbeatRang(now: Instant): void {
-    let beat = this.#heartbeat.next(now);
+    const { alarms, options } = this.#connection;
+    let beat = this.next(now);
     if (beat.do === "ping") {
       this.#askedAt = now;
       this.#connection.askForLife();
-      beat = this.#heartbeat.next(now);
+      beat = this.next(now);
     }
-    if (beat.do === "wait") this.#alarms.set("heartbeat", beat.until);
-    else this.#end("ping", "heartbeat.timeout", this.#options.heartbeat.timeout, this.#askedAt, now, undefined);
+    if (beat.do === "wait") alarms.set("heartbeat", beat.until);
+    else this.#end("ping", "heartbeat.timeout", options.heartbeat.timeout, this.#askedAt, now, undefined);
   }
 
   #idleRang(now: Instant): void {
-    const { idleTimeout } = this.#options;
-    const suspended = this.#connection.busy || this.#pausedAt !== undefined;
-    const due = after(suspended ? now : this.#heardAt, idleTimeout);
+    const { alarms, busy, options } = this.#connection;
+    const { idleTimeout } = options;
+    const due = after(busy || this.#pausedAt !== undefined ? now : (this.#heardAt ?? now), idleTimeout);
     if (reached(due, now)) this.#end("receive", "idleTimeout", idleTimeout, this.#heardAt, now, GOING_AWAY);
-    else this.#alarms.set("idle", due);
+    else alarms.set("idle", due);
   }
 
   #messageRang(now: Instant): void {
     // Reading pauses only between messages, so that one which is under way is never held up by it.
     if (this.#messageSince === undefined) return;
-    this.#end("receive", "messageTimeout", this.#options.messageTimeout, this.#messageSince, now, POLICY_VIOLATION);
+    const { messageTimeout } = this.#connection.options;
+    this.#end("receive", "messageTimeout", messageTimeout, this.#messageSince, now, POLICY_VIOLATION);
   }
 
   #pauseRang(now: Instant): void {
     if (this.#pausedAt === undefined) return;
-    const { lingerTimeout, pauseTimeout } = this.#options;
+    const { lingerTimeout, pauseTimeout } = this.#connection.options;
     const overdue = reached(after(this.#pausedAt, pauseTimeout), now);
     if (this.#endSeenAt === undefined || overdue)
       this.#end("receive", "pauseTimeout", pauseTimeout, this.#pausedAt, now, POLICY_VIOLATION);
@@ -141,18 +144,18 @@ export class Watch {
   }
 
   #lifetimeRang(now: Instant): void {
-    this.#end("live", "lifetime", this.#options.lifetime, this.#openedAt, now, GOING_AWAY);
+    this.#end("live", "lifetime", this.#connection.options.lifetime, this.#openedAt, now, GOING_AWAY);
   }
 
   #end(
     operation: "ping" | "receive" | "live",
     limit: string,
     bound: number,
-    since: Instant,
+    since: Instant | undefined,
     now: Instant,
     closeCode: number | undefined,
   ): void {
-    const error = new TimeoutError({ operation, limit, bound, after: between(since, now), retriable: false });
+    const error = new TimeoutError({ operation, limit, bound, after: between(since ?? now, now), retriable: false });
     this.#connection.limitReached(error, closeCode);
   }
 }

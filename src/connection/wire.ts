@@ -1,7 +1,7 @@
 /** Which protocol a connection speaks: the decoder, the encoder and the control frames that belong together. */
 
 import { asData } from "../base/bytes.js";
-import type { Framing } from "../engine/framing/framing.js";
+import type { Codec, Framing } from "../engine/framing/framing.js";
 import { resolveFraming } from "../engine/framing/framing.js";
 import type { Data, Decoder, DecoderLimits, Encoder } from "../engine/protocol.js";
 import { WebSocketDecoder } from "../engine/websocket-decoder.js";
@@ -12,42 +12,74 @@ import { Deflating } from "./deflating.js";
 import { Inflating } from "./inflating.js";
 import type { SettledOptions } from "./options.js";
 
-/** One connection's protocol. */
+/** One connection's protocol. Connections that need no state of their own for it share one. */
 export interface Wire {
   readonly protocol: "websocket" | "tcp";
+  /** RFC 6455 7.1.1: the server closes the TCP connection first, so that it is the client's side that waits. */
+  readonly closesFirst: boolean;
   /** Connections with the same kind write the same bytes for the same message; undefined where each writes its own. */
   readonly kind: object | undefined;
-  readonly decoder: Decoder;
   readonly encoder: Encoder;
   /** How messages are compressed, and how those that come are decompressed; undefined where that was not agreed on. */
   readonly deflating: Deflating | undefined;
   readonly inflating: Inflating | undefined;
+  /** A decoder that has seen nothing yet: between messages one is as good as another. */
+  decoder(): Decoder;
   /** Judges the parts of one message: what may stand in one can depend on those before, and not on other messages. */
-  readonly judge: () => Pick<Encoder, "payload">;
-  /** A whole control frame; undefined where the protocol has none. */
-  readonly control: ((opcode: number, payload: Uint8Array) => Uint8Array) | undefined;
+  judge(): Pick<Encoder, "payload">;
+  /** A whole control frame; left out where the protocol has none. */
+  control?(opcode: number, payload: Uint8Array): Uint8Array;
 }
 
 /** Makes the protocol of each connection of one listener or dialer. */
 export type WireFactory = (limits: DecoderLimits) => Wire;
 
-const SERVER_FRAMES = new Map<string, object>();
+class WebSocketWire implements Wire {
+  readonly protocol = "websocket";
+  readonly closesFirst: boolean;
+  readonly kind: object | undefined;
+  readonly encoder: WebSocketEncoder;
+  readonly deflating: Deflating | undefined;
+  readonly inflating: Inflating | undefined;
+  readonly #role: "server" | "client";
+  readonly #limits: DecoderLimits;
+
+  constructor(role: "server" | "client", limits: DecoderLimits, compression: Compression | undefined) {
+    this.closesFirst = role === "server";
+    this.kind = role === "server" ? serverFrames(compression) : undefined;
+    this.encoder = new WebSocketEncoder(role, maskKey);
+    this.deflating = compression && deflating(role, compression);
+    this.inflating = compression && inflating(role, compression, limits);
+    this.#role = role;
+    this.#limits = limits;
+  }
+
+  decoder(): Decoder {
+    return new WebSocketDecoder(this.#role, this.#limits, this.inflating !== undefined);
+  }
+
+  judge(): Pick<Encoder, "payload"> {
+    return this.encoder;
+  }
+
+  control(opcode: number, payload: Uint8Array): Uint8Array {
+    return this.encoder.control(opcode, payload);
+  }
+}
+
+// A server neither masks, which would take a key for each frame, nor compresses here.
+const PLAIN_SERVERS = new WeakMap<DecoderLimits, Wire>();
 
 export function webSocketWire(role: "server" | "client", compression?: Compression): WireFactory {
   return (limits) => {
-    const encoder = new WebSocketEncoder(role, maskKey);
-    return {
-      protocol: "websocket",
-      kind: role === "server" ? serverFrames(compression) : undefined,
-      decoder: new WebSocketDecoder(role, limits, compression !== undefined),
-      encoder,
-      deflating: compression && deflating(role, compression),
-      inflating: compression && inflating(role, compression, limits),
-      judge: () => encoder,
-      control: (opcode, payload) => encoder.control(opcode, payload),
-    };
+    const shared = role === "server" && compression === undefined;
+    const wire = (shared ? PLAIN_SERVERS.get(limits) : undefined) ?? new WebSocketWire(role, limits, compression);
+    if (shared) PLAIN_SERVERS.set(limits, wire);
+    return wire;
   };
 }
+
+const SERVER_FRAMES = new Map<string, object>();
 
 /** What connections whose messages are compressed in the same way have in common. */
 function serverFrames(compression: Compression | undefined): object {
@@ -74,20 +106,35 @@ function inflating(
   return new Inflating(limits, { maxInflationRatio, windowBits: takeover ? bits : undefined });
 }
 
+class FramedWire implements Wire {
+  readonly protocol = "tcp";
+  readonly closesFirst = true;
+  readonly kind: Codec;
+  readonly encoder: Encoder;
+  readonly deflating: undefined;
+  readonly inflating: undefined;
+  readonly #limits: DecoderLimits;
+
+  constructor(codec: Codec, limits: DecoderLimits) {
+    this.kind = codec;
+    this.encoder = codec.encoder();
+    this.#limits = limits;
+  }
+
+  decoder(): Decoder {
+    return this.kind.decoder(this.#limits);
+  }
+
+  judge(): Pick<Encoder, "payload"> {
+    return this.kind.encoder();
+  }
+}
+
 /** Judges the framing, and the message that the heartbeat is to send in it. */
 export function framedWire(framing: Framing | undefined, { heartbeat: { message } }: SettledOptions): WireFactory {
-  const resolved = resolveFraming(framing);
-  if (message !== undefined) resolved.encoder().payload(message, "whole");
-  return (limits) => ({
-    protocol: "tcp",
-    kind: resolved,
-    decoder: resolved.decoder(limits),
-    encoder: resolved.encoder(),
-    deflating: undefined,
-    inflating: undefined,
-    judge: () => resolved.encoder(),
-    control: undefined,
-  });
+  const codec = resolveFraming(framing);
+  if (message !== undefined) codec.encoder().payload(message, "whole");
+  return (limits) => new FramedWire(codec, limits);
 }
 
 /** A message as connections of one kind write it. */

@@ -51,7 +51,7 @@ export async function connect<UserData = undefined>(
     extensions: string,
   ): Connection<UserData> =>
     new Connection({
-      ...{ role: "client", transport, wire, options: settled, subprotocol, extensions },
+      ...{ transport, wire, options: settled, subprotocol, extensions },
       url: String(url),
       data: data as UserData,
     });

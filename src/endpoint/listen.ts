@@ -117,7 +117,7 @@ function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
     }
     const transport = transportOf(socket);
     const connection = new Connection<UserData>({
-      ...{ role: "server", transport, wire, options, subprotocol: "", extensions: "", data: undefined as UserData },
+      ...{ transport, wire, options, subprotocol: "", extensions: "", data: undefined as UserData },
       url: formatAddress(address),
     });
     roster.admit(connection);

@@ -99,10 +99,7 @@ export class Roster<UserData> {
   admit(connection: Connection<UserData>): void {
     this.#reserved -= 1;
     this.#connections.add(connection);
-    void connection.closed.then(() => {
-      this.#connections.delete(connection);
-      this.#tellIfEmpty();
-    });
+    connection.keptBy(this.#ended);
   }
 
   /** Closes all, in batches, and resolves when all have ended: within `drain` milliseconds, and what their descriptors then take. */
@@ -122,6 +119,12 @@ export class Roster<UserData> {
     });
     timer.cancel();
   }
+
+  // One for all of them.
+  readonly #ended = (connection: Connection<UserData>): void => {
+    this.#connections.delete(connection);
+    this.#tellIfEmpty();
+  };
 
   #tellIfEmpty(): void {
     if (this.#connections.size + this.#reserved === 0) this.#emptied?.();

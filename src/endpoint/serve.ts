@@ -7,17 +7,20 @@ import type { Handler } from "./options.js";
 /** Starts `connection`, with `handler` as its scope if there is one. */
 export function serve<UserData>(connection: Connection<UserData>, handler: Handler<UserData> | undefined): void {
   connection.start();
-  if (handler !== undefined) void run(connection, handler);
+  if (handler !== undefined) run(connection, handler);
 }
 
-async function run<UserData>(connection: Connection<UserData>, handler: Handler<UserData>): Promise<void> {
-  try {
-    await handler(connection);
-    await connection.close();
-  } catch (error) {
+// No async function: that would take several hundred bytes for as long as the handler runs.
+function run<UserData>(connection: Connection<UserData>, handler: Handler<UserData>): void {
+  const failed = (error: unknown): void => {
     // What every handler gets when its peer goes is no fault of the handler's; `closed` tells it already.
     const over = connection.state !== "OPEN" || connection.peerEndedFor !== undefined;
-    if (over && isConnectionError(error)) await connection.close();
+    if (over && isConnectionError(error)) void connection.close();
     else connection.fault(error);
+  };
+  try {
+    Promise.resolve(handler(connection)).then(() => void connection.close(), failed);
+  } catch (error) {
+    failed(error);
   }
 }

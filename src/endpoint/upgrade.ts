@@ -181,7 +181,6 @@ function open<UserData>(
   observe(setup, request, 101, fields, undefined);
   const scheme = transport.ends.secure ? "wss" : "ws";
   return new Connection({
-    role: "server",
     transport,
     wire: webSocketWire("server", compression && deflate && { ...compression, agreement: deflate.agreement }),
     options: setup.options,

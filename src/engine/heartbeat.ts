@@ -7,6 +7,12 @@ import { after, between, earlier, type Instant, NEVER, reached } from "../base/t
 const STALL = 1_000;
 const LEAST_STALL = 100;
 
+/** How long the peer may be silent, in milliseconds: before it is asked, and behind that. */
+export interface HeartbeatBounds {
+  readonly interval: number;
+  readonly timeout: number;
+}
+
 /** Ask again at `until`; or send a Ping now and ask again at once; or fail: the peer is dead. */
 export type Beat = { readonly do: "wait"; readonly until: Instant } | { readonly do: "ping" } | { readonly do: "fail" };
 
@@ -20,18 +26,14 @@ export type Beat = { readonly do: "wait"; readonly until: Instant } | { readonly
  * is that late, nobody fails: such an overload has to be ended by other bounds.
  */
 export class Heartbeat {
-  readonly #interval: number;
-  readonly #timeout: number;
-  readonly #stall: number;
+  readonly #bounds: HeartbeatBounds;
   #heardAt: Instant;
   #pingedAt: Instant | undefined;
   #askedFor: Instant = NEVER;
   #suspended = false;
 
-  constructor(interval: number, timeout: number, now: Instant) {
-    this.#interval = interval;
-    this.#timeout = timeout;
-    this.#stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
+  constructor(bounds: HeartbeatBounds, now: Instant) {
+    this.#bounds = bounds;
     this.#heardAt = now;
   }
 
@@ -55,19 +57,21 @@ export class Heartbeat {
 
   next(now: Instant): Beat {
     if (this.#suspended) return this.#wait(NEVER);
+    const { interval, timeout } = this.#bounds;
     if (this.#pingedAt === undefined) {
-      const due = after(this.#heardAt, this.#interval);
+      const due = after(this.#heardAt, interval);
       if (!reached(due, now)) return this.#wait(due);
       this.#pingedAt = now;
       return { do: "ping" };
     }
-    if (between(this.#askedFor, now) > this.#stall) this.#restart(now);
-    const dead = after(this.#pingedAt, this.#timeout);
+    const stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
+    if (between(this.#askedFor, now) > stall) this.#restart(now);
+    const dead = after(this.#pingedAt, timeout);
     if (reached(dead, now)) return { do: "fail" };
     // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
     // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
     // that answers within the first step costs no further call.
-    return this.#wait(earlier(dead, after(now, Math.min(this.#stall, this.#interval))));
+    return this.#wait(earlier(dead, after(now, Math.min(stall, interval))));
   }
 
   #wait(until: Instant): Beat {

@@ -1,6 +1,7 @@
 /** A timer wheel: hundreds of thousands of wakeups, each armed and cancelled in constant time. */
 
 import { after, between, type Instant, reached, type Wakeup } from "../base/time.js";
+import { Link } from "./ring.js";
 
 // 32 slots, so that one integer tells with a bit each which of a level's slots are taken.
 const SLOTS = 32;
@@ -8,42 +9,40 @@ const SLOTS = 32;
 const LEVELS = 9;
 const LIMIT = SLOTS ** LEVELS;
 
-/** A link of a ring. Alone, it is linked to itself. A slot is a link that carries no timer. */
-class Link {
-  previous: Link = this;
-  next: Link = this;
+/** How many timers of one wheel will fire. */
+interface Armed {
+  count: number;
+}
 
-  append(link: Link): void {
-    link.previous = this.previous;
-    link.next = this;
-    this.previous.next = link;
-    this.previous = link;
-  }
+/** Something that is woken at its time. It stands in the wheel itself, so that to arm it costs no memory. */
+export abstract class Timer extends Link {
+  /** When it fires: the wheel's to set. */
+  tick = 0;
+  /** Those of the wheel that it stands in; undefined while it stands in none. */
+  armed: Armed | undefined = undefined;
 
-  unlink(): void {
-    this.previous.next = this.next;
-    this.next.previous = this.previous;
-    this.previous = this;
-    this.next = this;
+  abstract wake(now: Instant): void;
+
+  /** It will not be woken. Does nothing once it has been. */
+  cancel(): void {
+    if (this.armed === undefined) return;
+    this.unlink();
+    this.armed.count -= 1;
+    this.armed = undefined;
   }
 }
 
-class Timer extends Link implements Wakeup {
-  readonly tick: number;
-  readonly wake: (now: Instant) => void;
-  readonly #armed: { count: number };
+/** For those who bring a function and keep what cancels it. */
+class Call extends Timer implements Wakeup {
+  readonly #wake: (now: Instant) => void;
 
-  constructor(tick: number, wake: (now: Instant) => void, armed: { count: number }) {
+  constructor(wake: (now: Instant) => void) {
     super();
-    this.tick = tick;
-    this.wake = wake;
-    this.#armed = armed;
+    this.#wake = wake;
   }
 
-  cancel(): void {
-    if (this.next === this) return;
-    this.unlink();
-    this.#armed.count -= 1;
+  wake(now: Instant): void {
+    this.#wake(now);
   }
 }
 
@@ -53,6 +52,7 @@ class Level {
   readonly #span: number;
   /** Ticks that all slots stand for. */
   readonly #reach: number;
+  /** Each begins with a link that carries no timer. */
   readonly #slots: (Link | undefined)[] = [];
   // The bit of a slot that was emptied by cancelling is cleared by `first`, so that `cancel` need not know its slot.
   #taken = 0;
@@ -106,7 +106,7 @@ export class TimerWheel {
   readonly #start: Instant;
   readonly #length: number;
   readonly #levels: readonly Level[] = Array.from({ length: LEVELS }, (_, level) => new Level(SLOTS ** level));
-  readonly #armed = { count: 0 };
+  readonly #armed: Armed = { count: 0 };
   /** Every tick before this one has fired; during `advance`, this is the one that fires. */
   #current = 0;
   /** The tick that `advance` goes to; outside of it, the current one. */
@@ -128,15 +128,27 @@ export class TimerWheel {
    * What is already due fires with the tick that follows the last `advance`. RangeError for an instant that is no number.
    */
   add(at: Instant, wake: (now: Instant) => void): Wakeup {
-    // Not into the ticks of an advance that is under way: a wake that always adds what is already due must not keep it going.
-    const tick = Math.max(this.#tickFrom(at), this.#horizon + 1);
-    if (Number.isNaN(tick)) throw new RangeError("Cannot add a wakeup: its instant is not a number");
-    const timer = new Timer(tick, wake, this.#armed);
-    if (tick < LIMIT) {
-      this.#place(timer);
-      this.#armed.count += 1;
-    }
+    const timer = new Call(wake);
+    this.arm(timer, at);
     return timer;
+  }
+
+  /**
+   * Wakes `timer` as `add` does, and no more at the instant that it was armed for before. It may be `slack` milliseconds later
+   * than that: then timers that are due at about the same time are woken together.
+   */
+  arm(timer: Timer, at: Instant, slack: number = 0): void {
+    // A tick that can be divided by as high a power of two as the slack allows is one that others choose as well.
+    const step = 2 ** Math.floor(Math.log2(Math.max(slack / this.#length, 1)));
+    // Not into the ticks of an advance that is under way: a wake that always adds what is already due must not keep it going.
+    const tick = Math.max(Math.ceil(this.#tickFrom(at) / step) * step, this.#horizon + 1);
+    if (Number.isNaN(tick)) throw new RangeError("Cannot add a wakeup: its instant is not a number");
+    timer.cancel();
+    if (tick >= LIMIT) return;
+    timer.tick = tick;
+    timer.armed = this.#armed;
+    this.#armed.count += 1;
+    this.#place(timer);
   }
 
   /**

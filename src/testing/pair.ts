@@ -86,7 +86,6 @@ function open(
   const compressing = settleCompression("server", compression);
   const agreement = compressing?.terms[0];
   const connection = new Connection({
-    role,
     transport,
     wire:
       protocol === "websocket"

@@ -3,12 +3,16 @@
 // Imported, because the global is looked up anew by each call.
 import { performance } from "node:perf_hooks";
 import { between, type Clock, type Instant, instant, NEVER, reached, type Wakeup } from "../base/time.js";
-import { TimerWheel } from "../engine/wheel.js";
+import { type Timer, TimerWheel } from "../engine/wheel.js";
 
 // setTimeout() fires at once beyond this, which is the opposite of a long wait.
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-class SystemClock implements Clock {
+// Less than what the heartbeat takes for a stall of the event loop.
+const MOST_SLACK = 64;
+
+/** The clock behind `systemClock`, for those who know it and bring a timer of their own. */
+export class SystemClock implements Clock {
   #wheel: TimerWheel | undefined;
   #timer: NodeJS.Timeout | undefined;
   #armedAt: Instant = NEVER;
@@ -26,6 +30,17 @@ class SystemClock implements Clock {
     const wakeup = this.#wheel.add(at, wake);
     if (!reached(this.#armedAt, at)) this.#arm();
     return wakeup;
+  }
+
+  /**
+   * Wakes `timer` at `at`, and no more at the instant that it was armed for before. `slack`: how much later it may be, as a
+   * part of how far off that is; but never by as much as would pass for a stall.
+   */
+  arm(timer: Timer, at: Instant, slack: number = 0): void {
+    this.#wheel ??= new TimerWheel(this.now());
+    const late = slack === 0 ? 0 : Math.min(between(this.now(), at) * slack, MOST_SLACK);
+    this.#wheel.arm(timer, at, late);
+    if (!reached(this.#armedAt, at)) this.#arm();
   }
 
   #arm(): void {

@@ -14,8 +14,9 @@ const NOTHING = new Uint8Array();
 const MOST_BYTES = 16_384;
 const MOST_CHUNKS = 16;
 
-export class FastLane implements Transport, HandleEvents {
-  readonly ends: Ends;
+export class FastLane implements Transport, HandleEvents, Ends {
+  readonly localAddress: string;
+  readonly remoteAddress: string;
   readonly #handle: TcpHandle;
   #events: TransportEvents | undefined;
   #paused = false;
@@ -33,7 +34,9 @@ export class FastLane implements Transport, HandleEvents {
   #error: TransportError | undefined;
 
   private constructor(socket: Socket, head: Uint8Array | undefined) {
-    this.ends = endsOf(socket);
+    const { localAddress, remoteAddress } = endsOf(socket);
+    this.localAddress = localAddress;
+    this.remoteAddress = remoteAddress;
     socket.setTimeout(0).setNoDelay(true);
     this.#handle = new TcpHandle(socket, this);
     // A view of the HTTP parser's buffer, which may hold what is not ours to change.
@@ -49,6 +52,15 @@ export class FastLane implements Transport, HandleEvents {
    */
   static take(stream: Duplex, head?: Uint8Array): FastLane | undefined {
     return TcpHandle.fits(stream) ? new FastLane(stream, head) : undefined;
+  }
+
+  get secure(): boolean {
+    return false;
+  }
+
+  /** It knows them by itself: another object would be one more for each connection. */
+  get ends(): Ends {
+    return this;
   }
 
   get queuedBytes(): number {
@@ -96,8 +108,8 @@ export class FastLane implements Transport, HandleEvents {
   }
 
   #forLookout(): Paused {
-    const [localAddress, localPort] = hostAndPort(this.ends.localAddress);
-    const [remoteAddress, remotePort] = hostAndPort(this.ends.remoteAddress);
+    const [localAddress, localPort] = hostAndPort(this.localAddress);
+    const [remoteAddress, remotePort] = hostAndPort(this.remoteAddress);
     return {
       socket: { localAddress, localPort, remoteAddress, remotePort },
       finSeen: () => this.#events?.endSeen?.(),

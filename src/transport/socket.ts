@@ -149,15 +149,21 @@ export function transportError(error: NodeJS.ErrnoException): TransportError {
 /** Where a stream leads, as far as it is a socket. */
 export function endsOf(stream: Duplex): Ends {
   if (!(stream instanceof Socket)) return { localAddress: "", remoteAddress: "", secure: false };
+  // All that one server has accepted have the same.
+  const localAddress = address(stream.localAddress, stream.localPort);
+  if (localAddress !== lastLocal) lastLocal = localAddress;
   return {
-    localAddress: address(stream.localAddress, stream.localPort),
+    localAddress: lastLocal,
     remoteAddress: address(stream.remoteAddress, stream.remotePort),
     secure: "encrypted" in stream,
   };
 }
 
+let lastLocal = "";
+
 /** Host and port as a URL writes them. */
 export function address(host: string | undefined, port: number | undefined): string {
   if (host === undefined || port === undefined) return "";
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  // By a template it would keep its pieces for as long as it lives.
+  return [host.includes(":") ? `[${host}]` : host, port].join(":");
 }

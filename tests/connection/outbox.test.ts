@@ -24,7 +24,7 @@ function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: strin
   const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
-  const alarms = new Alarms(options.clock, () => undefined);
+  const alarms = new Alarms(options.clock, { rang: () => undefined });
   const encoder = new WebSocketEncoder("server", () => 0);
   const outbox = new Outbox(transport, { encoder, deflating: undefined }, options, alarms, {
     ...owner,

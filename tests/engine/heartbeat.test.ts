@@ -12,7 +12,7 @@ const since = (now: Instant): number => between(START, now);
 const INTERVAL = 25_000;
 const TIMEOUT = 10_000;
 
-const beat = (interval = INTERVAL, timeout = TIMEOUT): Heartbeat => new Heartbeat(interval, timeout, START);
+const beat = (interval = INTERVAL, timeout = TIMEOUT): Heartbeat => new Heartbeat({ interval, timeout }, START);
 
 /**
  * Does what an owner does, beginning at `from`, until there is a failure or nothing happens up to `end`: calls `next` at the

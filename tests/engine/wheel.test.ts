@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { after, between, type Instant, instant, NEVER, reached, type Wakeup } from "../../src/base/time.js";
-import { TimerWheel } from "../../src/engine/wheel.js";
+import { Timer, TimerWheel } from "../../src/engine/wheel.js";
 import { runs } from "../random.js";
 
 const START = instant(1_000);
@@ -44,6 +44,34 @@ describe("a timer wheel", () => {
     assert.deepEqual(wheel.next(), at(8));
     wheel.advance(at(8));
     assert.deepEqual(fired, [8]);
+  });
+
+  it("wakes together what is due at about the same time and may be late, none early or later than that", () => {
+    const wheel = new TimerWheel(START, 4);
+    const fired: string[] = [];
+    class Named extends Timer {
+      readonly name: string;
+
+      constructor(name: string) {
+        super();
+        this.name = name;
+      }
+
+      override wake(now: Instant): void {
+        fired.push(`${this.name} ${since(now)}`);
+      }
+    }
+    const moved = new Named("moved");
+    wheel.arm(moved, at(20), 64);
+    wheel.arm(new Named("b"), at(70), 64);
+    wheel.arm(new Named("c"), at(101), 64);
+    wheel.arm(new Named("strict"), at(101));
+    wheel.arm(new Named("a little"), at(101), 9);
+    wheel.arm(moved, at(127), 64);
+    assert.equal(wheel.size, 5);
+    for (let now = 0; now <= 200; now += 1) wheel.advance(at(now));
+    assert.deepEqual(fired, ["strict 104", "a little 104", "b 128", "c 128", "moved 128"]);
+    assert.equal(wheel.size, 0);
   });
 
   it("has ticks of 4 ms when nothing else is said", () => {

@@ -1,0 +1,260 @@
+/** What a connection consists of: each part is made when it is first needed, and given back when it has long been idle. */
+
+import type { ConnectionError, Progress } from "../base/errors.js";
+import type { Instant } from "../base/time.js";
+import type { State } from "../engine/lifecycle.js";
+import type { Data } from "../engine/protocol.js";
+import type { Transport } from "../transport/transport.js";
+import { type AlarmOwner, Alarms } from "./alarms.js";
+import { Closing, type Ends } from "./closing.js";
+import type { Connection } from "./connection.js";
+import { Delivery, type DeliveryOwner } from "./delivery.js";
+import { Inbox } from "./inbox.js";
+import { Intake, type IntakeOwner } from "./intake.js";
+import { LastWord } from "./last-word.js";
+import type { CloseInfo, SettledOptions } from "./options.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { Outcome } from "./outcome.js";
+import { Pings } from "./pings.js";
+import { Waits, type WaitsOwner } from "./waits.js";
+import { Watch, type Watched } from "./watch.js";
+import type { Wire } from "./wire.js";
+
+/** What is common to all its parts. */
+export interface Whole {
+  readonly wire: Wire;
+  readonly transport: Transport;
+  readonly options: SettledOptions;
+}
+
+/** What the parts ask of the connection. */
+export interface PartsOwner extends AlarmOwner, DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner, Watched {
+  /** The peer's last word has taken effect. */
+  takeEnd(): void;
+}
+
+const AT_BOUNDARY: Progress = Object.freeze({ received: 0, expected: undefined });
+
+/**
+ * Thousands of connections are idle for each that is not, so what an idle one does not need is not there: what stands here as
+ * undefined is as it would be if it had just been made, and the questions below have the answer for that.
+ */
+export abstract class Parts implements Whole {
+  readonly connection: Connection;
+  readonly wire: Wire;
+  readonly transport: Transport;
+  readonly options: SettledOptions;
+  readonly alarms: Alarms;
+  readonly watch: Watch;
+  #intake: Intake | undefined;
+  #outbox: Outbox | undefined;
+  #delivery: Delivery | undefined;
+  #waits: Waits | undefined;
+  #pings: Pings | undefined;
+  #lastWord: LastWord | undefined;
+  #closing: Closing | undefined;
+  #outcome: Outcome | undefined;
+  /** A chunk is being handled. */
+  #held = false;
+  /** What the application needed last was given back, or can be. */
+  #idle = false;
+
+  constructor(connection: Connection, { wire, transport, options }: Whole) {
+    this.connection = connection;
+    this.wire = wire;
+    this.transport = transport;
+    this.options = options;
+    this.alarms = new Alarms(options.clock, this.owner());
+    this.watch = new Watch(this.owner());
+  }
+
+  /** The connection, as its parts know it. */
+  protected abstract owner(): PartsOwner;
+
+  // The parts
+
+  get intake(): Intake {
+    this.#intake ??= new Intake(this.owner());
+    return this.#intake;
+  }
+
+  /** For those who send on the application's behalf. */
+  get outbox(): Outbox {
+    this.#idle = false;
+    return this.out;
+  }
+
+  /** For what goes out without the application. */
+  get out(): Outbox {
+    if (this.#outbox === undefined) {
+      this.#outbox = new Outbox(this.transport, this.wire, this.options, this.alarms, this.owner());
+      if (this.#held) this.#outbox.hold();
+    }
+    return this.#outbox;
+  }
+
+  get delivery(): Delivery {
+    if (this.#delivery === undefined) {
+      const { hooks, maxInboxBytes, maxInboxMessages } = this.options;
+      const { message } = hooks;
+      const hook = message && ((data: Data) => message(this.connection, data));
+      this.#delivery = new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hook, this.owner());
+    }
+    return this.#delivery;
+  }
+
+  get inbox(): Inbox {
+    return this.delivery.inbox;
+  }
+
+  get waits(): Waits {
+    this.#waits ??= new Waits(this.options.clock, this.owner());
+    return this.#waits;
+  }
+
+  get pings(): Pings {
+    this.#pings ??= new Pings();
+    return this.#pings;
+  }
+
+  get lastWord(): LastWord {
+    this.#lastWord ??= new LastWord(this.inbox, () => this.owner().takeEnd());
+    return this.#lastWord;
+  }
+
+  get closing(): Closing {
+    this.#closing ??= new Closing(this.owner());
+    return this.#closing;
+  }
+
+  get outcome(): Outcome {
+    this.#outcome ??= new Outcome(this.refusal, this.#closing?.info);
+    return this.#outcome;
+  }
+
+  // What is asked of parts that may not be there
+
+  /** The message that is arriving. */
+  get progress(): Progress {
+    return this.#intake?.decoder.partial ?? AT_BOUNDARY;
+  }
+
+  get state(): State {
+    return this.#closing?.ending.state ?? "open";
+  }
+
+  /** The error for calls that come too late; undefined while the connection takes messages. */
+  get refusal(): ConnectionError | undefined {
+    return this.#closing?.refusal;
+  }
+
+  /** When the peer's FIN was known to have come. */
+  get peerEndedAt(): Instant | undefined {
+    return this.#closing?.peerEndedAt;
+  }
+
+  /** How far the peer's FIN is. */
+  get peerEnd(): Closing["peerEnd"] {
+    return this.#closing?.peerEnd ?? "none";
+  }
+
+  /** Whether arriving bytes are thrown away. */
+  get discarding(): boolean {
+    return this.#closing?.deaf === true;
+  }
+
+  get deaf(): boolean {
+    return this.discarding || this.#lastWordWaits;
+  }
+
+  get over(): boolean {
+    return this.refusal !== undefined || this.#lastWordWaits;
+  }
+
+  /** Whether something that has come has yet to take effect. */
+  get pending(): boolean {
+    return this.#intake?.pending === true || this.#lastWordWaits;
+  }
+
+  /** Whether messages go to a hook. */
+  get hooked(): boolean {
+    return this.options.hooks.message !== undefined;
+  }
+
+  get inboxEmpty(): boolean {
+    return this.#delivery === undefined || this.#delivery.inbox.empty;
+  }
+
+  get inboxFull(): boolean {
+    return this.#delivery?.inbox.full === true;
+  }
+
+  get busy(): boolean {
+    return this.#delivery?.busy === true;
+  }
+
+  /** Whether nothing is on its way out, or about to be. */
+  get clear(): boolean {
+    return this.#outbox === undefined && !this.#held;
+  }
+
+  // What they are told if they are there
+
+  hold(): void {
+    this.#held = true;
+    this.#outbox?.hold();
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#outbox?.release();
+  }
+
+  /** There is room for more: goes on if reading had stopped, and answers whether it had. */
+  goOn(): boolean {
+    return this.#intake?.goOn() === true;
+  }
+
+  answered(payload: Uint8Array): void {
+    this.#pings?.answered(payload, this.options.clock.now());
+  }
+
+  /** Nothing will come any more: what has come takes effect now. */
+  heed(): void {
+    this.#intake?.stop();
+    this.#lastWord?.heed();
+  }
+
+  tellBegun(refusal: ConnectionError): void {
+    this.#outcome?.begun(refusal);
+  }
+
+  tellEnded(info: CloseInfo): void {
+    this.#outcome?.over(info);
+  }
+
+  // Idleness
+
+  /** A message has come. */
+  roused(): void {
+    this.#idle = false;
+  }
+
+  /** Nothing has come for long. */
+  idled(): void {
+    this.#idle = true;
+    this.shrink();
+  }
+
+  /** Gives back, while it is idle, what is as it would be if it had just been made. */
+  shrink(): void {
+    if (!this.#idle || this.#closing !== undefined || this.#lastWord !== undefined) return;
+    if (this.#intake?.atRest) this.#intake = undefined;
+    if (this.#outbox?.atRest) this.#outbox = undefined;
+    if (this.#delivery?.atRest) this.#delivery = undefined;
+  }
+
+  get #lastWordWaits(): boolean {
+    return this.#lastWord?.pending === true;
+  }
+}

@@ -1,0 +1,22 @@
+/** A ring of things that carry their own links: to join it and to leave it takes no memory, and always the same time. */
+
+/** A link of a ring. Alone, it is linked to itself. */
+export class Link {
+  previous: Link = this;
+  next: Link = this;
+
+  /** Puts `link`, which is alone, before this one: for the one that a ring begins with, at the end. */
+  append(link: Link): void {
+    link.previous = this.previous;
+    link.next = this;
+    this.previous.next = link;
+    this.previous = link;
+  }
+
+  unlink(): void {
+    this.previous.next = this.next;
+    this.next.previous = this.previous;
+    this.previous = this;
+    this.next = this;
+  }
+}

@@ -1,0 +1,46 @@
+/** A server in a process of its own, which tells what its connections keep in memory. */
+
+import { type Connection, listen } from "../../src/index.js";
+import { settledMemory } from "../memory.js";
+
+/** Its heartbeat, in milliseconds, and by which way it takes messages: `hooks` or `loop`. */
+const [interval = "", way = ""] = process.argv.slice(2);
+
+/** What its parent asks, and is answered with a number. */
+export type Question = "connections" | "messages" | "pongs" | "memory";
+
+const counts = { messages: 0, pongs: 0 };
+
+async function loop(connection: Connection): Promise<void> {
+  for await (const message of connection) {
+    counts.messages += 1;
+    await connection.send(message);
+  }
+}
+
+const options = {
+  maxConnections: Infinity,
+  heartbeat: { interval: Number(interval) },
+  pong: () => {
+    counts.pongs += 1;
+  },
+};
+const message = (connection: Connection, data: string | Uint8Array): void => {
+  counts.messages += 1;
+  connection.trySend(data);
+};
+const url = "ws://127.0.0.1:0/";
+const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, message });
+
+async function answer(question: Question): Promise<number> {
+  if (question === "connections") return server.connections.size;
+  if (question !== "memory") return counts[question];
+  return settledMemory(() => {
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  });
+}
+
+process.on("message", (question: Question) => void answer(question).then((number) => process.send?.(number)));
+process.on("disconnect", () => process.exit());
+process.send?.(Number(new URL(server.url).port));
