@@ -333,19 +333,24 @@ it("a connection that has ended wakes nobody any more", async () => {
 
 describe("a peer that takes long to read what we send", () => {
   it("is alive as long as it reads, although it says nothing", async () => {
-    const { connection, wire, clock } = wired({ capacity: 65_536 });
+    const capacity = 65_536;
+    const { connection, wire, clock } = wired({ capacity });
     wire.pause();
     const sent = connection.send(new Uint8Array(1_000_000));
-    for (let second = 0; second < 120 && connection.queuedBytes > 0; second += 6) {
+    let seconds = 0;
+    for (; connection.queuedBytes > 0; seconds += 6) {
       await clock.advance(6_000);
-      // As much as the kernels between them hold.
-      wire.resume();
-      await settled();
-      wire.pause();
+      assert.equal(connection.state, "OPEN", `${seconds + 6} s`);
+      // As much as the kernels between them hold, a chunk at a time: resumed for longer, it would take everything.
+      for (const until = wire.received.length + capacity; wire.received.length < Math.min(until, 1_000_000); ) {
+        wire.resume();
+        wire.pause();
+        await settled();
+      }
     }
-    assert.equal(connection.state, "OPEN");
-    wire.resume();
     await sent;
+    // Twice the 35 s after which a peer that takes nothing is dead.
+    assert.ok(seconds > 70, `everything was read in ${seconds} s`);
   });
 
   it("is dead if it says nothing and only its kernel takes what we send", async () => {
