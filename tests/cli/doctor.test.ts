@@ -4,44 +4,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { UNCOUNTED, untilSockets } from "../descriptors.js";
+import { UnreadServer } from "../unread-server.js";
 import { type Ended, Serving } from "./serving.js";
 
 const BOUND = ["--bound", "500"];
-
-/** A server that neither reads nor closes, and its peers. */
-class Patient implements AsyncDisposable {
-  readonly port: number;
-  readonly #server: Server;
-  readonly #sockets: Socket[] = [];
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  static async open(): Promise<Patient> {
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new Patient(server);
-  }
-
-  async join(): Promise<{ readonly far: Socket; readonly near: Socket }> {
-    const far = connect({ port: this.port, host: "127.0.0.1", allowHalfOpen: true });
-    const [near] = (await once(this.#server, "connection")) as [Socket];
-    this.#sockets.push(far, near);
-    return { far, near };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.on("error", () => undefined).destroy();
-    this.#server.close();
-    await once(this.#server, "close");
-  }
-}
 
 async function doctor(...flags: readonly string[]): Promise<Ended> {
   await using serving = new Serving(["doctor", ...flags]);
@@ -65,13 +34,13 @@ async function examined(port: number): Promise<{ readonly status: number | null;
 
 describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: true }, () => {
   it("finds nothing wrong with those that are well, with status 0", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     await patient.join();
     assert.deepEqual(await examined(patient.port), { status: 0, found: [] });
   });
 
   it("finds a peer that has ended while the application does not close, with status 1", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     const { far, near } = await patient.join();
     near.resume();
     far.end();
@@ -80,7 +49,7 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: tr
   });
 
   it("finds an application that does not read", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     const { far } = await patient.join();
     far.write("unread");
     await untilSockets(patient.port, ([socket]) => socket?.unread === 6);
@@ -88,7 +57,7 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: tr
   });
 
   it("finds a peer that does not read", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     const { far, near } = await patient.join();
     far.pause();
     near.write(Buffer.alloc(16_000_000));
@@ -122,7 +91,7 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: tr
   });
 
   it("looks at all that there are when nobody is named", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     const { far } = await patient.join();
     far.write("unread");
     const { status, stdout } = await doctor("--json", ...BOUND);
@@ -134,7 +103,7 @@ describe("holdfast doctor", { skip: UNCOUNTED, timeout: 240_000, concurrency: tr
   });
 
   it("goes on watching until it is told to stop, and ends with what it saw last", async () => {
-    await using patient = await Patient.open();
+    await using patient = await UnreadServer.open();
     const { far, near } = await patient.join();
     await using serving = new Serving(["doctor", "--port", `${patient.port}`, "--json", "--watch", ...BOUND]);
     await serving.until((text) => text.split("\n").length > 1);

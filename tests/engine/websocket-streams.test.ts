@@ -7,6 +7,7 @@ import * as ws from "ws";
 import type { DecoderLimits } from "../../src/engine/protocol.js";
 import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
 import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
+import { together } from "../fuzz/network.js";
 import { arrayBytes } from "../memory.js";
 import { runs } from "../random.js";
 import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "./peer-frames.js";
@@ -118,24 +119,6 @@ function heard(
   return visitor.calls;
 }
 
-/** Pieces put together again; those of a message that did not end left out. */
-function whole(calls: readonly Call[]): Call[] {
-  const result: Call[] = [];
-  let pieces: Uint8Array[] = [];
-  for (const call of calls) {
-    if (call[0] !== "piece") {
-      result.push(call);
-      continue;
-    }
-    pieces.push(call[2]);
-    if (!call[3]) continue;
-    const bytes = joined(...pieces);
-    result.push(["message", call[1] === "text" ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes]);
-    pieces = [];
-  }
-  return result;
-}
-
 /** A source of answers, some of them no. */
 function wavering(answers: readonly boolean[]): () => boolean {
   let asked = 0;
@@ -178,7 +161,7 @@ describe("every stream of frames", () => {
     fc.assert(
       fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
         const limits = { ...NARROW, maxFragments: Infinity, streaming: true };
-        assert.deepEqual(whole(heard(encoded(said, to, keys), cuts, to, limits, wavering(answers))), said.calls);
+        assert.deepEqual(together(heard(encoded(said, to, keys), cuts, to, limits, wavering(answers))), said.calls);
       }),
       runs(300),
     );
@@ -205,9 +188,9 @@ describe("every stream of bytes", () => {
     fc.assert(
       fc.property(hostile, role, cuts, answers, fc.boolean(), (stream, to, cuts, answers, streaming) => {
         const limits = { ...NARROW, streaming };
-        const calls = whole(heard(stream, [], to, limits));
-        assert.deepEqual(whole(heard(stream, cuts, to, limits)), calls);
-        assert.deepEqual(whole(heard(stream, cuts, to, limits, wavering(answers))), calls);
+        const calls = together(heard(stream, [], to, limits));
+        assert.deepEqual(together(heard(stream, cuts, to, limits)), calls);
+        assert.deepEqual(together(heard(stream, cuts, to, limits, wavering(answers))), calls);
         const end = calls.findIndex(([name]) => name === "close" || name === "fail");
         assert.ok(end === -1 || end === calls.length - 1, "goes on behind its end");
       }),

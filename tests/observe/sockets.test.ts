@@ -3,51 +3,18 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { type KernelReport, type KernelSocket, KernelSockets, type KernelSocketsOptions } from "../../src/index.js";
+import { type KernelReport, type KernelSocket, KernelSockets } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { UNCOUNTED, untilSockets } from "../descriptors.js";
+import { UnreadServer } from "../unread-server.js";
 
-/** A server that reads nothing, and its peers. */
-class Stage implements AsyncDisposable {
-  readonly clock: ManualClock = new ManualClock();
-  readonly port: number;
-  readonly #server: Server;
-  readonly #sockets: Socket[] = [];
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-    server.on("connection", (socket) => this.#sockets.push(socket.on("error", () => undefined)));
-  }
-
-  static async open(): Promise<Stage> {
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new Stage(server);
-  }
-
-  /** One more connection: the peer's end and the server's. */
-  async join(): Promise<{ readonly far: Socket; readonly near: Socket }> {
-    const far = connect({ port: this.port, host: "127.0.0.1", allowHalfOpen: true });
-    const [near] = (await once(this.#server, "connection")) as [Socket];
-    this.#sockets.push(far.on("error", () => undefined));
-    return { far, near };
-  }
-
-  /** A reader of the server's ends, on the stage's clock. */
-  reader(options: KernelSocketsOptions = {}): () => Promise<KernelSocket[]> {
-    const sockets = new KernelSockets({ port: this.port, clock: this.clock, ...options });
-    return async () => (await reportOf(sockets)).sockets.filter(({ state }) => state !== "LISTEN");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
-  }
+/** What the kernel says of a server's own ends, as time goes by on a clock of its own. */
+function lookAt(server: UnreadServer): { readonly clock: ManualClock; read(): Promise<KernelSocket[]> } {
+  const clock = new ManualClock();
+  const sockets = new KernelSockets({ port: server.port, clock });
+  return { clock, read: async () => (await reportOf(sockets)).sockets.filter(({ state }) => state !== "LISTEN") };
 }
 
 async function reportOf(sockets: KernelSockets): Promise<KernelReport> {
@@ -58,22 +25,22 @@ async function reportOf(sockets: KernelSockets): Promise<KernelReport> {
 
 describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, () => {
   it("has those of this process, with their states, queues and holder", async () => {
-    await using stage = await Stage.open();
-    const { far, near } = await stage.join();
+    await using server = await UnreadServer.open();
+    const { far, near } = await server.join();
     far.write("unread");
-    await untilSockets(stage.port, ([socket]) => socket?.unread === 6);
+    await untilSockets(server.port, ([socket]) => socket?.unread === 6);
     const report = await reportOf(new KernelSockets());
     const [listening, accepted, connected] = ["LISTEN", `${near.remotePort}`, `${near.localPort}`].map((which) =>
       report.sockets.find(
         ({ state, localPort, remoteAddress }) =>
-          (state === which && localPort === stage.port) || remoteAddress === `127.0.0.1:${which}`,
+          (state === which && localPort === server.port) || remoteAddress === `127.0.0.1:${which}`,
       ),
     );
-    assert.equal(listening?.localAddress, `127.0.0.1:${stage.port}`);
+    assert.equal(listening?.localAddress, `127.0.0.1:${server.port}`);
     assert.deepEqual([accepted?.state, accepted?.receiveQueue, accepted?.sendQueue], ["ESTABLISHED", 6, 0]);
     assert.deepEqual(
       [connected?.localAddress, connected?.remoteAddress],
-      [`127.0.0.1:${far.localPort}`, `127.0.0.1:${stage.port}`],
+      [`127.0.0.1:${far.localPort}`, `127.0.0.1:${server.port}`],
     );
     for (const socket of report.sockets) assert.deepEqual(socket.pids, [process.pid]);
     const [own] = report.processes;
@@ -83,74 +50,74 @@ describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, 
   });
 
   it("tells how long a peer has ended and we have not, from when it was first seen", async () => {
-    await using stage = await Stage.open();
-    const { far } = await stage.join();
-    const read = stage.reader();
+    await using server = await UnreadServer.open();
+    const { far } = await server.join();
+    const { clock, read } = lookAt(server);
     assert.deepEqual(
       (await read()).map(({ state, stateFor }) => [state, stateFor]),
       [["ESTABLISHED", 0]],
     );
-    await stage.clock.advance(700);
+    await clock.advance(700);
     assert.equal((await read())[0]?.stateFor, 700);
     far.end();
-    await untilSockets(stage.port, ([socket]) => socket?.state === "CLOSE_WAIT");
+    await untilSockets(server.port, ([socket]) => socket?.state === "CLOSE_WAIT");
     assert.deepEqual(
       (await read()).map(({ state, stateFor }) => [state, stateFor]),
       [["CLOSE_WAIT", 0]],
     );
-    await stage.clock.advance(5_000);
+    await clock.advance(5_000);
     assert.equal((await read())[0]?.stateFor, 5_000);
   });
 
   it("tells how long a queue has stood still, and not of one that moves", async () => {
-    await using stage = await Stage.open();
-    const { far } = await stage.join();
-    const read = stage.reader();
+    await using server = await UnreadServer.open();
+    const { far } = await server.join();
+    const { clock, read } = lookAt(server);
     const stalled = async (): Promise<number | undefined> => (await read())[0]?.receiveStalledFor;
     assert.equal(await stalled(), 0);
-    await stage.clock.advance(100);
+    await clock.advance(100);
     assert.equal(await stalled(), 0, "an empty queue does not stand still");
     far.write("12345");
-    await untilSockets(stage.port, ([socket]) => socket?.unread === 5);
+    await untilSockets(server.port, ([socket]) => socket?.unread === 5);
     assert.equal(await stalled(), 0);
-    await stage.clock.advance(100);
+    await clock.advance(100);
     assert.equal(await stalled(), 100);
     far.write("6");
-    await untilSockets(stage.port, ([socket]) => socket?.unread === 6);
+    await untilSockets(server.port, ([socket]) => socket?.unread === 6);
     assert.equal(await stalled(), 0);
   });
 
   it("tells of a send queue that nobody takes from", async () => {
-    await using stage = await Stage.open();
-    const { far, near } = await stage.join();
+    await using server = await UnreadServer.open();
+    const { far, near } = await server.join();
     far.pause();
     near.write(Buffer.alloc(16_000_000));
     // What the kernels exchange among themselves settles, and then nothing moves.
     let before = -1;
-    await untilSockets(stage.port, ([socket]) => {
+    await untilSockets(server.port, ([socket]) => {
       const still = socket?.unacknowledged === before && before > 0 && socket.timer === 4;
       before = socket?.unacknowledged ?? -1;
       return still;
     });
-    const read = stage.reader();
+    const { clock, read } = lookAt(server);
     await read();
-    await stage.clock.advance(900);
+    await clock.advance(900);
     const [socket] = await read();
     assert.equal(socket?.sendStalledFor, 900);
     assert.equal(socket?.timer, "zero-window");
   });
 
   it("begins anew with a connection that has the same addresses", async () => {
-    await using stage = await Stage.open();
-    const { far, near } = await stage.join();
-    const read = stage.reader();
+    await using server = await UnreadServer.open();
+    const { far, near } = await server.join();
+    const { clock, read } = lookAt(server);
     await read();
     const localPort = far.localPort ?? 0;
     far.resetAndDestroy();
     near.destroy();
-    await untilSockets(stage.port, (sockets) => sockets.length === 0);
-    await stage.clock.advance(1_000);
-    const again = connect({ port: stage.port, host: "127.0.0.1", localPort });
+    await untilSockets(server.port, (sockets) => sockets.length === 0);
+    await clock.advance(1_000);
+    const again = connect({ port: server.port, host: "127.0.0.1", localPort });
     await once(again, "connect");
     assert.deepEqual(
       (await read()).map(({ stateFor }) => stateFor),
@@ -160,15 +127,15 @@ describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, 
   });
 
   it("has those of another process, and forgets those that are gone", async () => {
-    await using stage = await Stage.open();
-    const child = spawn(process.execPath, ["-e", `require("net").connect(${stage.port}, "127.0.0.1").resume()`]);
+    await using server = await UnreadServer.open();
+    const child = spawn(process.execPath, ["-e", `require("net").connect(${server.port}, "127.0.0.1").resume()`]);
     const exited = once(child, "exit");
-    await untilSockets(stage.port, ([socket]) => socket?.state === "ESTABLISHED");
+    await untilSockets(server.port, ([socket]) => socket?.state === "ESTABLISHED");
     const sockets = new KernelSockets({ pid: child.pid ?? 0 });
     const report = await reportOf(sockets);
     assert.deepEqual(
       report.sockets.map(({ remoteAddress, pids }) => [remoteAddress, pids]),
-      [[`127.0.0.1:${stage.port}`, [child.pid]]],
+      [[`127.0.0.1:${server.port}`, [child.pid]]],
     );
     assert.match(report.processes[0]?.command ?? "", /require/);
     child.kill("SIGKILL");
@@ -177,8 +144,8 @@ describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, 
   });
 
   it("finds who holds a port", async () => {
-    await using stage = await Stage.open();
-    const { sockets, processes } = await reportOf(new KernelSockets({ pid: "any", port: stage.port }));
+    await using server = await UnreadServer.open();
+    const { sockets, processes } = await reportOf(new KernelSockets({ pid: "any", port: server.port }));
     assert.deepEqual(
       sockets.map(({ state, pids }) => [state, pids]),
       [["LISTEN", [process.pid]]],

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { constants, deflateRawSync } from "node:zlib";
 import { FrameReader } from "../../frames.js";
+import { puff } from "../../fuzz/puff.js";
 import type { RawPeer } from "../../raw-peers.js";
 import { encode, type Frame, frame, pieces } from "../frame.js";
-import { puffMessage } from "./puff.js";
 
 const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 
@@ -196,10 +196,12 @@ export class DeflatePeer {
   }
 
   #unpack(body: Buffer): Buffer {
-    const { output, farthest } = puffMessage(body, this.#other.takeover ? this.#heard : undefined);
-    this.farthest = Math.max(this.farthest, farthest);
-    assert.ok(farthest <= 2 ** this.#other.bits, `it refers ${farthest} back, with ${this.#other.bits} bits of window`);
-    this.#heard = Buffer.concat([this.#heard, output]).subarray(-WINDOW);
-    return output;
+    const before = this.#other.takeover ? this.#heard : new Uint8Array();
+    const { bytes, why, reach } = puff(body, before, Infinity);
+    assert.equal(why, "whole");
+    this.farthest = Math.max(this.farthest, reach);
+    assert.ok(reach <= 2 ** this.#other.bits, `it refers ${reach} back, with ${this.#other.bits} bits of window`);
+    this.#heard = Buffer.concat([this.#heard, bytes]).subarray(-WINDOW);
+    return Buffer.from(bytes.buffer);
   }
 }
