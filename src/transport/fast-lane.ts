@@ -7,6 +7,7 @@ import { lookout, type Paused } from "./lookout.js";
 import { endsOf, transportError } from "./socket.js";
 import { type HandleEvents, type Outcome, TcpHandle } from "./tcp-handle.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
+import { SHARE } from "./turn.js";
 
 const NOTHING = new Uint8Array();
 
@@ -22,6 +23,8 @@ export class FastLane implements Transport, HandleEvents, Ends {
   #paused = false;
   /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
   #kept: Uint8Array[] | undefined;
+  /** Bytes that were read since the others have had their turn. */
+  #share = 0;
   /** What the lookout knows it by; undefined until it has first paused. */
   #lookedFor: Paused | undefined;
   /** Bytes of the write that is under way. */
@@ -140,11 +143,16 @@ export class FastLane implements Transport, HandleEvents, Ends {
     else this.#startReading();
   }
 
-  /** Whether that is enough. */
-  #keep(chunk: Uint8Array): boolean {
+  #keep(chunk: Uint8Array): void {
     this.#kept ??= [];
-    const chunks = this.#kept.push(chunk);
-    return chunks >= MOST_CHUNKS || this.#kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
+    this.#kept.push(chunk);
+  }
+
+  /** Whether no more is to be read until what is kept has been given. */
+  get #keepsEnough(): boolean {
+    const kept = this.#kept;
+    if (kept === undefined) return false;
+    return kept.length >= MOST_CHUNKS || kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
   }
 
   #tellEnd(): void {
@@ -197,8 +205,20 @@ export class FastLane implements Transport, HandleEvents, Ends {
   // HandleEvents
 
   read(chunk: Uint8Array): void {
+    this.#share += chunk.length;
     if (!this.#paused && this.#kept === undefined) this.#events?.data(chunk);
-    else if (this.#keep(Uint8Array.from(chunk))) this.#handle.stopReading();
+    else this.#keep(Uint8Array.from(chunk));
+    if (this.#state !== "live") return;
+    if (this.#keepsEnough) this.#handle.stopReading();
+    else if (this.#share >= SHARE) {
+      this.#handle.stopReading();
+      setImmediate(readOn, this);
+    }
+  }
+
+  readOn(): void {
+    this.#share = 0;
+    if (!this.#keepsEnough) this.#startReading();
   }
 
   readEnded(): void {
@@ -229,6 +249,10 @@ export class FastLane implements Transport, HandleEvents, Ends {
 function hostAndPort(end: string): [host: string, port: number] {
   const colon = end.lastIndexOf(":");
   return [end.slice(0, colon).replace(/^\[|\]$/g, ""), Number(end.slice(colon + 1))];
+}
+
+function readOn(lane: FastLane): void {
+  lane.readOn();
 }
 
 function giveKept(lane: FastLane): void {

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { TransportError } from "../base/errors.js";
 import { lookout, type Paused } from "./lookout.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
+import { SHARE } from "./turn.js";
 
 const NOTHING = new Uint8Array();
 
@@ -16,6 +17,8 @@ export class SocketTransport implements Transport {
   #head: Uint8Array | undefined;
   #events: TransportEvents | undefined;
   #paused = false;
+  /** Bytes that were given since the others have had their turn. */
+  #share = 0;
   /** What the lookout knows it by; undefined until it has first paused. */
   #lookedFor: Paused | undefined;
   /** The peer's FIN has been read, and the head stands before it. */
@@ -109,10 +112,21 @@ export class SocketTransport implements Transport {
   }
 
   #listen(): void {
-    this.#stream.on("data", (chunk: Uint8Array) => this.#events?.data(chunk));
+    this.#stream.on("data", (chunk: Uint8Array) => {
+      this.#share += chunk.length;
+      this.#events?.data(chunk);
+      if (this.#share < SHARE || this.#paused) return;
+      this.#stream.pause();
+      setImmediate(this.#readOn);
+    });
     if (this.#paused) this.#stream.pause();
     else this.#stream.resume();
   }
+
+  readonly #readOn = (): void => {
+    this.#share = 0;
+    if (!this.#paused) this.#stream.resume();
+  };
 
   readonly #ended = (): void => {
     const stream = this.#stream;

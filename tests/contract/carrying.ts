@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SHARE } from "../../src/transport/turn.js";
 import { LARGE, type Line, opened, pattern, turns } from "./line.js";
 
 const KIB = 1_024;
@@ -24,6 +25,29 @@ export function carrying(start: () => Promise<Line>): void {
       line.write(sent);
       await line.atPeer.until(({ size }) => size === LARGE);
       assert.ok(line.atPeer.received.equals(sent));
+    });
+
+    it("comes in shares, so that others have their turn between them", async () => {
+      await using line = await opened(start);
+      const sent = pattern(8 * KIB * KIB);
+      let given = 0;
+      let most = 0;
+      line.atPeer.onData = ({ length }) => {
+        given += length;
+        most = Math.max(most, given);
+      };
+      // So much is with the kernels before the first byte is read.
+      line.peer.pause();
+      const sending = line.send(sent);
+      await turns();
+      line.peer.resume();
+      while (line.atPeer.size < sent.length) {
+        await new Promise(setImmediate);
+        given = 0;
+      }
+      await sending;
+      // A stream reads ahead, and what it has read comes with the share of the next turn.
+      assert.ok(most <= 4 * SHARE, `${most} bytes came in one turn`);
     });
 
     it("belongs to whoever gets it, and may be changed in place", async () => {
