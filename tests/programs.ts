@@ -24,6 +24,13 @@ export const CHROMIUM: Program = {
   places: [process.env["CHROMIUM"] ?? "", "chromium", "chromium-browser", "google-chrome"].filter(Boolean),
 };
 
+export const OPENSSL: Program = {
+  name: "openssl",
+  install: "apt-get install openssl",
+  places: ["openssl"],
+  check: ["s_server", "-help"],
+};
+
 export const CC: Program = { name: "cc", install: "apt-get install build-essential", places: ["cc"] };
 
 /** A Python that has `module`, of the system before any other: packages of the system are there only. */

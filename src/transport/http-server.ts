@@ -8,6 +8,7 @@ import type { TlsOptions } from "node:tls";
 import { after, type Clock } from "../base/time.js";
 import { judgeRequest } from "../engine/handshake-request.js";
 import { type RefusalAnswer, requestFacts, writeRefusal } from "./http-upgrade.js";
+import { serverTls } from "./tcp-server.js";
 
 export interface HttpServerOptions {
   readonly secure: boolean;
@@ -25,7 +26,6 @@ export interface HttpServerOptions {
  */
 export function createUpgradeServer(options: HttpServerOptions): HttpServer {
   const { secure, tls, clock, openTimeout, accepted, upgrade } = options;
-  const handshakeTimeout = Math.min(openTimeout, 2 ** 31 - 1);
   const patience = new WeakMap<object, () => void>();
   // RFC 9112 9.6: what stands behind a request that was answered with `close` is not looked at. Its socket is being ended.
   const refused = new WeakSet<object>();
@@ -36,7 +36,7 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
     // Not by the response: behind that, node:http resets a client that still sends, which is then seldom told.
     writeRefusal(socket, plainAnswer(request), openTimeout);
   };
-  const server = secure ? createHttps({ handshakeTimeout, ...tls }, refuse) : createHttp(refuse);
+  const server = secure ? createHttps(serverTls(tls, openTimeout), refuse) : createHttp(refuse);
   server.headersTimeout = 0;
   server.requestTimeout = 0;
   server.on("connection", accepted);

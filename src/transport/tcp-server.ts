@@ -1,5 +1,6 @@
 /** A server of plain TCP or TLS streams, and what every listening server needs. */
 
+import { constants } from "node:crypto";
 import { createServer as createTcp, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTls, type TlsOptions } from "node:tls";
 import { transportError } from "./socket.js";
@@ -23,11 +24,19 @@ export function createTcpServer({ secure, tls, openTimeout, accepted, opened }: 
       opened(socket);
     });
   }
-  const handshakeTimeout = Math.min(openTimeout, 2 ** 31 - 1);
-  const server = createTls({ handshakeTimeout, ...tls, allowHalfOpen: true }, opened);
+  const server = createTls({ ...serverTls(tls, openTimeout), allowHalfOpen: true }, opened);
   // Node reports the timeout and leaves the socket open.
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   return server.on("connection", accepted);
+}
+
+/**
+ * What a server tells Node of TLS. Clients may not renegotiate: they could have a server compute for them as often as they
+ * like, at hardly any cost of theirs. TLS 1.3 has no such thing any more.
+ */
+export function serverTls(tls: TlsOptions, openTimeout: number): TlsOptions {
+  const secureOptions = (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION;
+  return { handshakeTimeout: Math.min(openTimeout, 2 ** 31 - 1), ...tls, secureOptions };
 }
 
 /** Where a server listens. */
