@@ -26,6 +26,7 @@ export const PEERS = {
   gorilla: { command: async () => [await go(), "gorilla"] },
   coder: { command: async () => [await go(), "coder"] },
   gws: { command: async () => [await go(), "gws"] },
+  nbio: { command: async () => [await go(), "nbio"] },
   tungstenite: { command: async () => [await rust()] },
   limit: { command: async () => [await limit()], protocol: "raw" },
 };

@@ -14,6 +14,7 @@ const EVERYONE = [
   "gorilla",
   "coder",
   "gws",
+  "nbio",
   "tungstenite",
   "limit",
   "holdfast-socket",
@@ -91,7 +92,7 @@ export const WORKS = {
     title: "broadcast 64 B to 1,000 members, bursts of 16: deliveries",
     kind: "broadcast",
     load: { connections: 1000, size: 64, burst: 16 },
-    peers: ["ws", "bun", "socket.io", "gorilla", "gws", "holdfast-socket"],
+    peers: ["ws", "bun", "socket.io", "gorilla", "gws", "nbio", "holdfast-socket"],
     goals: [
       { measure: "rate", peer: "ws", atLeast: 20 },
       { measure: "rate", peer: "bun", atLeast: 1 },
@@ -103,7 +104,7 @@ export const WORKS = {
     load: { connections: 10_000, size: 64, slow: 100, stuff: 128 * 1024 },
     // The same without them, before it and on a server of its own: what they do to the others.
     beside: { slow: 0, stuff: 0 },
-    peers: ["ws", "bun", "gorilla", "gws", "holdfast-socket"],
+    peers: ["ws", "bun", "gorilla", "gws", "nbio", "holdfast-socket"],
     goals: [
       { measure: "rate", peer: "ws", atLeast: 2 },
       { measure: "tail", atMost: 1.5 },
@@ -113,7 +114,7 @@ export const WORKS = {
     title: "echo 834 B of JSON with permessage-deflate, no takeover, 100 connections, 1 in flight",
     role: "deflate",
     load: { connections: 100, deflate: true, text: true, payload: "json" },
-    peers: ["ws", "bun", "gorilla", "coder", "gws", "holdfast-socket"],
+    peers: ["ws", "bun", "gorilla", "coder", "gws", "nbio", "holdfast-socket"],
     goals: [{ measure: "rate", peer: "ws", atLeast: 4 }],
   },
   handshakes: {

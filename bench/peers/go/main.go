@@ -11,14 +11,16 @@ import (
 	"runtime/debug"
 )
 
-// Each gives the handler of its role, or nil if it has no such thing.
+// Each gives the handler of its role, or nil if it has no such thing, and what accepts for it.
 var peers = map[string]struct {
 	module string
 	serve  func(role string) http.HandlerFunc
+	run    func(net.Listener, http.Handler) error
 }{
-	"coder":   {"github.com/coder/websocket", coder},
-	"gorilla": {"github.com/gorilla/websocket", gorilla},
-	"gws":     {"github.com/lxzan/gws", lxzan},
+	"coder":   {"github.com/coder/websocket", coder, http.Serve},
+	"gorilla": {"github.com/gorilla/websocket", gorilla, http.Serve},
+	"gws":     {"github.com/lxzan/gws", lxzan, http.Serve},
+	"nbio":    {"github.com/lesismal/nbio", nbio, nbioEngine},
 }
 
 func main() {
@@ -36,7 +38,12 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	go func() { panic(http.Serve(listener, handler)) }()
+	go func() {
+		// An engine returns when it has started; a server does not return.
+		if err := peer.run(listener, handler); err != nil {
+			panic(err)
+		}
+	}()
 	fmt.Printf("{\"port\":%d,\"version\":%q}\n", listener.Addr().(*net.TCPAddr).Port, version(peer.module))
 
 	// "memory" on stdin is answered, and its end is ours.
