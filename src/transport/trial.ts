@@ -50,7 +50,8 @@ async function openPair(server: Server, sockets: Socket[]): Promise<[Socket, Soc
   const accepted = on(server, "connection");
   let client: Socket;
   try {
-    if (!server.listening) await once(server.listen({ port: 0, host: "127.0.0.1" }), "listening");
+    // Its own: in a worker of a cluster it would otherwise be shared, and others would get its connections.
+    if (!server.listening) await once(server.listen({ port: 0, host: "127.0.0.1", exclusive: true }), "listening");
     client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
     sockets.push(client);
     const connected = once(client, "connect");
