@@ -1,6 +1,6 @@
 /** The connections of one server: how many there may be, and how they all end. */
 
-import { after, type Clock } from "../base/time.js";
+import { after, type Clock, reached } from "../base/time.js";
 import type { Connection } from "../connection/connection.js";
 import { closePayload, GOING_AWAY } from "../engine/close.js";
 import { ENDPOINT_DEFAULTS } from "./options.js";
@@ -8,10 +8,19 @@ import { ENDPOINT_DEFAULTS } from "./options.js";
 // Told to go in one turn of the event loop; more would keep the others' bytes waiting.
 const BATCH = 256;
 
+// Between two looks at whether those who were accepted have opened, in milliseconds.
+const LOOK = 5;
+
 /** How a server closes. */
 export interface DrainOptions {
   /** How long its connections may take to end, in milliseconds. What is left then is terminated. @default 10_000 */
   readonly drain?: number;
+  /**
+   * How long those who were accepted already may take to become connections before anybody is told to go, in milliseconds.
+   * They would be refused otherwise; to be closed with 1001 is better where others serve on, as in a restart. Who says
+   * nothing in this time has had it. @default 0
+   */
+  readonly opening?: number;
   /** The code that WebSocket connections are closed with. @default 1001 */
   readonly code?: number;
   /** The reason that they are given. @default "" */
@@ -29,14 +38,19 @@ export type SettledDrain = Required<Omit<DrainOptions, "retryAfter">>;
 /** Judges how a server is to close, before anything of it has begun. */
 export function settleDrain({
   drain = ENDPOINT_DEFAULTS.drain,
+  opening = 0,
   code = GOING_AWAY,
   reason = "",
   retryAfter,
 }: DrainOptions): SettledDrain {
-  if (typeof drain !== "number") throw new TypeError(`Cannot use drain: expected milliseconds, got ${typeof drain}`);
-  if (!(drain >= 0)) throw new RangeError(`Cannot use drain ${drain}: expected 0 ms or more, or Infinity for never`);
+  for (const [name, length] of Object.entries({ drain, opening })) {
+    if (typeof length !== "number")
+      throw new TypeError(`Cannot use ${name}: expected milliseconds, got ${typeof length}`);
+    if (!(length >= 0))
+      throw new RangeError(`Cannot use ${name} ${length}: expected 0 ms or more, or Infinity for never`);
+  }
   closePayload(code, reason);
-  if (retryAfter === undefined) return { drain, code, reason };
+  if (retryAfter === undefined) return { drain, opening, code, reason };
   if (typeof retryAfter !== "number") {
     throw new TypeError(`Cannot use retryAfter: expected milliseconds, got ${typeof retryAfter}`);
   }
@@ -45,7 +59,7 @@ export function settleDrain({
   }
   const hinted = `${reason}${reason && " "}retry-after=${Math.ceil(retryAfter) / 1_000}`;
   closePayload(code, hinted);
-  return { drain, code, reason: hinted };
+  return { drain, opening, code, reason: hinted };
 }
 
 export class Roster<UserData> {
@@ -100,6 +114,15 @@ export class Roster<UserData> {
     this.#reserved -= 1;
     this.#connections.add(connection);
     connection.keptBy(this.#ended);
+  }
+
+  /** Waits until all of the `accepted` have become connections, or have gone: `opening` milliseconds at most. */
+  async opened(accepted: () => Promise<number>, opening: number): Promise<void> {
+    const clock = this.#clock;
+    const end = after(clock.now(), opening);
+    while (!reached(end, clock.now()) && (await accepted()) > this.#connections.size) {
+      await new Promise<void>((resolve) => void clock.wakeAt(after(clock.now(), LOOK), () => resolve()));
+    }
   }
 
   /** Closes all, in batches, and resolves when all have ended: within `drain` milliseconds, and what their descriptors then take. */

@@ -2,6 +2,7 @@
 
 import type { Server as NetServer, Socket } from "node:net";
 import type { Connection } from "../connection/connection.js";
+import { stopAccepting } from "../transport/tcp-server.js";
 import { type DrainOptions, type Roster, type SettledDrain, settleDrain } from "./roster.js";
 
 export class Server<UserData = unknown> implements AsyncDisposable {
@@ -40,6 +41,7 @@ export class Server<UserData = unknown> implements AsyncDisposable {
 
   async #close(options: SettledDrain): Promise<void> {
     this.#door.stop();
+    if (this.#door.accepted !== undefined) await this.#roster.opened(this.#door.accepted, options.opening);
     await this.#roster.drain(options);
     await this.#door.shut();
   }
@@ -49,6 +51,8 @@ export class Server<UserData = unknown> implements AsyncDisposable {
 export interface Door {
   /** Lets nobody in any more. */
   stop(): void;
+  /** How many came in and have not left, whatever has become of them. */
+  readonly accepted?: () => Promise<number>;
   /** Frees what came in and did not become a connection; resolves when nothing is left. */
   shut(): Promise<void>;
 }
@@ -63,10 +67,12 @@ export function doorOf(server: NetServer): Door {
   let closed: Promise<void>;
   return {
     stop: () => {
-      // Its only error is that it does not listen any more.
-      closed = new Promise((resolve) => server.close(() => resolve()));
+      closed = stopAccepting(server);
     },
+    accepted: () => new Promise((resolve) => server.getConnections((_, count = 0) => resolve(count))),
     shut: () => {
+      // What a node:http server does beside.
+      server.close(() => undefined);
       for (const socket of sockets) socket.destroy();
       return closed;
     },

@@ -1,7 +1,7 @@
 /** A server of plain TCP or TLS streams, and what every listening server needs. */
 
 import { constants } from "node:crypto";
-import { createServer as createTcp, type Server as NetServer, type Socket } from "node:net";
+import { createServer as createTcp, Server as NetServer, type Socket } from "node:net";
 import { createServer as createTls, type TlsOptions } from "node:tls";
 import { transportError } from "./socket.js";
 
@@ -63,4 +63,11 @@ export function bind(
       resolve(typeof address === "object" && address !== null ? address.port : 0);
     });
   });
+}
+
+/** Accepts nobody any more. Resolves when all who were accepted have gone. */
+export function stopAccepting(server: NetServer): Promise<void> {
+  // Not a node:http server's own way: from Node 26 on that destroys who has yet to send a request.
+  // Its only error is that it does not listen any more.
+  return new Promise((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
 }

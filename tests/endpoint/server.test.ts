@@ -129,6 +129,39 @@ describe("closing a server", LIMIT, () => {
     }
   });
 
+  it("with opening lets those in who were accepted already, and closes them then", async () => {
+    const server = await opened("ws");
+    await using late = await RawPeer.to(portOf(server));
+    const state = watched(server.close({ opening: 60_000 }));
+    await assert.rejects(connect(server.url), { phase: "tcp" });
+    assert.equal(state.settled, false);
+    late.write(upgradeRequest());
+    await late.until(({ text }) => text.includes("101 ") && text.includes("\x88\x02\x03\xe9"));
+    late.write(peerFrame({ opcode: 8, payload: Buffer.of(3, 233), key: KEY }));
+    await state.closing;
+  });
+
+  it("with opening waits no longer than that for one who says nothing", async () => {
+    const clock = new ManualClock();
+    const server = await opened("ws", { clock });
+    await using silent = await RawPeer.to(portOf(server));
+    await using asked = await RawPeer.to(portOf(server));
+    // The server has both when it has answered the later one.
+    asked.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    await asked.until(({ text }) => text.includes("426"));
+    const state = watched(server.close({ opening: 1_000 }));
+    // Each look is a turn of the event loop, and an advance of the clock that is made for it.
+    for (let at = 0; at < 995; at += 5) {
+      await clock.advance(5);
+      assert.equal(state.settled, false);
+    }
+    while (!state.settled) {
+      await clock.advance(5);
+      await new Promise(setImmediate);
+    }
+    await silent.until(({ ended }) => ended);
+  });
+
   it("takes nobody meanwhile", async () => {
     const server = await opened("ws");
     await using mute = await upgraded(portOf(server));
@@ -166,6 +199,8 @@ describe("closing a server", LIMIT, () => {
       [{ reason: "x".repeat(120), retryAfter: 5_000 }, "RangeError"],
       [{ drain: -1 }, "RangeError"],
       [{ drain: Number.NaN }, "RangeError"],
+      [{ opening: -1 }, "RangeError"],
+      [{ opening: "5" as unknown as number }, "TypeError"],
       [{ drain: "5" as unknown as number }, "TypeError"],
       [{ code: 1005 }, "RangeError"],
       [{ code: 999 }, "RangeError"],
