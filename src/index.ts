@@ -13,6 +13,7 @@ export {
   type Side,
   TimeoutError,
   TransportError,
+  WorkerError,
 } from "./base/errors.js";
 export type {
   CloseEvent,
@@ -44,7 +45,8 @@ export { type PreparedMessage, type PrepareOptions, prepare } from "./connection
 export type { MessageWriter } from "./connection/writer.js";
 export { attach } from "./endpoint/attach.js";
 export { connect } from "./endpoint/connect.js";
-export { Group, type GroupSendOptions, type GroupSendResult } from "./endpoint/group.js";
+export type { Exchange, Receive, Subscription } from "./endpoint/exchange.js";
+export { Group, type GroupOptions, type GroupSendOptions, type GroupSendResult } from "./endpoint/group.js";
 export { listen } from "./endpoint/listen.js";
 export type {
   AttachOptions,
@@ -74,6 +76,10 @@ export type { Delivery } from "./endpoint/reconnecting-outbox.js";
 export type { QueueOverflow } from "./endpoint/reconnecting-queue.js";
 export type { DrainOptions } from "./endpoint/roster.js";
 export type { Server } from "./endpoint/server.js";
+export { startWorkers } from "./endpoint/start-workers.js";
+export type { CountingExchange } from "./endpoint/worker-exchange.js";
+export type { Closable, Work, WorkerEvent, WorkerScope, WorkersOptions } from "./endpoint/worker-options.js";
+export type { Workers } from "./endpoint/workers.js";
 export { Backoff, type Pauses } from "./engine/backoff.js";
 export { isWireCode } from "./engine/close.js";
 export type { CustomFraming, Decoded } from "./engine/framing/custom.js";

@@ -15,6 +15,7 @@ const PRINTED: Record<string, string> = {
   echo: "hello\n",
   lines: "you said hello\nnothing came, retriable: true\nyou said again\n",
   reconnect: "open: websocket\nheard one\nwaiting: 1001 new version retry-after=0.1\nopen: websocket\nheard two\n",
+  workers: "ann reads: welcome\nben reads: welcome\nann reads: anybody here?\nben reads: anybody here?\n",
   testing: "1006 TimeoutError: Cannot ping: heartbeat.timeout of 10000 ms reached after 10000 ms\n",
 };
 

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ENDPOINT_DEFAULTS } from "../src/endpoint/options.js";
 import { RECONNECT_DEFAULTS } from "../src/endpoint/reconnect-options.js";
+import { WORKER_DEFAULTS } from "../src/endpoint/worker-options.js";
 import * as main from "../src/index.js";
 import * as testing from "../src/testing/index.js";
 
@@ -24,6 +25,7 @@ const MAIN = {
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     "isConnectionError",
     "KernelSockets",
+    ...["startWorkers", "WorkerError"],
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -43,7 +45,16 @@ const MAIN = {
     ...["MessageReader", "MessageWriter"],
     ...["AttachOptions", "CapacityOptions", "ConnectOptions", "KeepAliveOptions", "ListenOptions", "UpgradeOptions"],
     ...["DrainOptions", "ExtraHeaders", "Handler", "OriginPolicy", "Server", "UpgradeRequest"],
-    ...["GroupSendOptions", "GroupSendResult"],
+    ...[
+      "GroupOptions",
+      "GroupSendOptions",
+      "GroupSendResult",
+      "Exchange",
+      "CountingExchange",
+      "Receive",
+      "Subscription",
+    ],
+    ...["Workers", "WorkersOptions", "WorkerScope", "WorkerEvent", "Work", "Closable"],
     ...["Framing", "CustomFraming", "Decoded", "DelimitedFraming", "FixedFraming", "LengthPrefixedFraming"],
     ...["ConnectionError", "Operation", "Phase", "Side"],
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "HandshakeEvent", "OpenEvent", "OverflowEvent"],
@@ -122,6 +133,17 @@ describe("the documented defaults of endpoints", () => {
     assert.equal(options["delay"], asWritten(keepAlive.delay));
     assert.equal(options["keepAlive"], `{ delay: ${asWritten(keepAlive.delay)} }`);
     assert.equal(documentedDefaults("src/endpoint/roster.ts")["drain"], asWritten(drain));
+  });
+});
+
+describe("the documented defaults of workers", () => {
+  it("are those that apply", () => {
+    const figures = Object.entries(WORKER_DEFAULTS).map(([name, value]) => [name, asWritten(value)]);
+    assert.deepEqual(documentedDefaults("src/endpoint/worker-options.ts"), {
+      ...Object.fromEntries(figures),
+      workers: "os.availableParallelism()",
+      observe: "process.emitWarning, for what was not meant to be",
+    });
   });
 });
 

@@ -224,6 +224,22 @@ export class InDoubtError extends ConnectionErrorBase {
   }
 }
 
+/** A worker did not come to serve. It is no error of a connection, and so not of the union below. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+  readonly code = "WORKER";
+  /** Which one, from 1. */
+  readonly worker: number;
+  /** The system's name for what went wrong in it, such as `EADDRINUSE`, if that is what it was. */
+  readonly errno: string | undefined;
+
+  constructor(facts: { readonly worker: number; readonly problem: string; readonly errno?: string | undefined }) {
+    super(`Cannot start worker ${facts.worker}: ${facts.problem}`);
+    this.worker = facts.worker;
+    this.errno = facts.errno;
+  }
+}
+
 /** Every error that a connection reports. A `switch` over `code` can be complete. */
 export type ConnectionError =
   | ClosedError

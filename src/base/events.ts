@@ -76,7 +76,10 @@ export type ConnectionEvent =
 export type Observer = (event: ConnectionEvent) => void;
 
 /** An observer is a guest: it may fail, and the connection does not notice. Its failure goes to whoever brought it. */
-export function guarded(observe: Observer, report: (error: unknown) => void): Observer {
+export function guarded<Event = ConnectionEvent>(
+  observe: (event: Event) => void,
+  report: (error: unknown) => void,
+): (event: Event) => void {
   return (event) => {
     try {
       observe(event);

@@ -19,9 +19,13 @@ Flags:
   --tcp-port PORT          for TCP                       (default 9001; 0 picks a free one)
   --no-tcp                 no TCP
   --max-message-size BYTES largest message taken         (default ${DEFAULTS.maxMessageSize})
+  --workers N              serve in N processes: SIGHUP restarts them one by one (default: in this one alone)
   --json                   print the addresses as one line of JSON
   --help                   print this
 `;
+
+// More than any machine has processors; who means a port by mistake is told so.
+const MOST_WORKERS = 1024;
 
 // V8's longest string: a text message has to fit one.
 const LARGEST_MESSAGE = 2 ** 29 - 24;
@@ -32,6 +36,8 @@ export interface ServeFlags {
   /** Undefined for no TCP. */
   readonly tcpPort: number | undefined;
   readonly maxMessageSize: number;
+  /** Undefined for none: then the process serves by itself. */
+  readonly workers: number | undefined;
   readonly json: boolean;
 }
 
@@ -41,6 +47,7 @@ const OPTIONS = {
   "tcp-port": { type: "string", default: "9001" },
   "no-tcp": { type: "boolean", default: false },
   "max-message-size": { type: "string", default: String(DEFAULTS.maxMessageSize) },
+  workers: { type: "string" },
   json: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const satisfies ParseArgsConfig["options"];
@@ -55,6 +62,7 @@ export function parseServeFlags(args: readonly string[]): ServeFlags | undefined
     port: wholeNumber("--port", values.port, 0, 65_535),
     tcpPort: values["no-tcp"] ? undefined : wholeNumber("--tcp-port", values["tcp-port"], 0, 65_535),
     maxMessageSize,
+    workers: values.workers === undefined ? undefined : wholeNumber("--workers", values.workers, 1, MOST_WORKERS),
     json: values.json,
   };
 }

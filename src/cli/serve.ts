@@ -1,12 +1,27 @@
 /** `holdfast serve`: echo and chat over WebSocket, echo of lines over TCP, a page to try them, and an orderly end. */
 
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { attach, type Connection, DEFAULTS, Group, listen, type Server } from "../index.js";
+import { Server as NetServer } from "node:net";
+import {
+  attach,
+  type Connection,
+  DEFAULTS,
+  type Exchange,
+  Group,
+  listen,
+  type Server,
+  startWorkers,
+  type WorkerEvent,
+} from "../index.js";
 import { page } from "./page.js";
 import { parseServeFlags, SERVE_USAGE, type ServeFlags } from "./serve-flags.js";
 
 // How long the connections may take to end once the process was told to: an orchestrator's patience is 10 s and more.
 const DRAIN = 5_000;
+
+// How long those who have come to a worker that is to end may take to open, and how often it looks whether they have.
+const OPENING = 2_000;
+const LOOK = 5;
 
 // Signals closer together than this, in milliseconds, are one: nobody presses Ctrl+C twice as fast.
 const SAME_WISH = 250;
@@ -23,17 +38,31 @@ export class ServeCommand {
       process.stdout.write(SERVE_USAGE);
       return 0;
     }
-    const ws = await this.#serveWebSocket(flags);
-    const tcp = flags.tcpPort === undefined ? undefined : await this.#serveTcp(flags, flags.tcpPort);
+    if (flags.workers !== undefined) {
+      const { workers } = flags;
+      // Only the first process goes on behind this.
+      const { urls } = await startWorkers({ workers, observe: tell }, async ({ exchange }) => {
+        const [ws = "", ...others] = await this.#serve(flags, exchange);
+        const close = (): Promise<void> => this.#opened().then(() => this.#drain());
+        return [{ url: ws, close }, ...others.map((url) => ({ url, close: () => Promise.resolve() }))];
+      });
+      announce(flags, urls);
+      return undefined;
+    }
+    const urls = await this.#serve(flags, undefined);
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop());
-    process.stdout.write(
-      flags.json ? `${JSON.stringify(tcp === undefined ? { ws } : { ws, tcp })}\n` : banner(ws, tcp),
-    );
+    announce(flags, urls);
     return undefined;
   }
 
-  async #serveWebSocket({ host, port, maxMessageSize }: ServeFlags): Promise<string> {
-    const chat = new Group();
+  /** Resolves with the addresses. */
+  async #serve(flags: ServeFlags, exchange: Exchange | undefined): Promise<readonly string[]> {
+    const ws = await this.#serveWebSocket(flags, exchange);
+    return flags.tcpPort === undefined ? [ws] : [ws, await this.#serveTcp(flags, flags.tcpPort)];
+  }
+
+  async #serveWebSocket({ host, port, maxMessageSize }: ServeFlags, exchange: Exchange | undefined): Promise<string> {
+    const chat = new Group(exchange && { name: "chat", exchange });
     const options = echoing(maxMessageSize);
     this.#servers.push(
       attach(this.#http, { ...options, path: "/echo" }, echo),
@@ -70,6 +99,18 @@ export class ServeCommand {
     if (this.#stoppedAt !== undefined) process.exit(1);
     this.#stoppedAt = now;
     void this.#drain().then(() => process.exit(0));
+  }
+
+  /** Lets nobody in, and resolves when those who have come have got what they came for, or have had their time. */
+  async #opened(): Promise<void> {
+    // Not as node:http does it: from Node 26 on that destroys who has yet to send a request.
+    NetServer.prototype.close.call(this.#http);
+    const end = performance.now() + OPENING;
+    const attached = this.#servers.filter(({ url }) => url.startsWith("/"));
+    const opened = (): number => attached.reduce((sum, { connections }) => sum + connections.size, 0);
+    const count = (): Promise<number> => new Promise((resolve) => this.#http.getConnections((_, all) => resolve(all)));
+    while (performance.now() < end && (await count()) > opened())
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
 
   async #drain(): Promise<void> {
@@ -133,6 +174,24 @@ function cannotListen(host: string, port: number, errno: string | undefined): Er
     ENOTFOUND: "the host name does not resolve",
   };
   return new Error(`cannot listen on ${host}:${port}: ${reasons[errno ?? ""] ?? "the system refused"} (${errno})`);
+}
+
+/** What happens to workers, for whoever reads the log. */
+function tell(event: WorkerEvent): void {
+  const said = wordsOf(event);
+  if (event.type === "killed") process.exitCode = 1;
+  if (said !== undefined) process.stderr.write(`holdfast: worker ${event.worker} (process ${event.pid}) ${said}\n`);
+}
+
+function wordsOf(event: WorkerEvent): string | undefined {
+  if (event.type === "killed") return `is killed: ${event.reason}`;
+  if (event.type === "missed") return `missed ${event.messages} messages of the chat: too much was waiting for it`;
+  if (event.type === "ended" && !event.expected) return `ended by ${event.signal ?? `status ${event.exitCode}`}`;
+  return undefined;
+}
+
+function announce({ json }: ServeFlags, [ws = "", tcp]: readonly string[]): void {
+  process.stdout.write(json ? `${JSON.stringify(tcp === undefined ? { ws } : { ws, tcp })}\n` : banner(ws, tcp));
 }
 
 function banner(ws: string, tcp: string | undefined): string {

@@ -1,6 +1,23 @@
 /** Connections that are sent the same messages. */
 
-import { type Connection, type Overflow, prepare, type Sendable } from "../index.js";
+import {
+  type Connection,
+  type Exchange,
+  type Overflow,
+  type PreparedMessage,
+  prepare,
+  type Sendable,
+  type Subscription,
+} from "../index.js";
+import { decodeGroupMessage, encodeGroupMessage } from "./group-message.js";
+
+/** What makes groups in several processes one. */
+export interface GroupOptions {
+  /** By which the processes know it. */
+  readonly name: string;
+  /** Carries its messages: that of a worker, or one of your own. */
+  readonly exchange: Exchange;
+}
 
 /** How a message goes to a group. */
 export interface GroupSendOptions {
@@ -14,22 +31,49 @@ export interface GroupSendOptions {
   readonly except?: Connection;
 }
 
-/** What became of a message, by the number of members. */
+/** What became of a message, by the number of members in this process. */
 export interface GroupSendResult {
   /** Leaves with this turn's write, or waits for the kernel to take more. */
   readonly taken: number;
   /** Not taken: no room, or the member is about to end. */
   readonly refused: number;
+  /**
+   * Whether it is on its way to the members in other processes, who are not counted; false if there was no room for it.
+   * Undefined for a group of this process alone.
+   */
+  readonly published?: boolean;
 }
 
 // The groups that each connection is in. One listener for all of them: a listener for each join would be kept until the
 // connection ends, and with it the group, however often whoever decides on that joins and leaves.
 const memberships = new WeakMap<object, Set<Pick<Group, "leave">>>();
 
+/**
+ * Members that are sent the same messages. With a name and an exchange, groups of that name in all processes are one: what is
+ * sent to any of them reaches the members of all. There, each has its own members, and nobody counts or lists the others.
+ */
 export class Group<UserData = unknown> {
+  readonly #shared: GroupOptions | undefined;
+  /** Only while there are members. */
+  #subscription: Subscription | undefined;
   readonly #members = new Set<Connection<UserData>>();
   /** The members in the order of joining, made anew when somebody has joined or left since. */
   #order: readonly Connection<UserData>[] | undefined;
+
+  constructor(shared?: GroupOptions) {
+    if (shared !== undefined) {
+      if (typeof shared.name !== "string") throw new TypeError("Cannot use name: expected a string");
+      if (typeof shared.exchange?.publish !== "function") {
+        throw new TypeError("Cannot use exchange: expected what has publish() and subscribe()");
+      }
+    }
+    this.#shared = shared;
+  }
+
+  /** Resolves when what is sent in other processes reaches the members of this one, from the first one's `join` on. */
+  get ready(): Promise<void> {
+    return this.#subscription?.ready ?? Promise.resolve();
+  }
 
   get size(): number {
     return this.#members.size;
@@ -48,6 +92,7 @@ export class Group<UserData = unknown> {
     if (this.#members.has(connection) || connection.state !== "OPEN") return;
     this.#members.add(connection);
     this.#order = undefined;
+    this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
     groupsOf(connection).add(this);
   }
 
@@ -55,6 +100,9 @@ export class Group<UserData = unknown> {
     if (!this.#members.delete(connection)) return;
     this.#order = undefined;
     memberships.get(connection)?.delete(this);
+    if (this.#members.size > 0) return;
+    this.#subscription?.close();
+    this.#subscription = undefined;
   }
 
   /**
@@ -65,8 +113,27 @@ export class Group<UserData = unknown> {
    * when all others have it.
    */
   send(message: Sendable, { except, overflow = "close", key, compress }: GroupSendOptions = {}): GroupSendResult {
-    const shared = prepare(message, compress === undefined ? {} : { compress });
+    const prepared = prepare(message, compress === undefined ? {} : { compress });
     const how = key === undefined ? { overflow } : { overflow, key };
+    if (this.#shared === undefined) return this.#deliver(prepared, how, except);
+    const { name, exchange } = this.#shared;
+    const encoded = encodeGroupMessage({ data: prepared.data, overflow, key, compress: prepared.compress });
+    const published = exchange.publish(name, encoded, this.#receive);
+    return { ...this.#deliver(prepared, how, except), published };
+  }
+
+  /** Takes what was sent in another process. */
+  readonly #receive = (message: Uint8Array): void => {
+    const { data, overflow, key, compress } = decodeGroupMessage(message);
+    const how = key === undefined ? { overflow } : { overflow, key };
+    this.#deliver(prepare(data, compress === undefined ? {} : { compress }), how, undefined);
+  };
+
+  #deliver(
+    prepared: PreparedMessage,
+    how: Pick<GroupSendOptions, "overflow" | "key">,
+    except: Connection | undefined,
+  ): GroupSendResult {
     this.#order ??= [...this.#members];
     let taken = 0;
     let refused = 0;
@@ -79,7 +146,7 @@ export class Group<UserData = unknown> {
         continue;
       }
       try {
-        if (member.trySend(shared, how) === "refused") refused += 1;
+        if (member.trySend(prepared, how) === "refused") refused += 1;
         else taken += 1;
       } catch (error) {
         misuse ??= { error };

@@ -12,6 +12,7 @@ import {
   ProtocolError,
   TimeoutError,
   TransportError,
+  WorkerError,
 } from "../../src/base/errors.js";
 
 const cause = new Error("below");
@@ -205,5 +206,14 @@ describe("an InDoubtError", () => {
   it("hands back the message of which nobody knows whether it arrived", () => {
     const doubtful = new Uint8Array(11);
     assert.equal(new InDoubtError({ doubtful }).doubtful, doubtful);
+  });
+});
+
+describe("a WorkerError", () => {
+  it("says which worker, and what the system said to it", () => {
+    const error = new WorkerError({ worker: 2, problem: "Cannot listen: EADDRINUSE", errno: "EADDRINUSE" });
+    assert.equal(error.message, "Cannot start worker 2: Cannot listen: EADDRINUSE");
+    assert.deepEqual([error.code, error.worker, error.errno], ["WORKER", 2, "EADDRINUSE"]);
+    assert.equal(isConnectionError(error), false);
   });
 });

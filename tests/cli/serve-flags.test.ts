@@ -39,6 +39,9 @@ describe("holdfast says in one line what is wrong", LIMIT, () => {
       ["serve", "--max-message-size", "99999999999999999999"],
       /--max-message-size/,
     ],
+    "workers that are none": [["serve", "--workers", "0"], /--workers "0": expected a whole number from 1/],
+    "a negative number of workers": [["serve", "--workers=-1"], /--workers "-1"/],
+    "workers that are no number": [["serve", "--workers", "x"], /--workers "x"/],
     "a command that there is not": [["server"], /"server".*expected serve, doctor or chaos/],
   };
   for (const [what, [args, said]] of Object.entries(wrong)) {
@@ -89,7 +92,8 @@ describe("help", LIMIT, () => {
     it(`names every flag and its default: ${args.join(" ")}`, async () => {
       const { status, stdout, stderr } = await run(args);
       assert.deepEqual([status, stderr], [0, ""]);
-      const flags = ["--host", "--port", "--tcp-port", "--no-tcp", "--max-message-size", "--json", "--help"];
+      const flags = ["--host", "--port", "--tcp-port", "--no-tcp", "--max-message-size", "--workers"];
+      flags.push("--json", "--help");
       for (const flag of flags) assert.match(stdout, new RegExp(`^ +${flag}\\b`, "m"));
       for (const figure of ["127.0.0.1", "9000", "9001", String(DEFAULTS.maxMessageSize)]) {
         assert.ok(stdout.includes(figure), figure);
