@@ -1,9 +1,10 @@
 /** Opens a stream to an address, and says how far it came. */
 
-import { lookup } from "node:dns";
-import { isIP, type LookupFunction, type NetConnectOpts, connect as netConnect, type Socket } from "node:net";
+import { ADDRCONFIG, lookup } from "node:dns";
+import { isIP, type NetConnectOpts, type Socket } from "node:net";
 import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from "node:tls";
 import type { Phase } from "../base/errors.js";
+import { inTurn, type Race, raceTo } from "./first-answer.js";
 
 /** Where to dial. */
 export interface Destination {
@@ -29,25 +30,13 @@ export function dial(destination: Destination, tls: TlsOptions, signal: AbortSig
   const { host, port, socketPath } = destination;
   const named = socketPath === undefined && isIP(host) === 0;
   let phase: Phase = named ? "dns" : "tcp";
-  const waitFor = async (its: Turn, places: readonly string[]): Promise<void> => {
-    phase = "queue";
-    await its(places);
-    phase = "tcp";
-  };
-  const lookupInTurn: LookupFunction = (hostname, options, callback) => {
-    lookup(hostname, options, (error, found, family) => {
-      if (error !== null || turn === undefined) return callback(error, found, family);
-      const addresses = typeof found === "string" ? [found] : found.map(({ address }) => address);
-      const places = addresses.map((address) => placeOf(address, port));
-      void waitFor(turn, places).then(() => callback(null, found, family));
-    });
-  };
-  const target: NetConnectOpts = socketPath === undefined ? { host, port, lookup: lookupInTurn } : { path: socketPath };
   const socket = new Promise<Socket>((resolve, reject) => {
+    let race: Race | undefined;
     let plain: Socket | undefined;
     let current: Socket | undefined;
     const fail = (error: unknown): void => {
       signal.removeEventListener("abort", abort);
+      race?.stop();
       current?.destroy();
       plain?.destroy();
       reject(error);
@@ -74,22 +63,39 @@ export function dial(destination: Destination, tls: TlsOptions, signal: AbortSig
         fail(error);
       }
     };
-    const open = (): void => {
-      if (signal.aborted) return;
-      const tcp = netConnect({ ...target, allowHalfOpen: true });
+    const connected = (tcp: Socket): void => {
       plain = tcp;
       tcp.on("error", fail);
-      tcp.once("lookup", (error: Error | null) => {
-        if (error === null) phase = "tcp";
-      });
-      tcp.once("connect", () => (destination.secure ? secure(tcp) : done(tcp)));
+      if (destination.secure) secure(tcp);
+      else done(tcp);
     };
-    // A name has no address yet, and so no place to wait at.
-    if (named || turn === undefined) open();
-    else
-      waitFor(turn, [socketPath ?? placeOf(host, port)])
-        .then(open)
+    const open = (places: readonly NetConnectOpts[]): void => {
+      if (signal.aborted) return;
+      phase = "tcp";
+      race = raceTo(places, connected, fail);
+    };
+    const openInTurn = (hosts: readonly string[]): void => {
+      const places = socketPath === undefined ? hosts.map((each) => ({ host: each, port })) : [{ path: socketPath }];
+      if (turn === undefined) {
+        open(places);
+        return;
+      }
+      phase = "queue";
+      turn(socketPath === undefined ? hosts.map((each) => `${each} ${port}`) : [socketPath])
+        .then(() => open(places))
         .catch(fail);
+    };
+    if (!named) {
+      openInTurn([host]);
+      return;
+    }
+    // A name has no address yet, and so no place to wait at. Asked for as Node's own connect does.
+    const hints = process.platform === "win32" ? 0 : ADDRCONFIG;
+    lookup(host, { all: true, hints }, (error, addresses) => {
+      if (signal.aborted) return;
+      if (error === null) openInTurn(inTurn(addresses).map(({ address }) => address));
+      else fail(error);
+    });
   });
   return {
     socket,
@@ -97,8 +103,4 @@ export function dial(destination: Destination, tls: TlsOptions, signal: AbortSig
       return phase;
     },
   };
-}
-
-function placeOf(address: string, port: number): string {
-  return `${address} ${port}`;
 }
