@@ -50,6 +50,10 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.takeEnd();
   }
 
+  acknowledged(): void {
+    this.roomMade();
+  }
+
   endSeen(): void {
     const closing = this.closing;
     if (closing.peerEndedAt === undefined) this.emit({ type: "peerEnded", id: this.connection.id });
@@ -181,6 +185,10 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.idled();
     if (message === undefined) this.#ping();
     else this.out.send(new Outgoing(message, this.wire.encoder.payload(message, "whole")), "reject");
+  }
+
+  follow(wanted: boolean): void {
+    this.transport.follow?.(wanted);
   }
 
   limitReached(error: TimeoutError, closeCode: number | undefined): void {

@@ -20,7 +20,11 @@ export interface HeartbeatOptions {
    * @default 25_000
    */
   readonly interval?: number;
-  /** How long the peer may then stay silent, in milliseconds. @default 10_000 */
+  /**
+   * How long the peer may then stay silent, in milliseconds. On Linux a peer whose system still acknowledges what is on its way
+   * is not silent: on a slow link the Ping is stuck behind that. It is asked once a second, and so not for a timeout below 4 s.
+   * @default 10_000
+   */
   readonly timeout?: number;
   /**
    * The message that asks, on a framed TCP connection, which has no Ping of its own. Without it there is no heartbeat
@@ -73,7 +77,8 @@ export interface ConnectionOptions<Data_ = unknown> extends Hooks<Data_> {
   readonly openTimeout?: number;
   /**
    * Longest time in which the kernel takes no bytes that wait for it, before the connection ends: the TCP_USER_TIMEOUT
-   * that Node lacks. Bytes are handed over at most 64 KiB at a time. gorilla's examples use the same.
+   * that Node lacks. Bytes are handed over at most 64 KiB at a time, and only all of them are progress: for messages that the
+   * kernel's buffer does not hold, a link needs 52 kbit/s. gorilla's examples use the same.
    * @default 10_000
    */
   readonly writeTimeout?: number;

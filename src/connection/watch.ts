@@ -13,6 +13,8 @@ export interface Watched {
   readonly alarms: Alarms;
   /** Asks the peer for a sign of life. */
   askForLife(): void;
+  /** Whether to find out if what is on its way to the peer gets there, though the peer does not answer. */
+  follow(wanted: boolean): void;
   /** The limit has been reached: close with `closeCode`, or end at once where the peer is gone. */
   limitReached(error: TimeoutError, closeCode: number | undefined): void;
   /** Whether the application is at work on what it was given, and has not asked for more. */
@@ -114,6 +116,9 @@ export class Watch extends Heartbeat {
       this.#askedAt = now;
       this.#connection.askForLife();
       beat = this.next(now);
+    } else {
+      // Behind a long message on a slow link the Ping may take minutes to leave. Most answers are here by now.
+      this.#connection.follow(this.unanswered);
     }
     if (beat.do === "wait") alarms.set("heartbeat", beat.until);
     else this.#end("ping", "heartbeat.timeout", options.heartbeat.timeout, this.#askedAt, now, undefined);

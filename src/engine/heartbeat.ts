@@ -55,6 +55,11 @@ export class Heartbeat {
     this.#restart(now);
   }
 
+  /** Whether there has been no answer to the last Ping yet. */
+  get unanswered(): boolean {
+    return this.#pingedAt !== undefined && !this.#suspended;
+  }
+
   next(now: Instant): Beat {
     if (this.#suspended) return this.#wait(NEVER);
     const { interval, timeout } = this.#bounds;

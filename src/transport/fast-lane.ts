@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TransportError } from "../base/errors.js";
-import { lookout, type Paused } from "./lookout.js";
+import { lookout, type Paused, type Unanswered } from "./lookout.js";
 import { endsOf, transportError } from "./socket.js";
 import { type HandleEvents, type Outcome, TcpHandle } from "./tcp-handle.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
@@ -25,8 +25,8 @@ export class FastLane implements Transport, HandleEvents, Ends {
   #kept: Uint8Array[] | undefined;
   /** Bytes that were read since the others have had their turn. */
   #share = 0;
-  /** What the lookout knows it by; undefined until it has first paused. */
-  #lookedFor: Paused | undefined;
+  /** What the lookout knows it by; undefined until it was first needed. */
+  #lookedFor: (Paused & Unanswered) | undefined;
   /** Bytes of the write that is under way. */
   #unwritten = 0;
   /** The peer's FIN: it has been read; it was told. */
@@ -93,6 +93,15 @@ export class FastLane implements Transport, HandleEvents, Ends {
     lookout.add(this.#lookedFor);
   }
 
+  follow(wanted: boolean): void {
+    if (!wanted) {
+      if (this.#lookedFor !== undefined) lookout.unfollow(this.#lookedFor);
+    } else if (this.#state === "live") {
+      this.#lookedFor ??= this.#forLookout();
+      lookout.follow(this.#lookedFor);
+    }
+  }
+
   resume(): void {
     this.#paused = false;
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
@@ -110,7 +119,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
     this.#close(this.#ourEnd !== "asked");
   }
 
-  #forLookout(): Paused {
+  #forLookout(): Paused & Unanswered {
     const [localAddress, localPort] = hostAndPort(this.localAddress);
     const [remoteAddress, remotePort] = hostAndPort(this.remoteAddress);
     return {
@@ -119,6 +128,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
       missing: () => {
         if (this.#state === "live" && this.#ourEnd === "none" && this.#unwritten === 0) this.#probe();
       },
+      acknowledged: () => this.#events?.acknowledged?.(),
     };
   }
 
@@ -195,6 +205,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
     if (this.#state !== "live") return;
     this.#state = "closing";
     this.#kept = undefined;
+    this.follow(false);
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
     this.#handle.close(reset, () => {
       this.#state = "closed";

@@ -1,20 +1,33 @@
-/** Asks the kernel for those who have paused: Node tells nothing of a FIN or a reset that stands behind bytes nobody reads. */
+/** Asks the kernel what Node does not tell: that the peer has ended, behind bytes nobody reads; that it takes bytes, and says nothing. */
 
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { endianness } from "node:os";
 import { type SocketRow, socketRows } from "./socket-table.js";
 
+/** By what the kernel knows a socket. */
+export type SocketEnds = Pick<Socket, "localAddress" | "localPort" | "remoteAddress" | "remotePort">;
+
 /** One who has paused. */
 export interface Paused {
-  readonly socket: Pick<Socket, "localAddress" | "localPort" | "remoteAddress" | "remotePort">;
+  readonly socket: SocketEnds;
   /** The peer's FIN is here. Said once, and not again until `add`. */
   finSeen(): void;
   /** The kernel has no such socket: it may have been reset. Said at each look. */
   missing(): void;
 }
 
-/** How often it looks, in milliseconds. Who pauses for less is never looked at. */
+/** One whose peer does not answer. */
+export interface Unanswered {
+  readonly socket: SocketEnds;
+  /**
+   * The peer's system has acknowledged bytes since the last look. Said of a queue that has become shorter: what is written
+   * meanwhile may hide it.
+   */
+  acknowledged(): void;
+}
+
+/** How often it looks, in milliseconds. Who pauses, or waits, for less is never looked at. */
 const INTERVAL = 1_000;
 
 // On a machine with very many sockets the table is long: looking takes no more than a twentieth of the time.
@@ -23,12 +36,14 @@ const REST = 20;
 const LITTLE_ENDIAN = endianness() === "LE";
 
 /**
- * One reading of the kernel's table for all who are paused, and none while nobody is. The table is of this process's
+ * One reading of the kernel's table for all whom it concerns, and none while it concerns nobody. The table is of this process's
  * network namespace. Only Linux has one; elsewhere nothing is ever seen.
  */
 export class Lookout {
   readonly #interval: number;
   readonly #paused: Set<Paused> = new Set();
+  /** With the length of their send queues at the last look. */
+  readonly #unanswered: Map<Unanswered, number | undefined> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
   #pace: number;
@@ -50,12 +65,26 @@ export class Lookout {
     this.#paused.delete(paused);
   }
 
+  follow(unanswered: Unanswered): void {
+    if (this.#blind || this.#unanswered.has(unanswered)) return;
+    this.#unanswered.set(unanswered, undefined);
+    this.#arm();
+  }
+
+  unfollow(unanswered: Unanswered): void {
+    this.#unanswered.delete(unanswered);
+  }
+
+  get #idle(): boolean {
+    return this.#paused.size === 0 && this.#unanswered.size === 0;
+  }
+
   #arm(): void {
-    if (this.#timer !== undefined || this.#looking || this.#paused.size === 0) return;
+    if (this.#timer !== undefined || this.#looking || this.#idle) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       // They may all have gone on since.
-      if (this.#paused.size > 0) void this.#look();
+      if (!this.#idle) void this.#look();
     }, this.#pace).unref();
   }
 
@@ -63,15 +92,19 @@ export class Lookout {
     this.#looking = true;
     const since = performance.now();
     // Whoever comes while the table is being read may have been passed by already.
-    const asked = new Map(Array.from(this.#paused, (paused) => [keyOf(paused), paused]));
-    const ports = new Set(Array.from(asked.values(), ({ socket }) => pairOf(socket.localPort, socket.remotePort)));
+    const paused = [...this.#paused];
+    const unanswered = [...this.#unanswered.keys()];
+    const ports = new Set([...paused, ...unanswered].map(({ socket }) => pairOf(socket.localPort, socket.remotePort)));
     try {
-      const rows = await readTables((local, remote) => ports.has(pairOf(local, remote)));
-      this.#tell(asked, rows);
+      const found = await readTables((local, remote) => ports.has(pairOf(local, remote)));
+      const rows = new Map(found.map((row) => [rowKey(row), row]));
+      for (const one of paused) this.#tellPaused(one, rows.get(keyOf(one.socket)));
+      for (const one of unanswered) this.#tellUnanswered(one, rows.get(keyOf(one.socket)));
     } catch {
       // A kernel that does not say it now will not say it later.
       this.#blind = true;
       this.#paused.clear();
+      this.#unanswered.clear();
     } finally {
       this.#looking = false;
       this.#pace = Math.max(this.#interval, REST * (performance.now() - since));
@@ -79,17 +112,20 @@ export class Lookout {
     }
   }
 
-  #tell(asked: ReadonlyMap<string, Paused>, rows: readonly SocketRow[]): void {
-    const states = new Map(rows.map((row) => [rowKey(row), row.state]));
-    for (const [key, paused] of asked) {
-      if (!this.#paused.has(paused)) continue;
-      const state = states.get(key);
-      if (state === undefined) paused.missing();
-      else if (state === "CLOSE_WAIT") {
-        this.#paused.delete(paused);
-        paused.finSeen();
-      }
+  #tellPaused(paused: Paused, row: SocketRow | undefined): void {
+    if (!this.#paused.has(paused)) return;
+    if (row === undefined) paused.missing();
+    else if (row.state === "CLOSE_WAIT") {
+      this.#paused.delete(paused);
+      paused.finSeen();
     }
+  }
+
+  #tellUnanswered(unanswered: Unanswered, row: SocketRow | undefined): void {
+    if (!this.#unanswered.has(unanswered)) return;
+    const before = this.#unanswered.get(unanswered);
+    this.#unanswered.set(unanswered, row?.sendQueue);
+    if (before !== undefined && row !== undefined && row.sendQueue < before) unanswered.acknowledged();
   }
 }
 
@@ -108,7 +144,7 @@ const pairOf = (local = 0, remote = 0): number => local * 65_536 + remote;
 const rowKey = ({ localHost, localPort, remoteHost, remotePort }: SocketRow): string =>
   `${localHost}|${localPort}|${remoteHost}|${remotePort}`;
 
-function keyOf({ socket: { localAddress = "", localPort = 0, remoteAddress = "", remotePort = 0 } }: Paused): string {
+function keyOf({ localAddress = "", localPort = 0, remoteAddress = "", remotePort = 0 }: SocketEnds): string {
   // The zone of a link-local address is not in the table.
   return [localAddress.replace(/%.*/, ""), localPort, remoteAddress.replace(/%.*/, ""), remotePort].join("|");
 }

@@ -3,7 +3,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TransportError } from "../base/errors.js";
-import { lookout, type Paused } from "./lookout.js";
+import { lookout, type Paused, type Unanswered } from "./lookout.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
 import { SHARE } from "./turn.js";
 
@@ -19,8 +19,8 @@ export class SocketTransport implements Transport {
   #paused = false;
   /** Bytes that were given since the others have had their turn. */
   #share = 0;
-  /** What the lookout knows it by; undefined until it has first paused. */
-  #lookedFor: Paused | undefined;
+  /** What the lookout knows it by; undefined until it was first needed. */
+  #lookedFor: (Paused & Unanswered) | undefined;
   /** The peer's FIN has been read, and the head stands before it. */
   #endWaits = false;
   #error: TransportError | undefined;
@@ -54,6 +54,7 @@ export class SocketTransport implements Transport {
     }
     stream.once("close", () => {
       this.#head = undefined;
+      this.follow(false);
       if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
       events.closed(this.#error);
     });
@@ -76,16 +77,31 @@ export class SocketTransport implements Transport {
   pause(): void {
     this.#paused = true;
     this.#stream.pause();
+    const lookedFor = this.#forLookout();
+    if (lookedFor !== undefined) lookout.add(lookedFor);
+  }
+
+  follow(wanted: boolean): void {
+    if (!wanted) {
+      if (this.#lookedFor !== undefined) lookout.unfollow(this.#lookedFor);
+      return;
+    }
+    const lookedFor = this.#forLookout();
+    if (lookedFor !== undefined) lookout.follow(lookedFor);
+  }
+
+  #forLookout(): (Paused & Unanswered) | undefined {
     const stream = this.#stream;
-    if (!(stream instanceof Socket) || stream.localPort === undefined) return;
+    if (!(stream instanceof Socket) || stream.localPort === undefined) return undefined;
     this.#lookedFor ??= {
       socket: stream,
       finSeen: () => this.#events?.endSeen?.(),
       missing: () => {
         if (this.#tcp && stream.writable && stream.writableLength === 0) stream.write(NOTHING);
       },
+      acknowledged: () => this.#events?.acknowledged?.(),
     };
-    lookout.add(this.#lookedFor);
+    return this.#lookedFor;
   }
 
   resume(): void {

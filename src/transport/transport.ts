@@ -15,6 +15,8 @@ export interface TransportEvents {
    * reading goes on. Told at most once for each pause, and only where the kernel can be asked.
    */
   endSeen?(): void;
+  /** The peer's system has taken bytes that were on their way. Told while `follow` is on, and only where the kernel can be asked. */
+  acknowledged?(): void;
   /** The descriptor is free. Called once, and last; with the error, if one was the reason. */
   closed(error: TransportError | undefined): void;
 }
@@ -46,6 +48,8 @@ export interface Transport {
   /** Stops `data` at once, and reading soon. */
   pause(): void;
   resume(): void;
+  /** Whether to ask the kernel, now and then, if what was written is on its way. It costs little, but not nothing. */
+  follow?(wanted: boolean): void;
   /** Sends our FIN behind what was written. Reading goes on. */
   end(): void;
   /** Gives up both directions at once; what is not with the peer may be lost. `closed` follows. */

@@ -250,6 +250,19 @@ describe("a heartbeat", () => {
     });
   });
 
+  it("knows whether there is an answer to wait for", () => {
+    const heartbeat = beat();
+    assert.equal(heartbeat.unanswered, false);
+    heartbeat.next(at(25_000));
+    assert.equal(heartbeat.unanswered, true);
+    heartbeat.suspend();
+    assert.equal(heartbeat.unanswered, false);
+    heartbeat.resume(at(26_000));
+    assert.equal(heartbeat.unanswered, true);
+    heartbeat.heard(at(27_000));
+    assert.equal(heartbeat.unanswered, false);
+  });
+
   it("gives no time for a resume without a suspend", () => {
     const heartbeat = beat();
     heartbeat.resume(at(20_000));

@@ -4,8 +4,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { describe, it } from "node:test";
-import { Lookout, type Paused } from "../../src/transport/lookout.js";
+import { Lookout, type Paused, type Unanswered } from "../../src/transport/lookout.js";
 import { UNCOUNTED, untilSockets } from "../descriptors.js";
+
+// The kernel's number for the timer of a sender whose peer has no room.
+const ZERO_WINDOW = 4;
 
 /** A pair of sockets of which the far one does as it is told, and the near one reads nothing. */
 class Stage implements AsyncDisposable {
@@ -123,6 +126,29 @@ describe("the lookout", { skip: UNCOUNTED, timeout: 240_000 }, () => {
     await gone.news();
     for (const waiting of [alive, gone]) lookout.delete(waiting);
     assert.deepEqual([alive.fins, alive.looks, resumed.fins, resumed.looks], [0, 0, 0, 0]);
+  });
+
+  it("tells who has no answer when the peer's system takes what is on its way, and not while it takes nothing", async () => {
+    await using stage = await Stage.open();
+    const lookout = new Lookout(1);
+    let told = 0;
+    const unanswered: Unanswered = { socket: stage.near, acknowledged: () => (told += 1) };
+    // At each look it is missing, which tells that there was one.
+    const looks = new Waiting({ ...addresses(stage.near), remotePort: 1 });
+    lookout.add(looks);
+    stage.near.write(Buffer.alloc(16_777_216));
+    await untilSockets(stage.port, (sockets) => sockets.some(({ timer }) => timer === ZERO_WINDOW));
+    lookout.follow(unanswered);
+    for (let look = 0; look < 2; look += 1) await looks.news();
+    assert.equal(told, 0);
+    stage.far.resume();
+    while (told === 0) await looks.news();
+    lookout.unfollow(unanswered);
+    await looks.news();
+    const before = told;
+    await looks.news();
+    assert.equal(told, before);
+    lookout.delete(looks);
   });
 
   it("sees nothing where there is no such table", async () => {
