@@ -6,15 +6,18 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 export const UNCOUNTED: false | string =
   process.platform === "linux" ? false : "sockets are counted in /proc, which only Linux has";
 
-/** How many sockets this process holds, of any kind; 0 where they cannot be counted, so that nothing is ever missing. */
-export function openSockets(): number {
+/**
+ * How many sockets this process holds, or another one, of any kind; 0 where they cannot be counted, so that nothing is ever
+ * missing.
+ */
+export function openSockets(pid: number | "self" = "self"): number {
   if (UNCOUNTED) return 0;
-  return readdirSync("/proc/self/fd").filter(isSocket).length;
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`)).length;
 }
 
-function isSocket(fd: string): boolean {
+function isSocket(path: string): boolean {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    return readlinkSync(path).startsWith("socket:");
   } catch {
     // The descriptor by which the directory was read, which is closed by now.
     return false;

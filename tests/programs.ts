@@ -38,6 +38,7 @@ const python = (module: string, name: string): Program => {
   const places = [process.env["PYTHON"] ?? "", "/usr/bin/python3", "python3"].filter(Boolean);
   return { name, install: `apt-get install ${name}`, places, check: ["-B", "-c", `import ${module}`] };
 };
+export const PYTHON: Program = python("fcntl", "python3");
 export const AUTOBAHN: Program = python("autobahn.asyncio.websocket", "python3-autobahn");
 export const WEBSOCKETS: Program = python("websockets.legacy", "python3-websockets");
 export const WSPROTO: Program = python("wsproto", "python3-wsproto");

@@ -1,54 +1,80 @@
 /** What runs on a machine of the network: listens, connects and talks as it is told, and reports what became of it. */
 
-import { type Connection, type ConnectionOptions, connect, listen } from "../../src/index.js";
-import type { Facts, Order, Report } from "./machine.js";
+import {
+  type Connection,
+  type ConnectionOptions,
+  connect,
+  listen,
+  ReconnectingConnection,
+  type ReconnectingOptions,
+  type ReconnectState,
+} from "../../src/index.js";
+import { DEEDS, listenOnly, sendNumbers, type Task, taskOf } from "./deeds.js";
+import type { Enough, Facts, Order, Report, StateFacts } from "./machine.js";
 
-/** What a connection does until it ends. */
-const DEEDS: Record<Order["does"], (connection: Connection, report: (report: Report) => void) => Promise<void>> = {
-  nothing: async (connection) => {
-    for await (const _ of connection) {
-      // What is asked by a heartbeat on TCP.
-    }
-  },
-  echo: async (connection) => {
-    for await (const message of connection) await connection.send(message);
-  },
-  flood: async (connection) => {
-    for (;;) await connection.send("x".repeat(65_536));
-  },
-  count: async (connection, report) => {
-    for (let number = 0; ; number += 1) {
-      await connection.send(`${number}`);
-      const answer = await connection.receive();
-      report({ what: "counted", number: answer === `${number}` ? number : Number.NaN });
-    }
-  },
-};
+const under = new Map<number, AbortController>();
 
-process.on("message", ({ id, kind, url, options, does }: Order) => {
+process.on("message", (message: Order | Enough) => {
+  if (message.kind === "enough") {
+    under.get(message.id)?.abort();
+    return;
+  }
+  const { id, kind, url, options } = message;
   const report = (what: Report): void => void process.send?.({ id, ...what });
-  const serve = async (connection: Connection): Promise<void> => {
-    report({ what: "open" });
-    void connection.closed.then(({ cause, ...rest }) => report({ what: "closed", ...rest, ...factsOf(cause) }));
-    // How it ends is told by `closed`.
-    await DEEDS[does](connection, report).catch(() => undefined);
-    await connection.closed;
-  };
-  const settled = withNever(options);
+  const enough = new AbortController();
+  under.set(id, enough);
+  const task = taskOf(kind === "listen" ? "server" : "client", message, report, enough.signal);
+  const settled = withNever<ConnectionOptions>(options);
+  const serve = (connection: Connection): Promise<void> => use(connection, message, task);
   if (kind === "listen") {
     void listen(url, settled, serve).then((server) => report({ what: "listening", url: server.url }));
-  } else {
+  } else if (kind === "connect") {
     // Misuse throws, and would end all that this machine does.
     Promise.resolve()
       .then(() => connect(url, settled))
       .then(serve, (error: unknown) => report({ what: "failed", message: String(error), ...factsOf(error) }));
+  } else {
+    comeBack(message, withNever(options), task);
   }
 });
 process.on("disconnect", () => process.exit());
 process.send?.({ id: 0, what: "ready" });
 
+async function use(connection: Connection, { does }: Order, task: Task): Promise<void> {
+  const { report } = task;
+  report({ what: "open" });
+  void connection.closed.then(({ cause, ...rest }) => report({ what: "closed", ...rest, ...factsOf(cause) }));
+  if (does === "send-numbers") throw new TypeError("Cannot send numbers on a connection that does not come back");
+  // How it ends is told by `closed`.
+  await DEEDS[does](connection, task).catch(() => undefined);
+  await connection.closed;
+}
+
+function comeBack({ url, does }: Order, options: ReconnectingOptions, task: Task): void {
+  const { report } = task;
+  const states: StateFacts[] = [];
+  const state = (now: ReconnectState): void => {
+    states.push(stateFacts(now));
+    report({ what: "state", name: now.name, states });
+  };
+  const connection = new ReconnectingConnection(url, { ...options, state, random: () => 1 });
+  const { closed } = connection;
+  void closed.then(({ cause, ...rest }) => report({ what: "closed", ...rest, ...factsOf(cause) }));
+  if (does === "send-numbers") void sendNumbers(connection, task);
+  else {
+    task.enough.addEventListener("abort", () => void connection.close());
+    void listenOnly(connection).catch(() => undefined);
+  }
+}
+
+function stateFacts(state: ReconnectState): StateFacts {
+  if (state.name !== "waiting") return { name: state.name, ...("attempt" in state && { attempt: state.attempt }) };
+  const { name, attempt, until, why } = state;
+  return { name, attempt, pause: until.getTime() - why.at.getTime(), phase: why.phase, error: factsOf(why.error) };
+}
+
 /** JSON has no Infinity: null stands for it. */
-function withNever(options: object): ConnectionOptions {
+function withNever<Options>(options: object): Options {
   return JSON.parse(JSON.stringify(options), (_, value) => (value === null ? Infinity : value));
 }
 
