@@ -19,9 +19,9 @@ const WORLDLY = ["transport", "observe", "testing", "cli", "dashboard"];
 const OUTSIDERS = ["endpoint/reconnect", "endpoint/group", "cli/", "dashboard/"];
 
 /** What lies behind Node's public interface may be named in these files and nowhere else. */
-const INTERNALS: readonly string[] = ["transport/tcp-handle.ts"];
+const INTERNALS: readonly string[] = ["transport/tcp-handle.ts", "transport/tcp-arrivals.ts"];
 const INTERNAL =
-  /\._[a-z]\w*|\[["']_\w+["']\]|\{ *_\w+|\bprocess\.binding\b|\b(useUserBuffer|writeBuffer|readSt(art|op)|onread|(Write|Shutdown)Wrap|manualStart)\b/g;
+  /\._[a-z]\w*|\[["']_\w+["']\]|\{ *_\w+|\bprocess\.binding\b|\b(useUserBuffer|writeBuffer|readSt(art|op)|onread|onconnection|get(sock|peer)name|(Write|Shutdown)Wrap|manualStart)\b/g;
 
 const DOORS = ["index.ts", "testing/index.ts"];
 const REEXPORT = /\bexport\s+(type\s+)?\{[^}]*\}\s+from\s+" *";/g;

@@ -4,7 +4,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { settle } from "../connection/options.js";
-import { pathOf, writeRefusal } from "../transport/http-upgrade.js";
+import { callOf, pathOf, writeRefusal } from "../transport/http-upgrade.js";
 import { SocketTransport } from "../transport/socket.js";
 import type { Transport } from "../transport/transport.js";
 import { type AttachOptions, ENDPOINT_DEFAULTS, type Handler } from "./options.js";
@@ -46,14 +46,15 @@ export function attach<UserData = unknown>(
     compression,
     roster,
     handler,
-    transportOf,
   };
   let attachments = attached.get(httpServer);
   if (attachments === undefined) {
     attachments = new Attachments(httpServer);
     attached.set(httpServer, attachments);
   }
-  const remove = attachments.add(path, (request, socket, head) => void upgrade(setup, request, socket, head));
+  const remove = attachments.add(path, (request, socket, head) => {
+    upgrade(setup, callOf(request, socket, head, transportOf));
+  });
   return new Server(path ?? "/", roster, { stop: remove, shut: () => Promise.resolve() });
 }
 
@@ -87,7 +88,7 @@ class Attachments {
   }
 
   readonly #onUpgrade: Take = (request, socket, head) => {
-    const path = pathOf(request);
+    const path = pathOf(request.url ?? "");
     const exact = this.#takers.find((taker) => taker.path === path);
     const taker = exact ?? this.#takers.find((other) => other.path === undefined);
     // RFC 9112 9.3.2: answers stand in the order of their requests. One that comes later would stand among the frames.

@@ -6,11 +6,11 @@ import { Connection } from "../connection/connection.js";
 import { type SettledOptions, settle } from "../connection/options.js";
 import { framedWire } from "../connection/wire.js";
 import { Accepting } from "../transport/accepting.js";
-import { readyTransports, transportOf } from "../transport/choice.js";
-import { createUpgradeServer } from "../transport/http-server.js";
+import { handlesServe, readyTransports, transportOf } from "../transport/choice.js";
 import { pathOf } from "../transport/http-upgrade.js";
 import { setKeepAlive } from "../transport/keepalive.js";
 import { bind, createTcpServer } from "../transport/tcp-server.js";
+import { createUpgradeServer, type UpgradeServer } from "../transport/upgrade-server.js";
 import { type Address, badAddress, formatAddress, parseAddress } from "./address.js";
 import { nobodyUpgrades } from "./attach.js";
 import { settleKeepAlive } from "./keep-alive.js";
@@ -79,34 +79,40 @@ export async function listen<UserData>(
     compression: settledCompression,
     accepted,
   };
-  const server = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
+  const { server, takeHandles } = address.protocol === "websocket" ? webSocketServer(listening) : tcpServer(listening);
   const door = doorOf(server);
   await readyTransports(address);
   const port = await bind(server, address, backlog);
+  const handles = handlesServe(address) ? takeHandles?.() : undefined;
   // Without descriptors those who are connected go on, and accepting does when some are free again.
   const accepting = new Accepting(options.clock, options.onError);
   server.on("error", (error) => accepting.failed(error)).once("close", () => accepting.stop());
   const shown = address.host === "" ? { ...address, host: "127.0.0.1" } : address;
-  return new Server(formatAddress(shown, port), listening.roster, door);
+  const shut = (): Promise<void> => {
+    handles?.drop();
+    return door.shut();
+  };
+  return new Server(formatAddress(shown, port), listening.roster, { stop: door.stop, shut });
 }
 
-function webSocketServer<UserData>(listening: Listening<UserData>): NetServer {
+function webSocketServer<UserData>(listening: Listening<UserData>): UpgradeServer {
   const { address, given, options, accepted } = listening;
-  const setup = { ...listening, upgrade: given, transportOf };
+  const setup = { ...listening, upgrade: given };
   return createUpgradeServer({
     secure: address.secure,
     tls: given.tls ?? {},
     clock: options.clock,
     openTimeout: options.openTimeout,
     accepted,
-    upgrade: (request, socket, head) => {
-      if (address.path === "/" || pathOf(request) === address.path) void upgrade(setup, request, socket, head);
-      else nobodyUpgrades(socket);
+    transportOf,
+    upgrade: (call) => {
+      if (address.path === "/" || pathOf(call.request.target) === address.path) upgrade(setup, call);
+      else nobodyUpgrades(call.socket());
     },
   });
 }
 
-function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
+function tcpServer<UserData>(listening: Listening<UserData>): { server: NetServer; takeHandles?: undefined } {
   const { address, given, options, roster, handler, accepted } = listening;
   const wire = framedWire(given.framing, options);
   const open = (socket: Socket): void => {
@@ -123,11 +129,12 @@ function tcpServer<UserData>(listening: Listening<UserData>): NetServer {
     roster.admit(connection);
     serve(connection, handler);
   };
-  return createTcpServer({
+  const server = createTcpServer({
     secure: address.secure,
     tls: given.tls ?? {},
     openTimeout: options.openTimeout,
     accepted,
     opened: open,
   });
+  return { server };
 }

@@ -1,6 +1,5 @@
 /** From an upgrade request on a node:http server to a connection, or to a refusal. */
 
-import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { TimeoutError } from "../base/errors.js";
 import { guarded } from "../base/events.js";
@@ -12,19 +11,17 @@ import { webSocketWire } from "../connection/wire.js";
 import { answerDeflate } from "../engine/deflate.js";
 import { formatExtensions } from "../engine/extension.js";
 import { type ExtraHeaders, type HeaderFields, responseHeaders, selectProtocol } from "../engine/handshake.js";
-import { type Accepted, judgeRequest } from "../engine/handshake-request.js";
+import type { Accepted, RequestFacts } from "../engine/handshake-request.js";
 import { fieldLines, fieldRecord, isToken } from "../engine/header.js";
 import { originAllowed } from "../engine/origin.js";
 import {
   type RefusalAnswer,
-  requestFacts,
   sha1Base64,
-  writeContinue,
+  switching,
+  type UpgradeCall,
   writeRefusal,
-  writeSwitching,
 } from "../transport/http-upgrade.js";
 import { endsOf } from "../transport/socket.js";
-import type { Transport } from "../transport/transport.js";
 import type { Handler, UpgradeOptions, UpgradeRequest } from "./options.js";
 import type { Roster } from "./roster.js";
 import { serve } from "./serve.js";
@@ -36,7 +33,6 @@ export interface UpgradeSetup<UserData> {
   readonly options: SettledOptions;
   readonly roster: Roster<UserData>;
   readonly handler: Handler<UserData> | undefined;
-  readonly transportOf: (socket: Duplex, head: Uint8Array) => Transport;
 }
 
 /**
@@ -62,54 +58,74 @@ export function judgeUpgradeOptions<UserData>(options: UpgradeOptions<UserData>)
   return settleCompression("server", options.compression);
 }
 
-// Made here and not for each socket: a function made in `upgrade` would keep the request for as long as the connection lives.
-const UNHEARD = (): void => undefined;
-
 const CLIENT_LEFT = new Error("the client has left");
 const GOODBYES = ["end", "close", "error"] as const;
 
 // What a client that was refused for want of room may wait before it asks again, in seconds.
 const RETRY_AFTER = "5";
 
-/** Answers one request. Never rejects: whatever goes wrong is answered on the socket, and told to `onError` if it is ours. */
-export async function upgrade<UserData>(
-  setup: UpgradeSetup<UserData>,
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Uint8Array,
-): Promise<void> {
-  const { options, roster } = setup;
-  // node:http has let go of the socket: from here on an error that nobody hears would end the process.
-  socket.on("error", UNHEARD);
-  const refuse = (answer: RefusalAnswer, refusal: string): void => {
-    writeRefusal(socket, answer, options.closeTimeout);
-    observe(setup, request, answer.status, answer.fields, refusal);
-  };
-  const judged = judgeRequest(requestFacts(request));
+/** Answers one request. Never throws: whatever goes wrong is answered on the socket, and told to `onError` if it is ours. */
+export function upgrade<UserData>(setup: UpgradeSetup<UserData>, call: UpgradeCall): void {
+  const { judged } = call;
   if (!judged.accepted) {
-    refuse(plain(judged.status, judged.problem, judged.headers), `${judged.problem} (${judged.clause})`);
-    return;
+    const { status, problem, headers, clause } = judged;
+    refuse(setup, call, plain(status, problem, headers), `${problem} (${clause})`);
+  } else if (!setup.roster.reserve()) {
+    refuse(
+      setup,
+      call,
+      plain(503, "too many connections", { "Retry-After": RETRY_AFTER }),
+      "maxConnections is reached",
+    );
+  } else if (setup.upgrade.authorize === undefined) {
+    // Decided at once: nobody waits, so no socket has to tell that the client has left.
+    conclude(setup, call, judged, () => stranger(setup, judged) ?? { gone: false, data: undefined as UserData });
+  } else {
+    decide(setup, judged, setup.upgrade.authorize, call.socket()).then(
+      (verdict) => conclude(setup, call, judged, () => verdict),
+      (error) =>
+        conclude(setup, call, judged, () => {
+          throw error;
+        }),
+    );
   }
-  if (!roster.reserve()) {
-    refuse(plain(503, "too many connections", { "Retry-After": RETRY_AFTER }), "maxConnections is reached");
-    return;
-  }
+}
+
+/** Heeds a verdict: from here on the place that was reserved is a connection's, or free. */
+function conclude<UserData>(
+  setup: UpgradeSetup<UserData>,
+  call: UpgradeCall,
+  judged: Accepted,
+  verdictOf: () => Verdict<UserData>,
+): void {
+  const { options, roster } = setup;
   let connection: Connection<UserData> | undefined;
   try {
-    const verdict = await decide(setup, judged, socket);
-    if (verdict.gone) return;
-    if ("answer" in verdict) refuse(verdict.answer, verdict.refusal);
-    else if (roster.closing) refuse(plain(503, "the server is closing", {}), "the server is closing");
-    else connection = open(setup, request, judged, verdict.data, socket, head);
+    const verdict = verdictOf();
+    if (verdict.gone) call.socket().destroy();
+    else if ("answer" in verdict) refuse(setup, call, verdict.answer, verdict.refusal);
+    else if (roster.closing) refuse(setup, call, plain(503, "the server is closing", {}), "the server is closing");
+    else connection = open(setup, call, judged, verdict.data);
   } catch (error) {
     options.onError(error);
-    refuse(plain(500, "internal error", {}), "authorize or its answer failed");
-  } finally {
-    if (connection === undefined) roster.release();
+    refuse(setup, call, plain(500, "internal error", {}), "authorize or its answer failed");
   }
-  if (connection === undefined) return;
+  if (connection === undefined) {
+    roster.release();
+    return;
+  }
   roster.admit(connection);
   serve(connection, setup.handler);
+}
+
+function refuse<UserData>(
+  setup: UpgradeSetup<UserData>,
+  call: UpgradeCall,
+  answer: RefusalAnswer,
+  refusal: string,
+): void {
+  writeRefusal(call.socket(), answer, setup.options.closeTimeout);
+  observe(setup, call.request, answer.status, answer.fields, refusal);
 }
 
 type Verdict<UserData> =
@@ -117,16 +133,25 @@ type Verdict<UserData> =
   | { readonly gone: false; readonly answer: RefusalAnswer; readonly refusal: string }
   | { readonly gone: false; readonly data: UserData };
 
+/** The verdict on a page that may not connect, whoever its user is. */
+function stranger<UserData>(
+  { upgrade: { origin = "same-host" } }: UpgradeSetup<UserData>,
+  judged: Accepted,
+): Verdict<UserData> | undefined {
+  if (originAllowed(judged.origin, judged.host, origin)) return undefined;
+  return { gone: false, answer: plain(403, "this origin may not connect", {}), refusal: `origin ${judged.origin}` };
+}
+
 /** Origin, then the application. Bounded by `openTimeout`, by the client's patience, and by the server's life. */
 async function decide<UserData>(
-  { upgrade: { authorize, origin = "same-host" }, options, roster }: UpgradeSetup<UserData>,
+  setup: UpgradeSetup<UserData>,
   judged: Accepted,
+  authorize: NonNullable<UpgradeOptions<UserData>["authorize"]>,
   socket: Duplex,
 ): Promise<Verdict<UserData>> {
-  if (!originAllowed(judged.origin, judged.host, origin)) {
-    return { gone: false, answer: plain(403, "this origin may not connect", {}), refusal: `origin ${judged.origin}` };
-  }
-  if (authorize === undefined) return { gone: false, data: undefined as UserData };
+  const { options, roster } = setup;
+  const refused = stranger(setup, judged);
+  if (refused !== undefined) return refused;
   const { clock, openTimeout } = options;
   const patience = new AbortController();
   const left = (): void => patience.abort(CLIENT_LEFT);
@@ -152,7 +177,6 @@ async function decide<UserData>(
     if (!aborted || error !== reason) throw error;
     if (reason !== CLIENT_LEFT)
       return { gone: false, answer: plain(503, "no answer in time", {}), refusal: reason.message };
-    socket.destroy();
     return { gone: true };
   } finally {
     timer.cancel();
@@ -163,11 +187,9 @@ async function decide<UserData>(
 
 function open<UserData>(
   setup: UpgradeSetup<UserData>,
-  request: IncomingMessage,
+  call: UpgradeCall,
   judged: Accepted,
   data: UserData,
-  socket: Duplex,
-  head: Uint8Array,
 ): Connection<UserData> {
   const { subprotocols = [], headers = {} } = setup.upgrade;
   const protocol = selectProtocol(judged.protocols, subprotocols);
@@ -175,20 +197,26 @@ function open<UserData>(
   const deflate = compression && answerDeflate(judged.extensions, compression.terms[0]);
   const extensions = deflate === undefined ? [] : [deflate.extension];
   const fields = responseHeaders(judged, { protocol, extensions, headers }, sha1Base64);
-  if (judged.expectsContinue) writeContinue(socket);
-  writeSwitching(socket, fields);
-  const transport = setup.transportOf(socket, head);
-  observe(setup, request, 101, fields, undefined);
-  const scheme = transport.ends.secure ? "wss" : "ws";
+  const transport = call.accept(switching(fields, judged.expectsContinue));
+  observe(setup, call.request, 101, fields, undefined);
   return new Connection({
     transport,
     wire: webSocketWire("server", compression && deflate && { ...compression, agreement: deflate.agreement }),
     options: setup.options,
-    url: `${scheme}://${judged.host}${judged.path}${judged.query && `?${judged.query}`}`,
+    url: urlOf(transport.ends.secure, judged),
     subprotocol: protocol ?? "",
     extensions: formatExtensions(extensions),
     data,
   });
+}
+
+let lastUrl = "";
+
+/** A text of its own: made of parts of the request, it would keep the whole of it. Most are the same as the one before. */
+function urlOf(secure: boolean, { host, path, query }: Accepted): string {
+  const url = `${secure ? "wss" : "ws"}://${host}${path}${query && `?${query}`}`;
+  if (url !== lastUrl) lastUrl = Buffer.from(url, "latin1").toString("latin1");
+  return lastUrl;
 }
 
 function requestOf(judged: Accepted, socket: Duplex, signal: AbortSignal): UpgradeRequest {
@@ -219,7 +247,7 @@ function plain(status: number, body: string, headers: ExtraHeaders): RefusalAnsw
 
 function observe<UserData>(
   { options }: UpgradeSetup<UserData>,
-  request: IncomingMessage,
+  request: RequestFacts,
   status: number,
   fields: HeaderFields,
   refusal: string | undefined,

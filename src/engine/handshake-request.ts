@@ -70,8 +70,9 @@ export function judgeRequest(request: RequestFacts): Accepted | Refused {
   if (lines === undefined) return bad("a header field is malformed", "RFC 9110 5.5");
   // HTTP/1.0 knows no Upgrade: the field is to be ignored, and what is left is a plain request.
   if (!AT_LEAST_1_1.test(request.httpVersion)) return upgradeRequired("HTTP is older than 1.1", "RFC 9110 7.8");
-  const [host, ...more] = lines.get("host") ?? [];
-  if (host === undefined || more.length > 0) return bad("there is not exactly one Host field", "RFC 9112 3.2");
+  const hosts = lines.get("host");
+  const host = hosts?.[0];
+  if (host === undefined || hosts?.length !== 1) return bad("there is not exactly one Host field", "RFC 9112 3.2");
   if (authorityOf(host, "http") === undefined) return bad("the Host field is invalid", "RFC 9112 3.2");
   const target = parseTarget(request.target, host);
   if (target === undefined) return bad("the request-target is neither a path nor a URL", "RFC 9112 3.2");
@@ -86,7 +87,7 @@ interface Target {
 
 function parseTarget(target: string, host: string): Target | undefined {
   if (NOT_TARGET.test(target)) return undefined;
-  if (target.startsWith("/")) return { ...pathAndQuery(target), host };
+  if (target.startsWith("/")) return pathAndQuery(target, host);
   const scheme = ABSOLUTE_FORM.exec(target)?.[0];
   if (scheme === undefined) return undefined;
   // RFC 9112 section 3.2.2: a request-target in absolute form overrules the Host field.
@@ -94,13 +95,13 @@ function parseTarget(target: string, host: string): Target | undefined {
   const end = rest.search(/[/?]/);
   const authority = end < 0 ? rest : rest.slice(0, end);
   if (authorityOf(authority, "http") === undefined) return undefined;
-  return { ...pathAndQuery(rest.slice(authority.length)), host: authority };
+  return pathAndQuery(rest.slice(authority.length), authority);
 }
 
-function pathAndQuery(resource: string): { readonly path: string; readonly query: string } {
+function pathAndQuery(resource: string, host: string): Target {
   const mark = resource.indexOf("?");
-  if (mark < 0) return { path: resource || "/", query: "" };
-  return { path: resource.slice(0, mark) || "/", query: resource.slice(mark + 1) };
+  if (mark < 0) return { path: resource || "/", query: "", host };
+  return { path: resource.slice(0, mark) || "/", query: resource.slice(mark + 1), host };
 }
 
 function judgeUpgrade(lines: FieldLines): Refused | undefined {
@@ -135,7 +136,7 @@ function judgeOffers(lines: FieldLines, target: Target): Accepted | Refused {
   if (protocols === undefined || (protocol !== undefined && protocols.length === 0)) {
     return bad("Sec-WebSocket-Protocol is no list of tokens", "RFC 6455 4.3");
   }
-  if (new Set(protocols).size < protocols.length) {
+  if (protocols.length > 1 && new Set(protocols).size < protocols.length) {
     return bad("Sec-WebSocket-Protocol names a subprotocol twice", "RFC 6455 4.1");
   }
   const extension = joined(lines, "sec-websocket-extensions");
@@ -143,7 +144,9 @@ function judgeOffers(lines: FieldLines, target: Target): Accepted | Refused {
   if (extensions === undefined) return bad("Sec-WebSocket-Extensions is malformed", "RFC 6455 9.1");
   return {
     accepted: true,
-    ...target,
+    path: target.path,
+    query: target.query,
+    host: target.host,
     origin: joined(lines, "origin"),
     protocols,
     extensions,

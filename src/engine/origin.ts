@@ -21,6 +21,18 @@ const SCHEMES: readonly string[] = ["http", "https", "ws", "wss"];
  * Undefined if it is none.
  */
 export function authorityOf(host: string, scheme: string): string | undefined {
+  if (last.host !== host || last.scheme !== scheme) last = { host, scheme, authority: parseAuthority(host, scheme) };
+  return last.authority;
+}
+
+// Nearly all requests to a server have the same one, and a URL takes longer than the rest of a request.
+let last: { readonly host: string; readonly scheme: string; readonly authority: string | undefined } = {
+  host: "",
+  scheme: "",
+  authority: undefined,
+};
+
+function parseAuthority(host: string, scheme: string): string | undefined {
   if (host === "" || host.length > LONGEST_AUTHORITY || NOT_AUTHORITY.test(host)) return undefined;
   try {
     return new URL(`${scheme}://${host}`).host;

@@ -45,6 +45,11 @@ function warn(error: unknown): void {
   });
 }
 
+/** Whether a server of this kind may have its connections from their handles. Known once transports are ready. */
+export function handlesServe({ secure, socketPath }: Way): boolean {
+  return works && !secure && socketPath === undefined;
+}
+
 /** `head` holds bytes that were read behind an upgrade; they come first. The stream is the transport's from here on. */
 export function transportOf(stream: Duplex, head?: Uint8Array): Transport {
   return (works ? FastLane.take(stream, head) : undefined) ?? new SocketTransport(stream, head);

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { TransportError } from "../base/errors.js";
 import { lookout, type Paused, type Unanswered } from "./lookout.js";
 import { endsOf, transportError } from "./socket.js";
+import type { TcpArrival } from "./tcp-arrivals.js";
 import { type HandleEvents, type Outcome, TcpHandle } from "./tcp-handle.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
 import { SHARE } from "./turn.js";
@@ -36,17 +37,12 @@ export class FastLane implements Transport, HandleEvents, Ends {
   #state: "live" | "closing" | "closed" = "live";
   #error: TransportError | undefined;
 
-  private constructor(socket: Socket, head: Uint8Array | undefined) {
-    const { localAddress, remoteAddress } = endsOf(socket);
-    this.localAddress = localAddress;
-    this.remoteAddress = remoteAddress;
-    socket.setTimeout(0).setNoDelay(true);
-    this.#handle = new TcpHandle(socket, this);
-    // A view of the HTTP parser's buffer, which may hold what is not ours to change.
+  private constructor(ends: Ends, handle: (events: HandleEvents) => TcpHandle, head: Uint8Array | undefined) {
+    this.localAddress = ends.localAddress;
+    this.remoteAddress = ends.remoteAddress;
+    this.#handle = handle(this);
+    // A view of a buffer which may hold what is not ours to change.
     if (head?.length) this.#keep(Uint8Array.from(head));
-    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) this.#keep(chunk);
-    // An empty shell by now: those who wait for its `close` need not wait for ours.
-    socket.destroy();
   }
 
   /**
@@ -54,7 +50,25 @@ export class FastLane implements Transport, HandleEvents, Ends {
    * `head` holds bytes that were read behind an upgrade; they come first.
    */
   static take(stream: Duplex, head?: Uint8Array): FastLane | undefined {
-    return TcpHandle.fits(stream) ? new FastLane(stream, head) : undefined;
+    return TcpHandle.fits(stream) ? FastLane.#outOf(stream, head) : undefined;
+  }
+
+  static #outOf(socket: Socket, head: Uint8Array | undefined): FastLane {
+    const ends = endsOf(socket);
+    socket.setTimeout(0).setNoDelay(true);
+    const lane = new FastLane(ends, (events) => TcpHandle.outOf(socket, events), head);
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) lane.#keep(chunk);
+    // An empty shell by now: those who wait for its `close` need not wait for ours.
+    socket.destroy();
+    return lane;
+  }
+
+  /** Takes a connection that has no net.Socket. `answer` is written at once; `head` was read behind what it answers. */
+  static arrived(arrival: TcpArrival, answer: Uint8Array, head: Uint8Array): FastLane {
+    const lane = new FastLane(arrival.ends(), (events) => arrival.toHandle(events), head);
+    // If it has to wait, so will what is written behind it: that is libuv's to order. Nobody is told when it is done.
+    lane.#failUnless(lane.#handle.write(answer));
+    return lane;
   }
 
   get secure(): boolean {
@@ -134,7 +148,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   #goOn(): void {
     if (this.#events === undefined) return;
-    if (this.#kept === undefined) this.#startReading();
+    if (this.#kept === undefined && this.#peerEnd !== "read") this.#startReading();
     else if (!this.#paused) setImmediate(giveKept, this);
   }
 
@@ -217,7 +231,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   read(chunk: Uint8Array): void {
     this.#share += chunk.length;
-    if (!this.#paused && this.#kept === undefined) this.#events?.data(chunk);
+    if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
     else this.#keep(Uint8Array.from(chunk));
     if (this.#state !== "live") return;
     if (this.#keepsEnough) this.#handle.stopReading();
@@ -234,7 +248,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   readEnded(): void {
     this.#peerEnd = "read";
-    if (this.#kept === undefined || this.#kept.length === 0) this.#tellEnd();
+    if (this.#events !== undefined && (this.#kept === undefined || this.#kept.length === 0)) this.#tellEnd();
   }
 
   readFailed(error: NodeJS.ErrnoException): void {

@@ -1,31 +1,39 @@
-/** A node:http(s) server that owns its port, for upgrades only. */
+/** How node:http(s) reads the requests of a server for upgrades only, and what it answers to all others. */
 
 import { createServer as createHttp, type Server as HttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttps } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TlsOptions } from "node:tls";
-import { after, type Clock } from "../base/time.js";
+import { after, type Clock, type Instant } from "../base/time.js";
 import { judgeRequest } from "../engine/handshake-request.js";
-import { type RefusalAnswer, requestFacts, writeRefusal } from "./http-upgrade.js";
+import { callOf, type RefusalAnswer, requestFacts, type UpgradeCall, writeRefusal } from "./http-upgrade.js";
 import { serverTls } from "./tcp-server.js";
+import type { Transport } from "./transport.js";
 
-export interface HttpServerOptions {
+export interface HttpReaderOptions {
   readonly secure: boolean;
   readonly tls: TlsOptions;
   readonly clock: Clock;
   /** How long a socket has, once accepted, to send its whole request; before that as long again for TLS. */
   readonly openTimeout: number;
-  readonly accepted: (socket: Socket) => void;
-  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+  readonly upgrade: (call: UpgradeCall) => void;
+  readonly transportOf: (socket: Duplex, head: Uint8Array) => Transport;
+}
+
+export interface HttpReader {
+  readonly server: HttpServer;
+  /** Reads the requests of a socket that was accepted at the instant `since`, or is behind its TLS since then. */
+  readonly read: (socket: Socket, since: Instant) => void;
 }
 
 /**
- * Makes the server. Node's own limits count from the first byte of a request and are looked at every 30 s, which lets a
+ * Makes the reader. Node's own limits count from the first byte of a request and are looked at every 30 s, which lets a
  * client that sends nothing, or one byte at a time, hold a descriptor far longer: here each socket has until its upgrade.
+ * Under TLS its server listens itself, else it is given sockets.
  */
-export function createUpgradeServer(options: HttpServerOptions): HttpServer {
-  const { secure, tls, clock, openTimeout, accepted, upgrade } = options;
+export function createHttpReader(options: HttpReaderOptions): HttpReader {
+  const { secure, tls, clock, openTimeout, upgrade, transportOf } = options;
   const patience = new WeakMap<object, () => void>();
   // RFC 9112 9.6: what stands behind a request that was answered with `close` is not looked at. Its socket is being ended.
   const refused = new WeakSet<object>();
@@ -39,9 +47,8 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
   const server = secure ? createHttps(serverTls(tls, openTimeout), refuse) : createHttp(refuse);
   server.headersTimeout = 0;
   server.requestTimeout = 0;
-  server.on("connection", accepted);
-  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
-    const wakeup = clock.wakeAt(after(clock.now(), openTimeout), () => socket.destroy());
+  const bound = (socket: Socket, since: Instant): void => {
+    const wakeup = clock.wakeAt(after(since, openTimeout), () => socket.destroy());
     const done = (): void => {
       wakeup.cancel();
       // What is left here, a connection would keep for as long as it lives.
@@ -50,7 +57,7 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
     };
     patience.set(socket, done);
     socket.once("close", done);
-  });
+  };
   const asked = (request: IncomingMessage, socket: Duplex, head: Uint8Array): void => {
     // Newer Nodes wrap the socket while the request's body has not come.
     if (refused.has(request.socket)) {
@@ -58,7 +65,7 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
       return;
     }
     patience.get(request.socket)?.();
-    upgrade(request, socket, head);
+    upgrade(callOf(request, socket, head, transportOf));
   };
   // As above: Node's own answer is followed by a reset.
   server.on("clientError", ({ code }: NodeJS.ErrnoException, socket: Duplex) => {
@@ -69,7 +76,13 @@ export function createUpgradeServer(options: HttpServerOptions): HttpServer {
     else writeRefusal(socket, code === "HPE_HEADER_OVERFLOW" ? TOO_LARGE : MALFORMED, openTimeout);
   });
   // Without a listener node:http drops who asks for a tunnel, and gives no answer.
-  return server.on("upgrade", asked).on("connect", asked);
+  server.on("upgrade", asked).on("connect", asked);
+  if (secure) server.on("secureConnection", (socket: Socket) => bound(socket, clock.now()));
+  const read = (socket: Socket, since: Instant): void => {
+    server.emit("connection", socket);
+    bound(socket, since);
+  };
+  return { server, read };
 }
 
 const NOTHING = (): void => undefined;

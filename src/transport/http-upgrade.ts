@@ -1,35 +1,74 @@
 /** The HTTP side of an upgrade on a server: the request's facts from node:http, and the answer on its socket. */
 
-import { createHash } from "node:crypto";
+import crypto, { createHash } from "node:crypto";
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { after } from "../base/time.js";
 import type { HeaderFields } from "../engine/handshake.js";
-import type { RequestFacts } from "../engine/handshake-request.js";
+import { type Accepted, judgeRequest, type Refused, type RequestFacts } from "../engine/handshake-request.js";
 import { systemClock } from "./clock.js";
+import type { Transport } from "./transport.js";
 
 /** The hash that the opening handshake needs (RFC 6455 section 4.2.2). */
 export function sha1Base64(text: string): string {
-  return createHash("sha1").update(text).digest("base64");
+  // Since Node 20.12, and a third of the time.
+  return crypto.hash?.("sha1", text, "base64") ?? createHash("sha1").update(text).digest("base64");
 }
 
-/** The path of a request, without its query. RFC 9112 section 3.2.2: a whole URL is to be taken as well. */
-export function pathOf({ url = "" }: IncomingMessage): string {
-  return url.replace(/^[a-z]+:\/\/[^/?]*/i, "").replace(/\?.*/, "") || "/";
+/** The path of a request-target, without its query. RFC 9112 section 3.2.2: a whole URL is to be taken as well. */
+export function pathOf(target: string): string {
+  return target.replace(/^[a-z]+:\/\/[^/?]*/i, "").replace(/\?.*/, "") || "/";
 }
 
 export function requestFacts({ method = "", httpVersion, url = "", rawHeaders }: IncomingMessage): RequestFacts {
   return { method, httpVersion, target: url, rawHeaders };
 }
 
-/** Writes the 101. The socket is the transport's from here on. */
-export function writeSwitching(socket: Duplex, fields: HeaderFields): void {
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines(fields)}\r\n`, "latin1");
+/** An upgrade request, and the connection that it came by. */
+export interface UpgradeCall {
+  readonly request: RequestFacts;
+  readonly judged: Accepted | Refused;
+  /** The socket, by which the answer can be a refusal or come later. Always the same one. */
+  socket(): Duplex;
+  /** Answers with `switching`, and is not to be used behind that: the connection is the transport's. */
+  accept(switching: Buffer): Transport;
 }
 
-/** RFC 9110 section 7.8: a client that waits for it gets 100 Continue before the 101. */
-export function writeContinue(socket: Duplex): void {
-  socket.write("HTTP/1.1 100 Continue\r\n\r\n");
+/** The call of a request that node:http has read. `head` was read behind it. */
+export function callOf(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+  transportOf: (socket: Duplex, head: Uint8Array) => Transport,
+): UpgradeCall {
+  // node:http has let go of it.
+  heardByNobody(socket);
+  const facts = requestFacts(request);
+  return {
+    request: facts,
+    judged: judgeRequest(facts),
+    socket: () => socket,
+    accept: (switching) => {
+      socket.write(switching);
+      return transportOf(socket, head);
+    },
+  };
+}
+
+/** Keeps a socket's error, which nobody may hear for now, from ending the process. */
+export function heardByNobody<Stream extends Duplex>(socket: Stream): Stream {
+  return socket.on("error", UNHEARD);
+}
+
+// Made here and not for each socket: a function made in `callOf` would keep the request for as long as the connection lives.
+const UNHEARD = (): void => undefined;
+
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/** The 101. RFC 9110 section 7.8: a client that waits for it gets 100 Continue first. */
+export function switching(fields: HeaderFields, expectsContinue: boolean): Buffer {
+  const head = `HTTP/1.1 101 Switching Protocols\r\n${lines(fields)}\r\n`;
+  return Buffer.from(expectsContinue ? CONTINUE + head : head, "latin1");
 }
 
 /** What a refused request is answered with. */

@@ -1,4 +1,4 @@
-/** Node's own handle of a TCP socket, without the net.Socket around it: the only file that names Node's internals. */
+/** Node's own handle of a TCP socket, without the net.Socket around it. Beside `tcp-arrivals.ts` no file names Node's internals. */
 
 // `trial.ts` finds out whether they are as they are known here, before a connection depends on them.
 
@@ -24,10 +24,13 @@ export interface HandleEvents {
 export type Outcome = "done" | "waits" | NodeJS.ErrnoException;
 
 /** Node's TCPWrap, as far as it is used. Its calls answer with 0 or an error of libuv. */
-interface Native {
+export interface Native {
   readonly bytesRead: number;
-  /** What came lies in the user's buffer; how much is to be found elsewhere. To return anything would name another buffer. */
-  onread: (this: Native) => void;
+  /**
+   * What came lies in the user's buffer; how much is to be found elsewhere. To return anything would name another buffer.
+   * Before there is such a buffer, what came is the argument.
+   */
+  onread: (this: Native, bytes?: ArrayBuffer) => void;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
   readStop(): number;
@@ -35,8 +38,11 @@ interface Native {
   writeBuffer(request: Request | null, bytes: Uint8Array): number | Request;
   /** Answers with 1 if it is done already. */
   shutdown(request: Request): number;
-  close(closed: () => void): void;
+  close(closed?: () => void): void;
   reset(closed: () => void): number;
+  /** Fills `into` with an address and a port. */
+  getsockname(into: object): number;
+  getpeername(into: object): number;
   /** Who is told of its reads: for Node's own readers a net.Socket, here a TcpHandle. */
   [owner: symbol]: unknown;
 }
@@ -54,15 +60,18 @@ interface Request {
   readonly writeStatus?: number | null;
 }
 
+/** What is behind a net.Server: how many connections it waits for before it is closed. */
+export type CountingServer = Server & { _connections: number; _emitCloseIfDrained(): void };
+
 /** What is behind a net.Socket. */
 interface Internals {
   _handle: Native | null;
-  _server: (Server & { _connections: number; _emitCloseIfDrained(): void }) | null;
+  _server: CountingServer | null;
   readonly _readableState: { readonly ended: boolean };
 }
 
 /** What only Node's own sockets can tell of Node's own handles. */
-interface Knowledge {
+export interface Knowledge {
   readonly owner: symbol;
   /** Undefined where Node makes the requests of writes itself. */
   readonly WriteRequest: (new () => Request) | undefined;
@@ -148,7 +157,7 @@ function reasonBy(read: Native["onread"], owner: symbol): Knowledge["reason"] {
   };
 }
 
-function known(): Knowledge {
+export function known(): Knowledge {
   if (knowledge === undefined) throw new Error("learn() comes first");
   return knowledge;
 }
@@ -207,24 +216,31 @@ export class TcpHandle {
   readonly #native: Native;
   readonly #events: HandleEvents;
   /** The server that counts this connection. */
-  #server: Internals["_server"];
+  #server: CountingServer | null;
   #bytesRead: number;
-  #reading = false;
+  #reading: boolean;
 
-  /** Takes the handle out of `socket`, which is of no use behind that. */
-  constructor(socket: Socket, events: HandleEvents) {
-    const inside = socket as unknown as Internals;
-    const native = inside._handle as Native;
+  /** Takes a handle that nobody else will use, and that reads or does not. */
+  constructor(native: Native, server: CountingServer | null, reading: boolean, events: HandleEvents) {
     native.useUserBuffer(BUFFER);
-    native.readStop();
     native.onread = onRead;
     native[known().owner] = this;
     this.#native = native;
     this.#events = events;
-    this.#server = inside._server;
+    this.#server = server;
     this.#bytesRead = native.bytesRead;
+    this.#reading = reading;
+  }
+
+  /** Takes the handle out of `socket`, which is of no use behind that. */
+  static outOf(socket: Socket, events: HandleEvents): TcpHandle {
+    const inside = socket as unknown as Internals;
+    const native = inside._handle as Native;
+    native.readStop();
+    const handle = new TcpHandle(native, inside._server, false, events);
     inside._handle = null;
     inside._server = null;
+    return handle;
   }
 
   /** Whether `stream` is a TCP socket of Node's own, both of whose directions are open and idle. */

@@ -1,11 +1,12 @@
 /** Tries the fast lane on two pairs of sockets before any connection goes by it: Node may change what it stands on. */
 
-import { on, once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { TransportError } from "../base/errors.js";
 import { after } from "../base/time.js";
 import { systemClock } from "./clock.js";
 import { FastLane } from "./fast-lane.js";
+import { type TcpArrival, TcpArrivals } from "./tcp-arrivals.js";
 import { learn, writeLater } from "./tcp-handle.js";
 import type { TransportEvents } from "./transport.js";
 
@@ -20,49 +21,119 @@ export class Untried extends Error {}
 /** Resolves if the fast lane works here, and rejects with what is wrong, or with `Untried`. Leaves nothing open. */
 export async function tryFastLane(): Promise<void> {
   learn();
-  const server = createServer({ allowHalfOpen: true });
-  const sockets: Socket[] = [];
-  const witnesses: Witness[] = [];
-  server.on("connection", (socket) => sockets.push(socket));
-  const clear = (): void => {
-    for (const { lane } of witnesses) lane.abort();
-    // Those that nobody has taken: anybody may connect to a port of this machine.
-    for (const socket of sockets) socket.destroy();
-  };
+  const house = new House();
   const rehearse = async (): Promise<void> => {
-    const pairs = [await openPair(server, sockets), await openPair(server, sockets)];
-    for (const [index, socket] of pairs.flat().entries()) witnesses.push(new Witness(socket, STORIES[index] ?? ""));
-    await talk(witnesses as [Witness, Witness, Witness, Witness]);
-    clear();
-    // Told only when the server has counted every connection out.
-    await new Promise((resolve) => server.close(resolve));
+    const [a, b] = await house.openPair(STORIES[0], STORIES[1], taken);
+    const [c, d] = await house.openPair(STORIES[2], STORIES[3], arrived);
+    await talk([a, b, c, d]);
+    await house.close();
   };
   try {
     await bounded(rehearse());
   } finally {
-    clear();
-    server.close();
+    void house.close();
   }
 }
 
-/** Both ends of a connection, on which its client has written while it was yet to be made. */
-async function openPair(server: Server, sockets: Socket[]): Promise<[Socket, Socket]> {
-  const accepted = on(server, "connection");
-  let client: Socket;
-  try {
-    // Its own: in a worker of a cluster it would otherwise be shared, and others would get its connections.
-    if (!server.listening) await once(server.listen({ port: 0, host: "127.0.0.1", exclusive: true }), "listening");
-    client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
-    sockets.push(client);
-    const connected = once(client, "connect");
-    // Behind the tick in which Node begins to connect to a literal address.
-    const written = new Promise<void>((resolve) => process.nextTick(() => resolve(writeLater(client, EARLY))));
-    await Promise.all([connected, written]);
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : new Untried("", { cause: error });
+/** What the server makes of a connection whose first bytes came. */
+type Making = (arrival: TcpArrival, bytes: Buffer) => FastLane | undefined;
+
+/** As what node:http was to read comes back to a lane. */
+const taken: Making = (arrival, bytes) => {
+  const socket = arrival.toSocket();
+  socket.unshift(bytes);
+  return FastLane.take(socket);
+};
+
+const arrived: Making = (arrival, bytes) => FastLane.arrived(arrival, EARLY, bytes);
+
+/** The server of the trial, and everybody who is connected to it. */
+class House {
+  readonly #server = createServer({ allowHalfOpen: true });
+  readonly #lanes: FastLane[] = [];
+  readonly #clients: Socket[] = [];
+  #arrivals: TcpArrivals | undefined;
+  #spoke: (arrival: TcpArrival, bytes: Buffer) => void = (arrival) => arrival.drop();
+
+  /** Both ends of a connection, on which its client has written while it was yet to be made. */
+  async openPair(story: string, guestStory: string, make: Making): Promise<[Witness, Witness]> {
+    const server = this.#server;
+    const guestBy = this.#guestsBy(guestStory, make);
+    let client: Socket;
+    try {
+      // Its own: in a worker of a cluster it would otherwise be shared, and others would get its connections.
+      if (!server.listening) await once(server.listen({ port: 0, host: "127.0.0.1", exclusive: true }), "listening");
+      this.#arrivals ??= this.#takeArrivals();
+      client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+      this.#clients.push(client);
+      const connected = once(client, "connect");
+      // Behind the tick in which Node begins to connect to a literal address.
+      const written = new Promise<void>((resolve) => process.nextTick(() => resolve(writeLater(client, EARLY))));
+      await Promise.all([connected, written]);
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).syscall === undefined ? error : new Untried("", { cause: error });
+    }
+    const address = `127.0.0.1:${client.localPort}`;
+    return [this.#witness(FastLane.take(client), story), await guestBy(address)];
   }
-  for await (const [socket] of accepted) if (socket.remotePort === client.localPort) return [client, socket];
-  throw new Untried();
+
+  /** Resolves when the server has counted every connection out. */
+  async close(): Promise<void> {
+    for (const lane of this.#lanes) lane.abort();
+    // Those that nobody has taken: anybody may connect to a port of this machine.
+    this.#arrivals?.drop();
+    for (const client of this.#clients) client.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #takeArrivals(): TcpArrivals {
+    return new TcpArrivals(this.#server, {
+      clock: systemClock,
+      patience: Infinity,
+      prepare: () => undefined,
+      spoke: (arrival, bytes) => this.#spoke(arrival, bytes),
+      left: (arrival) => arrival.drop(),
+    });
+  }
+
+  /** Makes something of everybody who says something: who it was is known when the client is connected. */
+  #guestsBy(story: string, make: Making): (address: string) => Promise<Witness> {
+    const guests = new Map<string, Witness>();
+    let check = (): void => undefined;
+    const failed = new Promise<never>((_, reject) => {
+      this.#server.on("connection", (socket: Socket) => {
+        if (this.#arrivals?.handing) return;
+        socket.destroy();
+        reject(new Error("a server has accepted in another way"));
+      });
+      this.#spoke = (arrival, bytes) => {
+        const { remoteAddress } = arrival.ends();
+        try {
+          guests.set(remoteAddress, this.#witness(make(arrival, bytes), story));
+        } catch (error) {
+          reject(error);
+        }
+        check();
+      };
+    });
+    failed.catch(() => undefined);
+    return (address) => {
+      const found = new Promise<Witness>((resolve) => {
+        check = () => {
+          const guest = guests.get(address);
+          if (guest !== undefined) resolve(guest);
+        };
+        check();
+      });
+      return Promise.race([found, failed]);
+    };
+  }
+
+  #witness(lane: FastLane | undefined, story: string): Witness {
+    if (lane === undefined) throw new Error("a socket of Node's own is not fit");
+    this.#lanes.push(lane);
+    return new Witness(lane, story);
+  }
 }
 
 const EARLY = Buffer.from("early,");
@@ -81,12 +152,14 @@ async function talk([a, b, c, d]: readonly [Witness, Witness, Witness, Witness])
   a.lane.end();
   await b.until(() => b.log === " written ended");
   b.lane.end();
-  // And a reset.
+  // And a reset, behind an answer.
   await d.until(() => d.said === "early,");
+  await c.until(() => c.said === "early,");
   c.lane.abort();
   for (const witness of [a, b, c, d]) await witness.until(() => witness.log === witness.story);
 }
 
+/** One end, and what it is told. */
 class Witness implements TransportEvents {
   readonly lane: FastLane;
   readonly story: string;
@@ -94,10 +167,8 @@ class Witness implements TransportEvents {
   log = "";
   #changed: () => void = () => undefined;
 
-  constructor(socket: Socket, story: string) {
+  constructor(lane: FastLane, story: string) {
     this.story = story;
-    const lane = FastLane.take(socket);
-    if (lane === undefined) throw new Error("a socket of Node's own is not fit");
     this.lane = lane;
     lane.open(this);
   }

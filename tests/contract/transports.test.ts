@@ -7,9 +7,11 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { systemClock } from "../../src/transport/clock.js";
 import { FastLane } from "../../src/transport/fast-lane.js";
 import { memoryPair } from "../../src/transport/memory.js";
 import { SocketTransport } from "../../src/transport/socket.js";
+import { TcpArrivals } from "../../src/transport/tcp-arrivals.js";
 import { learn } from "../../src/transport/tcp-handle.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
@@ -33,6 +35,30 @@ async function fastPair(...lanes: readonly ("fast" | "public")[]): Promise<Two> 
     return transport;
   });
   return [local!, peer!];
+}
+
+/** As a server has it that reads from the handles of its connections: there never was a socket at its end. */
+async function arrivedPair(): Promise<Two> {
+  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const lane = new Promise<FastLane>((resolve) => {
+    new TcpArrivals(server, {
+      clock: systemClock,
+      patience: Infinity,
+      prepare: () => undefined,
+      spoke: (arrival, bytes) => resolve(FastLane.arrived(arrival, bytes, new Uint8Array())),
+      left: (arrival) => arrival.drop(),
+    });
+  });
+  const client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+  await once(client, "connect");
+  client.write("?");
+  const local = await lane;
+  // The answer, which is no part of what the contract is about.
+  await once(client, "readable");
+  assert.equal(String(client.read()), "?");
+  server.close();
+  return [local, new SocketTransport(client)];
 }
 
 async function unixPair(): Promise<Two> {
@@ -89,6 +115,7 @@ if (process.platform === "linux" || process.platform === "darwin") {
   transportContract("the fast lane", () => fastPair("fast", "fast"), fast);
   transportContract("the fast lane to a TCP socket", () => fastPair("fast", "public"), fast);
   transportContract("a TCP socket to the fast lane", () => fastPair("public", "fast"), fast);
+  transportContract("the fast lane of a connection that has arrived", arrivedPair, fast);
 }
 transportContract("a TLS socket", tlsPair, { ...nothing, secure: true, descriptors: true });
 if (process.platform !== "win32") transportContract("a unix socket", unixPair, { ...nothing, descriptors: true });

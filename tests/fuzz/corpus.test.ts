@@ -31,6 +31,7 @@ const REACHED: Readonly<Record<string, readonly string[]>> = {
     ...["400 RFC 9110 7.6.1", "400 RFC 9110 7.8", "400 RFC 9112 3.2", "405 RFC 6455 4.2.1"],
     ...["426 RFC 6455 4.2.1", "426 RFC 6455 4.2.2", "426 RFC 9110 7.8"],
   ],
+  "request-head": ["accepted", "left to others", "refused"],
   response: [
     ...["agreed", "protocol", "extensions"],
     ...["4.1", "9.1", "11.3.2", "11.3.4"].map((section) => `RFC 6455 ${section}`),

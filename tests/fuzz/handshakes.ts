@@ -1,9 +1,10 @@
-/** The targets of the opening handshake: requests judged by a server, responses judged by a client, and the fields of both. */
+/** The targets of the opening handshake: requests read and judged by a server, responses judged by a client. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { requestHeaders, responseHeaders } from "../../src/engine/handshake.js";
 import { type Accepted, judgeRequest, type Refused, type RequestFacts } from "../../src/engine/handshake-request.js";
+import { readRequestHead } from "../../src/engine/request-head.js";
 import { type Agreement, judgeResponse, type ResponseFacts } from "../../src/engine/handshake-response.js";
 import { Input, isSentence, type Target } from "./target.js";
 
@@ -195,4 +196,30 @@ function agreementHolds(facts: ResponseFacts, agreement: Agreement): void {
   assert.deepEqual(judgeResponse({ ...facts, rawHeaders }), { ...agreement, extensions });
 }
 
-export const handshakes: Readonly<Record<string, Target>> = { request, response };
+const requestHead: Target = {
+  tries: "the head of a request, read from bytes",
+  longest: 1_024,
+  words: [...FIELD_WORDS, "GET / HTTP/1.1\r\n", "\r\n\r\n"],
+  run(bytes) {
+    const text = Buffer.from(bytes).toString("latin1");
+    const read = readRequestHead(text);
+    if (read === undefined) return ["left to others"];
+    const { facts, length } = read;
+    const whole = text.slice(0, length);
+    assert.equal(whole.indexOf("\r\n\r\n"), length - 4, "it ends with the first empty line");
+    const [first, ...lines] = whole.slice(0, -4).split("\r\n");
+    assert.equal(first, `GET ${facts.target} HTTP/1.1`);
+    const fields = lines.flatMap((line) => {
+      const [, name = "", value = ""] = /^([^:]*):[ \t]*(.*?)[ \t]*$/s.exec(line) ?? assert.fail(line);
+      return [name, value];
+    });
+    assert.deepEqual(facts.rawHeaders, fields, "it is what its lines say");
+    assert.deepEqual(readRequestHead(whole), read, "what stands behind it is not looked at");
+    for (const name of ["content-length", "transfer-encoding"]) assert.deepEqual(valuesOf(fields, name), []);
+    const judged = judgeRequest(facts);
+    if (judged.accepted) acceptanceHolds(facts, judged);
+    return [judged.accepted ? "accepted" : "refused"];
+  },
+};
+
+export const handshakes: Readonly<Record<string, Target>> = { request, "request-head": requestHead, response };

@@ -38,6 +38,7 @@ describe("the transport of a TCP connection", { skip }, () => {
     "what was read is not counted",
     "a reset is an end",
     "sockets write in another way",
+    "servers accept in another way",
   ]) {
     it(`is the public one, with one warning, on a Node on which ${broken}`, () => {
       const { warnings, ...chosen } = choice(broken);

@@ -1,6 +1,6 @@
 /** A program that breaks what the fast lane stands on, as its argument says, and tells which transport is then chosen. */
 
-import { Socket } from "node:net";
+import { Server, Socket } from "node:net";
 import { connect, listen } from "../../src/index.js";
 import { readyTransports, transportOf } from "../../src/transport/choice.js";
 import { tcpSockets } from "../contract/tcp-sockets.js";
@@ -31,6 +31,18 @@ const BROKEN: Record<string, (handle: Prototype) => void> = {
     handle["reset"] = function (this: { close(closed: () => void): void }, closed: () => void) {
       this.close(closed);
       return 0;
+    };
+  },
+  "servers accept in another way": () => {
+    const { emit } = Server.prototype;
+    Server.prototype.emit = function (this: Server, event: string, ...given: unknown[]) {
+      const { _handle: handle } = this as unknown as { _handle: Prototype | null };
+      if (event === "listening" && handle !== null) {
+        const { onconnection } = handle;
+        // Whatever is put in its place is not asked.
+        Object.defineProperty(handle, "onconnection", { get: () => onconnection, set: () => undefined });
+      }
+      return Reflect.apply(emit, this, [event, ...given]);
     };
   },
   "sockets write in another way": () => {

@@ -1,0 +1,204 @@
+/** Connections that a server has accepted, before there is a net.Socket. Beside `tcp-handle.ts` no file names Node's internals. */
+
+import { type Server, Socket } from "node:net";
+import { after, type Clock, type Instant, reached, type Wakeup } from "../base/time.js";
+import { address } from "./socket.js";
+import { type CountingServer, type HandleEvents, known, type Native, TcpHandle } from "./tcp-handle.js";
+import type { Ends } from "./transport.js";
+
+/** Node's TCPWrap of a socket that listens, or what stands for it in a worker of a cluster. */
+interface Listener {
+  onconnection: (this: Listener, status: number, native: Native | undefined) => void;
+  setNoDelay?: unknown;
+}
+
+/** What is behind a net.Server. */
+interface Internals {
+  readonly _handle: Listener | null;
+}
+
+export interface TcpArrivalsOptions {
+  readonly clock: Clock;
+  /** How long a connection may send nothing. It is closed then. */
+  readonly patience: number;
+  /** Sets options of a socket. */
+  readonly prepare: (socket: Socket) => void;
+  /** The first bytes of a connection came. It goes one of its ways before this returns. */
+  readonly spoke: (arrival: TcpArrival, bytes: Buffer) => void;
+  /** A connection has ended before it said anything. It goes one of its ways before this returns. */
+  readonly left: (arrival: TcpArrival) => void;
+}
+
+// There a socket has from the beginning what the one had that accepted it. Others might inherit less.
+const INHERITS = process.platform === "linux";
+
+const EVERYWHERE: readonly string[] = ["0.0.0.0", "::"];
+
+/** Stands between a listening server and its sockets, from then on for as long as it lives. */
+export class TcpArrivals {
+  readonly server: CountingServer;
+  /** Whether "connection" of the server is about a socket that somebody waits for, and not about a new one. */
+  handing = false;
+  readonly #connected: (native: Native) => void;
+  readonly options: TcpArrivalsOptions;
+  /** Where all of them have arrived; undefined where each has to be asked. */
+  readonly localAddress: string | undefined;
+  readonly #inherited: boolean;
+  /** Who has said nothing yet, the first first. */
+  readonly #silent = new Set<TcpArrival>();
+  #wakeup: Wakeup | undefined;
+
+  /** `server` listens on TCP, without TLS, and has accepted nobody. */
+  constructor(server: Server, options: TcpArrivalsOptions) {
+    this.server = server as CountingServer;
+    this.options = options;
+    const place = server.address();
+    if (typeof place === "object" && place !== null && !EVERYWHERE.includes(place.address)) {
+      this.localAddress = address(place.address, place.port);
+    }
+    const listener = (server as unknown as Internals)._handle;
+    if (typeof listener?.onconnection !== "function") throw new Error("a server has no handle that accepts");
+    const { onconnection } = listener;
+    this.#connected = (native) => onconnection.call(listener, 0, native);
+    this.#inherited = INHERITS && typeof listener.setNoDelay === "function";
+    if (this.#inherited) this.#prepare(listener);
+    listener.onconnection = (status, native) => {
+      if (status === 0 && native !== undefined) this.#accept(native);
+      else onconnection.call(listener, status, native);
+    };
+  }
+
+  /** Drops those that have said nothing yet. */
+  drop(): void {
+    this.#wakeup?.cancel();
+    for (const arrival of this.#silent) arrival.drop();
+  }
+
+  /** What Node makes of a connection: a net.Socket, and "connection" of its server. */
+  toSocket(native: Native): Socket {
+    const made: Socket[] = [];
+    const see = (socket: Socket): void => void made.push(socket);
+    this.handing = true;
+    this.server.on("connection", see);
+    try {
+      this.#connected(native);
+    } finally {
+      this.server.off("connection", see);
+      this.handing = false;
+    }
+    const [socket] = made;
+    if (socket === undefined) throw new Error("a server has made no socket of its connection");
+    return socket;
+  }
+
+  /** Forgets one that has found its way. */
+  delete(arrival: TcpArrival): void {
+    this.#silent.delete(arrival);
+  }
+
+  #accept(native: Native): void {
+    if (!this.#inherited) this.#prepare(native);
+    const arrival = new TcpArrival(native, this, this.options.clock.now());
+    this.#silent.add(arrival);
+    arrival.listen();
+    this.#arm();
+  }
+
+  /** Node's own setters, which know what its handles are to be told. */
+  #prepare(handle: object): void {
+    const socket: Socket = Object.create(Socket.prototype, { _handle: { value: handle } });
+    this.options.prepare(socket.setNoDelay(true));
+  }
+
+  #arm(): void {
+    if (this.#wakeup !== undefined) return;
+    const [oldest] = this.#silent;
+    if (oldest !== undefined) this.#wakeup = this.options.clock.wakeAt(this.#endOf(oldest), this.#expire);
+  }
+
+  readonly #expire = (now: Instant): void => {
+    this.#wakeup = undefined;
+    for (const arrival of this.#silent) {
+      if (!reached(this.#endOf(arrival), now)) break;
+      arrival.drop();
+    }
+    this.#arm();
+  };
+
+  #endOf({ acceptedAt }: TcpArrival): Instant {
+    return after(acceptedAt, this.options.patience);
+  }
+}
+
+/** One connection that was accepted. It goes exactly one way: to Node, to a handle of ours, or away. */
+export class TcpArrival {
+  readonly acceptedAt: Instant;
+  readonly #native: Native;
+  readonly #arrivals: TcpArrivals;
+
+  constructor(native: Native, arrivals: TcpArrivals, acceptedAt: Instant) {
+    this.acceptedAt = acceptedAt;
+    this.#native = native;
+    this.#arrivals = arrivals;
+    arrivals.server._connections += 1;
+  }
+
+  /** Waits for its first bytes, or for its end. */
+  listen(): void {
+    this.#native.onread = onFirstRead;
+    this.#native[known().owner] = this;
+    if (this.#native.readStart() !== 0) this.drop();
+  }
+
+  /** Where it leads. */
+  ends(): Ends {
+    return {
+      localAddress: this.#arrivals.localAddress ?? end((into) => this.#native.getsockname(into)),
+      remoteAddress: end((into) => this.#native.getpeername(into)),
+      secure: false,
+    };
+  }
+
+  /** Makes a net.Socket of it, by the server's "connection", as if nobody had stood between. What was read is not in it. */
+  toSocket(): Socket {
+    this.#arrivals.delete(this);
+    this.#native.readStop();
+    this.#arrivals.server._connections -= 1;
+    return this.#arrivals.toSocket(this.#native);
+  }
+
+  toHandle(events: HandleEvents): TcpHandle {
+    this.#arrivals.delete(this);
+    return new TcpHandle(this.#native, this.#arrivals.server, true, events);
+  }
+
+  drop(): void {
+    const { server } = this.#arrivals;
+    this.#arrivals.delete(this);
+    this.#native.close();
+    server._connections -= 1;
+    server._emitCloseIfDrained();
+  }
+
+  /** Called by Node. The bytes are in memory of their own. */
+  onRead(bytes: ArrayBuffer | undefined): void {
+    if (bytes !== undefined) {
+      this.#arrivals.options.spoke(this, Buffer.from(bytes));
+      return;
+    }
+    const reason = known().reason();
+    // Whoever reads on reads that end once more.
+    if (reason === "end") this.#arrivals.options.left(this);
+    else if (reason !== "nothing") this.drop();
+  }
+}
+
+function onFirstRead(this: Native, bytes?: ArrayBuffer): void {
+  (this[known().owner] as TcpArrival).onRead(bytes);
+}
+
+function end(ask: (into: object) => number): string {
+  const found: { address?: string; port?: number } = {};
+  ask(found);
+  return address(found.address, found.port);
+}
