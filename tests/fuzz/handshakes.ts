@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { requestHeaders, responseHeaders } from "../../src/engine/handshake.js";
 import { type Accepted, judgeRequest, type Refused, type RequestFacts } from "../../src/engine/handshake-request.js";
-import { readRequestHead } from "../../src/engine/request-head.js";
 import { type Agreement, judgeResponse, type ResponseFacts } from "../../src/engine/handshake-response.js";
+import { readRequestHead } from "../../src/engine/request-head.js";
 import { Input, isSentence, type Target } from "./target.js";
 
 const CLAUSE = /^RFC \d{4} \d+(\.\d+)*$/;
