@@ -54,6 +54,8 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   readonly extensions: string;
   /** What `authorize` answered with, and free for the application's use. */
   data: UserData;
+  /** Where its server keeps it. @internal */
+  place: object | undefined;
   readonly #core: Core;
   /** Made for whoever asks first, as many never do. */
   #sending: Sending | undefined;

@@ -3,6 +3,7 @@
 import { after, type Clock, reached } from "../base/time.js";
 import type { Connection } from "../connection/connection.js";
 import { closePayload, GOING_AWAY } from "../engine/close.js";
+import { Connections } from "./connections.js";
 import { ENDPOINT_DEFAULTS } from "./options.js";
 
 // Told to go in one turn of the event loop; more would keep the others' bytes waiting.
@@ -63,7 +64,7 @@ export function settleDrain({
 }
 
 export class Roster<UserData> {
-  readonly #connections = new Set<Connection<UserData>>();
+  readonly #connections = new Connections<UserData>();
   readonly #max: number;
   readonly #clock: Clock;
   /** Places taken by requests that are being judged. */

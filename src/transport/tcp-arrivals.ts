@@ -2,6 +2,7 @@
 
 import { type Server, Socket } from "node:net";
 import { after, type Clock, type Instant, reached, type Wakeup } from "../base/time.js";
+import { type Place, Roll } from "../engine/roll.js";
 import { address } from "./socket.js";
 import { type CountingServer, type HandleEvents, known, type Native, TcpHandle } from "./tcp-handle.js";
 import type { Ends } from "./transport.js";
@@ -45,7 +46,7 @@ export class TcpArrivals {
   readonly localAddress: string | undefined;
   readonly #inherited: boolean;
   /** Who has said nothing yet, the first first. */
-  readonly #silent = new Set<TcpArrival>();
+  readonly #silent = new Roll<TcpArrival>();
   #wakeup: Wakeup | undefined;
 
   /** `server` listens on TCP, without TLS, and has accepted nobody. */
@@ -92,14 +93,14 @@ export class TcpArrivals {
   }
 
   /** Forgets one that has found its way. */
-  delete(arrival: TcpArrival): void {
-    this.#silent.delete(arrival);
+  delete({ place }: TcpArrival): void {
+    if (place !== undefined) this.#silent.remove(place);
   }
 
   #accept(native: Native): void {
     if (!this.#inherited) this.#prepare(native);
     const arrival = new TcpArrival(native, this, this.options.clock.now());
-    this.#silent.add(arrival);
+    arrival.place = this.#silent.add(arrival);
     arrival.listen();
     this.#arm();
   }
@@ -112,7 +113,7 @@ export class TcpArrivals {
 
   #arm(): void {
     if (this.#wakeup !== undefined) return;
-    const [oldest] = this.#silent;
+    const oldest = this.#silent.first;
     if (oldest !== undefined) this.#wakeup = this.options.clock.wakeAt(this.#endOf(oldest), this.#expire);
   }
 
@@ -133,6 +134,8 @@ export class TcpArrivals {
 /** One connection that was accepted. It goes exactly one way: to Node, to a handle of ours, or away. */
 export class TcpArrival {
   readonly acceptedAt: Instant;
+  /** Among those who have said nothing yet. */
+  place: Place<TcpArrival> | undefined;
   readonly #native: Native;
   readonly #arrivals: TcpArrivals;
 

@@ -304,11 +304,24 @@ export class TcpHandle {
 
   /** Frees the descriptor at once, with a reset if that can be had, and calls `closed` later. Called once, and last. */
   close(reset: boolean, closed: () => void): void {
-    if (!reset || this.#native.reset(closed) !== 0) this.#native.close(closed);
+    const tell = once(closed);
+    if (!reset || this.#native.reset(tell) !== 0) this.#native.close(tell);
+    // V8 frees what Node's handle is in a full collection only. What hangs on it would be kept until then, copied and aged.
+    this.#native[known().owner] = undefined;
     const server = this.#server;
     this.#server = null;
     if (server === null) return;
     server._connections -= 1;
     server._emitCloseIfDrained();
   }
+}
+
+/** A function that forgets what it calls: Node keeps it on its handle. */
+function once(call: () => void): () => void {
+  let left: (() => void) | undefined = call;
+  return () => {
+    const now = left;
+    left = undefined;
+    now?.();
+  };
 }
