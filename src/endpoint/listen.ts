@@ -92,7 +92,7 @@ export async function listen<UserData>(
     handles?.drop();
     return door.shut();
   };
-  return new Server(formatAddress(shown, port), listening.roster, { stop: door.stop, shut });
+  return new Server(formatAddress(shown, port), listening.roster, { ...door, shut });
 }
 
 function webSocketServer<UserData>(listening: Listening<UserData>): UpgradeServer {
