@@ -80,11 +80,12 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   // Visitor
 
   message(data: Data): boolean {
-    this.intake.completed();
+    this.arrived += 1;
     return this.#offer(data, typeof data === "string" ? "text" : "binary");
   }
 
   piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean {
+    this.roused();
     return this.#offer({ type, bytes, last }, type);
   }
 
@@ -243,7 +244,6 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   #offer(item: Item, type: "text" | "binary"): boolean {
     // As in browsers, what comes after the end has begun is not delivered.
     if (this.refusal !== undefined) return !this.discarding;
-    this.roused();
     const { messageType } = this.options;
     if (messageType !== "any" && messageType !== type) {
       this.fail({

@@ -19,6 +19,10 @@ export interface IntakeOwner extends Visitor {
   readonly over: boolean;
   /** Whether there is no room for another message. */
   readonly inboxFull: boolean;
+  /** Whole messages of the chunk so far: counted by the visitor. */
+  arrived: number;
+  /** Messages have come. */
+  roused(): void;
   /** What is sent until `release` leaves in one write. */
   hold(): void;
   release(): void;
@@ -32,7 +36,6 @@ export class Intake {
   /** What the decoder did not take. */
   #rest: Uint8Array | undefined;
   #paused = false;
-  #completed = 0;
 
   constructor(owner: IntakeOwner) {
     this.decoder = owner.wire.decoder();
@@ -49,19 +52,15 @@ export class Intake {
     return !this.#paused && !this.pending && this.decoder.partial.received === 0;
   }
 
-  /** A message is complete. */
-  completed(): void {
-    this.#completed += 1;
-  }
-
   take(chunk: Uint8Array, now: Instant): void {
     const owner = this.#owner;
     if (owner.deaf) return;
-    const completed = this.#completed;
+    owner.arrived = 0;
     // What is sent meanwhile leaves in one write, when the chunk is done.
     owner.hold();
     const at = this.decoder.receive(chunk, 0, owner);
-    owner.watch.decoded(now, this.decoder.partial.received > 0, completed !== this.#completed);
+    owner.watch.decoded(now, this.decoder.partial.received > 0, owner.arrived > 0);
+    if (owner.arrived > 0) owner.roused();
     if (!owner.over && (owner.inboxFull || this.#inflating)) {
       // The chunk is the transport's own, so what is left of it has to be copied.
       if (at < chunk.length) this.#rest = Uint8Array.from(chunk.subarray(at));
