@@ -60,7 +60,9 @@ describe("the document of failures", () => {
       rows.filter((row) => !row.includes("`tests/")),
       [],
     );
-    const faults = readdirSync(join(ROOT, "tests/faults")).filter((file) => /(?<!failures)\.test\.ts$/.test(file));
+    const faults = readdirSync(join(ROOT, "tests/faults")).filter((file) =>
+      /(?<!failures|scenarios)\.test\.ts$/.test(file),
+    );
     assert.deepEqual(
       faults.filter((file) => !named.includes(`tests/faults/${file}`)),
       [],

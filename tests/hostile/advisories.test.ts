@@ -1,33 +1,23 @@
 /** That each advisory of the table has its proof; and those proofs that stand nowhere else. */
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { Group } from "../../src/index.js";
 import { pair } from "../../src/testing/index.js";
 import { settledMemory } from "../memory.js";
+import { assertProven } from "../proofs.js";
 import { ADVISORIES } from "./advisories.js";
 import { Assault } from "./assault.js";
 import { Siege } from "./siege.js";
 import { VIOLATIONS, wireOf } from "./violations.js";
 
 const LIMIT = { timeout: 60_000 };
-const TESTS = new URL("../../../tests/", import.meta.url);
-
-/** The text of a file of tests, or of a table of theirs. */
-function sourceOf(file: string): string {
-  const found = [`${file}.test.ts`, `${file}.ts`]
-    .map((path) => new URL(path, TESTS))
-    .filter((path) => existsSync(path));
-  assert.ok(found.length > 0, `there is no tests/${file}`);
-  return found.map((path) => readFileSync(path, "utf8")).join("");
-}
 
 describe("the advisory", () => {
   for (const { of, attack, proofs } of ADVISORIES) {
     it(`${of} has its tests: ${attack}`, () => {
       assert.ok(proofs.length > 0);
-      for (const [file, words] of proofs) assert.ok(sourceOf(file).includes(words), `${file}: ${words}`);
+      assertProven(proofs);
     });
   }
 });

@@ -1,7 +1,6 @@
 /** The advisories of ten years against servers and clients like this one: each attack, and where it is shown to fail here. */
 
-/** A file of tests, and words that stand in the name of the test. */
-export type Proof = readonly [file: string, test: string];
+import type { Proof } from "../proofs.js";
 
 export interface Advisory {
   readonly of: string;

@@ -55,6 +55,32 @@ describe(`${CROWD} connections`, LIMIT, () => {
     await siege.within(CROWD * 1_024);
   });
 
+  it("hold twice of the messages that they leave open, and nothing once those have ended", async () => {
+    await using siege = await Siege.lay({ url: WS, does: "swallow" });
+    await using members = await crowd(() => Assault.on(siege.port));
+    const here = peerFrame({ opcode: 9, payload: "here?", key: KEY });
+    const answered = async (count: number): Promise<void> => {
+      await Promise.all(members.map((member) => member.until(() => member.frames.length === count)));
+    };
+    for (const { socket } of members) socket.write(here);
+    await answered(1);
+    await siege.begin();
+    // In a hundred fragments, as many as may be sent before the message has to end.
+    const part = peerFrame({ opcode: 0, payload: new Uint8Array(100), fin: false, key: KEY });
+    const open = Buffer.concat([
+      peerFrame({ opcode: 2, fin: false, key: KEY }),
+      ...new Array<Uint8Array>(100).fill(part),
+    ]);
+    for (const { socket } of members) socket.write(Buffer.concat([open, here]));
+    await answered(2);
+    const during = await siege.within(CROWD * (2 * 10_000 + 1_024));
+    assert.equal(during.messages, 0);
+    for (const { socket } of members) socket.write(Buffer.concat([peerFrame({ opcode: 0, key: KEY }), here]));
+    await answered(3);
+    const behind = await siege.within(CROWD * 1_024, CROWD * (2 * 10_000 + 1_024));
+    assert.deepEqual([behind.messages, behind.payload], [CROWD, CROWD * 10_000]);
+  });
+
   it("hold nothing for what they announce by a length prefix", async () => {
     const options = { framing: { lengthPrefix: 4 }, maxMessageSize: LARGEST };
     await using siege = await Siege.lay({ url: TCP, does: "echo", options });

@@ -225,6 +225,20 @@ describe("a server that answers a client with", LIMIT, () => {
     );
   });
 
+  for (const status of [301, 302, 303, 307, 308]) {
+    it(`a redirect with ${status} to another host is not followed, and nobody there learns the credentials`, async () => {
+      await using elsewhere = await rawServer(() => undefined);
+      for (const scheme of ["ws", "http"]) {
+        const fields = `Location: ${scheme}://localhost:${elsewhere.port}/\r\nContent-Length: 0\r\n`;
+        const headers = { Authorization: "Bearer secret", Cookie: "session=1" };
+        await provoked(says(refusal(status, fields)), { headers }, async (outcome) => {
+          await assert.rejects(outcome, { name: "HandshakeError", status });
+        });
+      }
+      assert.deepEqual(elsewhere.peers, []);
+    });
+  }
+
   it("nothing, for nobody listens there, is a HandshakeError in phase tcp", async () => {
     const server = await rawServer(() => undefined);
     await server[Symbol.asyncDispose]();

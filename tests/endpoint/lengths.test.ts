@@ -1,0 +1,113 @@
+/** Every length of time that can be asked for: which are refused, and that none is taken for another. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Connection, connect, DEFAULTS, listen, ReconnectingConnection, reconnect } from "../../src/index.js";
+import { settled, wired } from "../../src/testing/index.js";
+import { deadPort } from "./reconnect-scene.js";
+
+const LIMIT = { timeout: 60_000 };
+
+/** More than Node's timers hold: what is told them of it fires at once. */
+const BEYOND = [2 ** 31 - 1, 2 ** 31, 2 ** 31 + 1, 2 ** 32 + 5, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE, Infinity];
+const NONE = [-1, -0.5, Number.NaN, -Infinity, -(2 ** 31)];
+
+const LENGTHS = [...Object.keys(DEFAULTS).filter((name) => /Timeout$/.test(name)), "lifetime"].filter(
+  (name) => name !== "onMidFrameTimeout",
+);
+
+/** Options of a connection that have this length in all the places for one. */
+const everywhere = (length: number): object => ({
+  ...Object.fromEntries(LENGTHS.map((name) => [name, length])),
+  heartbeat: { interval: length, timeout: length },
+});
+
+type Asked = (length: number) => Promise<unknown>;
+
+/** What is asked for a length of time, and whether it may be none at all. */
+const DOORS: Readonly<Record<string, readonly [zero: "no" | "at once", ask: Asked]>> = {
+  ...Object.fromEntries(
+    LENGTHS.flatMap((name) => [
+      [`connect's ${name}`, ["no", (length: number) => connect("tcp://127.0.0.1:9", { [name]: length })]],
+      [
+        `listen's ${name}`,
+        ["no", async (length: number) => (await listen("tcp://127.0.0.1:0", { [name]: length })).close()],
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["interval", "timeout"].map((name) => [
+      `heartbeat.${name}`,
+      ["no", (length: number) => connect("ws://127.0.0.1:9", { heartbeat: { [name]: length } })],
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["initialPause", "maxPause", "stableAfter", "maxElapsed", "maxRetryAfter"].map((name) => [
+      `reconnect's ${name}`,
+      [
+        ["stableAfter", "maxElapsed", "maxRetryAfter"].includes(name) ? "at once" : "no",
+        (length: number) => reconnect("ws://127.0.0.1:9", () => undefined, { [name]: length, maxAttempts: 1 }),
+      ],
+    ]),
+  ),
+  "the timeout of receive": ["at once", (timeout) => wired().connection.receive({ timeout })],
+  "the timeout of send": ["at once", (timeout) => wired().connection.send("x", { timeout })],
+  "the timeout of drain": ["at once", (timeout) => wired().connection.drain({ timeout })],
+  "the timeout of ping": ["at once", (timeout) => wired().connection.ping({ timeout })],
+  "the drain of a server that closes": [
+    "at once",
+    async (drain) => {
+      await using server = await listen("tcp://127.0.0.1:0", {});
+      await server.close({ drain });
+    },
+  ],
+};
+
+describe("a length of time", LIMIT, () => {
+  for (const [name, [zero, ask]] of Object.entries(DOORS)) {
+    it(`is refused where it is no length: ${name}`, async () => {
+      for (const length of [...NONE, ...(zero === "no" ? [0] : [])]) {
+        await assert.rejects(async () => await ask(length), RangeError, `${length}`);
+      }
+      for (const length of ["5", null, true, {}, [5]]) {
+        await assert.rejects(async () => await ask(length as number), TypeError, `${String(length)}`);
+      }
+    });
+  }
+});
+
+describe("lengths of time", LIMIT, () => {
+  for (const length of BEYOND) {
+    it(`that no timer can hold do not pass at once: ${length}`, async () => {
+      await using server = await listen("ws://127.0.0.1:0", everywhere(length), async (connection) => {
+        for await (const message of connection) await connection.send(message);
+      });
+      await using client: Connection<undefined> = await connect(server.url, everywhere(length));
+      const receiving = client.receive({ timeout: length });
+      // Ten milliseconds are ten times what a timer that overflows would take.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await client.send("still here", { timeout: length });
+      assert.equal(await receiving, "still here");
+      assert.equal(client.state, "OPEN");
+      const attempts: string[] = [];
+      await using away = new ReconnectingConnection(`ws://127.0.0.1:${await deadPort()}`, {
+        // A pause has an end.
+        ...(length !== Infinity && { initialPause: length, maxPause: length }),
+        stableAfter: length,
+        random: () => 1,
+        state: ({ name }) => void attempts.push(name),
+      });
+      while (!attempts.includes("waiting")) await new Promise(setImmediate);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.deepEqual(attempts, ["connecting", "waiting"]);
+      away.terminate();
+    });
+  }
+
+  it("without end are never reached, however long that is", async () => {
+    const { connection, clock } = wired({ connection: everywhere(Infinity) });
+    await clock.block(2 ** 45);
+    await settled();
+    assert.equal(connection.state, "OPEN");
+  });
+});
