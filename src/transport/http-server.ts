@@ -71,8 +71,9 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
   server.on("clientError", ({ code }: NodeJS.ErrnoException, socket: Duplex) => {
     if (refused.has(socket)) return;
     refused.add(socket);
-    // TLS that has failed is reported here too.
-    if (!patience.has(socket) || !socket.writable) socket.destroy();
+    // TLS that has failed is reported here too. And a request that ends in its middle was cut by the network or called off
+    // (RFC 9112 section 8): to call it malformed would tell a client whose request was cut never to come again.
+    if (!patience.has(socket) || !socket.writable || code === "HPE_INVALID_EOF_STATE") socket.destroy();
     else writeRefusal(socket, code === "HPE_HEADER_OVERFLOW" ? TOO_LARGE : MALFORMED, openTimeout);
   });
   // Without a listener node:http drops who asks for a tunnel, and gives no answer.

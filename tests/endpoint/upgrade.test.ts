@@ -92,6 +92,18 @@ describe("a request that cannot become a connection", LIMIT, () => {
     await peer.until(({ ended }) => ended);
   });
 
+  it("because the network has cut it gets no answer, which would tell its client never to come again", async () => {
+    await using server = await listen(ANY_PORT, echo);
+    const whole = upgradeRequest();
+    for (const length of [1, 20, whole.length - 1]) {
+      await using peer = await RawPeer.to(portOf(server));
+      peer.write(whole.slice(0, length));
+      peer.socket.end();
+      await peer.closed;
+      assert.equal(peer.text, "");
+    }
+  });
+
   it("with 2,500 header fields before those that count neither crashes the server nor is taken", async () => {
     await using server = await listen(ANY_PORT, echo);
     const many = Array.from({ length: 2_500 }, (_, index) => `a${index}: 1\r\n`).join("");
