@@ -25,8 +25,8 @@ export function suiteOf(files, more = {}) {
     concurrency: availableParallelism(),
     signal: stopped.signal,
     execArgv: atEnd,
-    // A file that does not end has left something alive.
-    timeout: 300_000,
+    // A file that does not end has left something alive. But a soak takes as many minutes as it is told to.
+    timeout: 300_000 + 2 * 60_000 * Number.parseFloat(process.env.HOLDFAST_SOAK ?? "0"),
     ...more,
   });
 }

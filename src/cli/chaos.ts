@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { type ChaosProxy, chaosProxy } from "../testing/index.js";
 import { chaosControl } from "./chaos-control.js";
 import { CHAOS_USAGE, type ChaosFlags, parseChaosFlags } from "./chaos-flags.js";
+import { speakUnheard } from "./unheard.js";
 import { UsageError } from "./usage.js";
 
 export class ChaosCommand {
@@ -15,6 +16,7 @@ export class ChaosCommand {
       process.stdout.write(CHAOS_USAGE);
       return 0;
     }
+    speakUnheard();
     const proxy = await started(flags);
     const control = flags.control === undefined ? undefined : await controlled(proxy, flags.control);
     for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -15,6 +15,7 @@ import {
 } from "../index.js";
 import { page } from "./page.js";
 import { parseServeFlags, SERVE_USAGE, type ServeFlags } from "./serve-flags.js";
+import { speakUnheard } from "./unheard.js";
 
 // How long the connections may take to end once the process was told to: an orchestrator's patience is 10 s and more.
 const DRAIN = 5_000;
@@ -38,6 +39,7 @@ export class ServeCommand {
       process.stdout.write(SERVE_USAGE);
       return 0;
     }
+    speakUnheard();
     if (flags.workers !== undefined) {
       const { workers } = flags;
       // Only the first process goes on behind this.

@@ -1,0 +1,64 @@
+/** As many handshakes as there are descriptors for, none of which goes on: whoever comes next is served, and none of them stays. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { connect as dial, type Socket } from "node:net";
+import { describe, it } from "node:test";
+import { connect } from "../../src/index.js";
+import { upgradeRequest } from "../raw-peers.js";
+import { Party } from "./party.js";
+
+/** What this process may have, and the server too. */
+const DESCRIPTORS =
+  Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).replace(/\D+/, "")) || 1_024;
+const MANY = Math.min(10_000, DESCRIPTORS - 200);
+
+/** What each may cost the server: node:http's socket and its parser. */
+const EACH = 12_288;
+/** From the first of the calls to the last word of the answer. */
+const BOUND = 50;
+
+/** One who asks, waits, and is answered. */
+async function served(url: string): Promise<number> {
+  const since = performance.now();
+  await using connection = await connect(url);
+  await connection.send("hello");
+  assert.equal(await connection.receive(), "hello");
+  return performance.now() - since;
+}
+
+describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
+  it(`cost at most ${EACH} bytes each, and keep nobody from being served (bound: ${BOUND} ms, and openTimeout)`, async (t) => {
+    await using party = await Party.start();
+    const options = { openTimeout: null, maxConnections: 10 };
+    const url = await party.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
+    const port = Number(new URL(url).port);
+    await served(url);
+    const before = await party.report(true);
+    const half = upgradeRequest().slice(0, 80);
+    const sockets: Socket[] = [];
+    while (sockets.length < MANY) {
+      const some = Array.from({ length: Math.min(250, MANY - sockets.length) }, () =>
+        dial({ port, host: "127.0.0.1" }),
+      );
+      await Promise.all(some.map((socket) => once(socket, "connect")));
+      for (const socket of some) socket.on("error", () => undefined).write(half);
+      sockets.push(...some);
+    }
+    const full = await party.until(({ sockets }) => sockets >= before.sockets + MANY);
+    const times: number[] = [];
+    for (let time = 0; time < 20; time += 1) times.push(await served(url));
+    times.sort((one, other) => one - other);
+    const held = (await party.report(true)).live - before.live;
+    t.diagnostic(
+      `${full.sockets} sockets, ${Math.round(held / MANY)} bytes each; served in ${times[0]?.toFixed(1)} ms`,
+    );
+    assert.ok(held <= MANY * EACH + 2 * 1_048_576, `${held} bytes`);
+    // The quickest of them, since others may want the processor.
+    assert.ok((times[0] ?? Infinity) < BOUND, `${times[0]} ms`);
+    for (const socket of sockets) socket.destroy();
+    await party.until((report) => report.sockets <= before.sockets);
+    assert.deepEqual((await party.report()).troubles, []);
+  });
+});
