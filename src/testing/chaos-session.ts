@@ -109,5 +109,8 @@ export class ChaosSession implements PipeOwner {
 function resetNow(socket: Socket): void {
   // One that is still being connected has nobody to send a reset to.
   if (socket.connecting) socket.destroy();
-  else if (!socket.destroyed) socket.resetAndDestroy();
+  else if (socket.destroyed) return;
+  // Reset and then destroyed while its FIN is under way, a socket never says that it is gone, and keeps its descriptor.
+  else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => resetNow(socket));
+  else socket.resetAndDestroy();
 }

@@ -243,6 +243,14 @@ describe("a chaos proxy", { timeout: 120_000 }, () => {
     assert.deepEqual(await Promise.all([three.client.closed, three.server.closed]), ["ECONNRESET", "ECONNRESET"]);
   });
 
+  it("is closed, and leaves nothing behind, while a FIN and a reset are on their way", async () => {
+    await using stage = await Stage.open();
+    await stage.join();
+    stage.proxy.fin();
+    stage.proxy.reset();
+    await stage.proxy.close();
+  });
+
   it("has the same chance with the same seed", () => {
     const [one, same, other] = [1, 1, 2].map((seed) => Array.from({ length: 1_000 }, seeded(seed)));
     assert.deepEqual(one, same);
