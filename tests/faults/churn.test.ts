@@ -8,7 +8,7 @@ import { Party } from "./party.js";
 const TIMES = Number(process.env["HOLDFAST_RUNS"] ?? 1);
 /** In a round; the first of them is to warm up. */
 const ROUND = 2_000;
-const ROUNDS = 1 + Math.max(1, Math.round(4 * TIMES));
+const ROUNDS = 1 + Math.max(1, Math.round(2 * TIMES));
 
 /** Beyond two percent of what was held: what V8 makes of code that runs ever more often. */
 const SLACK = 1_048_576;
