@@ -14,51 +14,149 @@ const NO_RESUME =
   "a session that is resumed: connections come back as new ones, and whoever uses them says what was missed";
 const NO_BROKER = "there is no broker: a group is one process's";
 
-/** To be taken out with the rows that name it: the tests are there, and come with the next change. */
-const TO_COME = "to come";
-
 const scenario = (number: number, what: string, proofs: readonly Proof[], absent?: string): Scenario => {
   return { number, scenario: what, proofs, ...(absent !== undefined && { absent }) };
 };
 
 /** What happens to packets and links. */
 const LINKS: readonly Scenario[] = [
-  scenario(1, "a link loses everything, both ways", [], TO_COME),
-  scenario(2, "a link loses everything one way, then the other way", [], TO_COME),
-  scenario(3, "a link is far away, loses some packets and delays others", [], TO_COME),
-  scenario(4, "packets are doubled, damaged, or come in another order", [], TO_COME),
-  scenario(5, "a link carries 8 kbit/s", [], TO_COME),
-  scenario(6, "a reset comes inside a message", [], TO_COME),
-  scenario(10, "the kernel kills connections under load, again and again", [], TO_COME),
-  scenario(50, "a link comes and goes five times a second", [], TO_COME),
-  scenario(71, "a name has a dead address among others, or another address than before", [], TO_COME),
-  scenario(72, "large packets vanish, and small ones do not", [], TO_COME),
-  scenario(73, "something on the way forgets connections that are silent", [], TO_COME),
+  scenario(1, "a link loses everything, both ways", [
+    ["faults/half-open", "each end closes once and frees its descriptor, and the client is back when the link is"],
+    ["faults/lost-packets", "both sides find out by their heartbeat"],
+  ]),
+  scenario(
+    2,
+    "a link loses everything one way, then the other way",
+    [
+      ["faults/half-open", "to the server alone"],
+      ["faults/half-open", "to the client alone"],
+    ],
+    NO_RESUME,
+  ),
+  scenario(3, "a link is far away, loses some packets and delays others", [
+    ["faults/far-away", "loses nothing in either direction and nobody is declared dead"],
+  ]),
+  scenario(4, "packets are doubled, damaged, or come in another order", [
+    ["faults/damaged-packets", "every message arrives as it was, in order, both ways"],
+  ]),
+  scenario(5, "a link carries 8 kbit/s", [
+    ["faults/slow-link", "does not starve the heartbeat of a ${sender} behind its own long message"],
+    ["faults/slow-link", "lets Pings of the ${sender} pass between the parts of its long message"],
+  ]),
+  scenario(
+    6,
+    "a reset comes inside a message",
+    [
+      ["faults/resets", "both ends get the system's error, and no part is delivered"],
+      ["faults/torn-messages", "by a reset, on"],
+    ],
+    NO_RESUME,
+  ),
+  scenario(10, "the kernel kills connections under load, again and again", [
+    ["faults/resets", "under load: each message is accounted for as its delivery says"],
+  ]),
+  scenario(50, "a link comes and goes five times a second", [
+    ["faults/flapping-link", "pauses grow through short openings, and nothing spins"],
+  ]),
+  scenario(71, "a name has a dead address among others, or another address than before", [
+    ["faults/dead-address", "is connected to all the same"],
+    ["faults/dead-address", "is looked up anew at each attempt to come back: the server may have moved"],
+  ]),
+  scenario(72, "large packets vanish, and small ones do not", [
+    ["faults/lost-large-packets", "small messages do not notice"],
+    ["faults/lost-large-packets", "the heartbeat tells, as what asks is stuck behind it"],
+    ["faults/lost-large-packets", "its write makes no progress"],
+  ]),
+  scenario(73, "something on the way forgets connections that are silent", [
+    ["faults/forgotten-flow", "is kept by a heartbeat that is more frequent"],
+    ["faults/forgotten-flow", "is found dead by a heartbeat that comes too late"],
+  ]),
 ];
 
 /** What happens to processes, clocks and resources. */
 const MACHINES: readonly Scenario[] = [
-  scenario(11, "a server is killed, and started again", [], TO_COME),
-  scenario(12, "a server is stopped for a while, and goes on", [], TO_COME),
-  scenario(13, "a client is stopped, and its server goes on sending", [], TO_COME),
-  scenario(14, "the application blocks its event loop", [], TO_COME),
-  scenario(15, "a peer does not read, and its window closes", [], TO_COME),
-  scenario(16, "a member of a group of a thousand does not read", [], TO_COME),
-  scenario(17, "a peer sends a byte of a message each second", [], TO_COME),
-  scenario(18, "a peer stalls in its header fields, in TLS, or before its first byte", [], TO_COME),
-  scenario(19, "ten thousand handshakes stay half done", [], TO_COME),
-  scenario(41, "a server has no descriptor for who comes", [], TO_COME),
-  scenario(42, "there is no descriptor, no port and no such address to connect or listen with", [], TO_COME),
-  scenario(43, "there is little memory for many connections", [], TO_COME),
-  scenario(44, "there is little processor time under load", [], TO_COME),
-  scenario(45, "a container is frozen, and goes on", [], TO_COME),
-  scenario(46, "the wall clock jumps back and forth", [], TO_COME),
-  scenario(47, "the machine has run for longer than timers can count", [], TO_COME),
-  scenario(49, "all clients of a server that was killed come back", [], TO_COME),
-  scenario(61, "a server is told to stop under load", [], TO_COME),
-  scenario(62, "a process is told to stop twice, loses its terminal, its pipe, or the disk of its log", [], TO_COME),
-  scenario(66, "connections come and go a million times", [], TO_COME),
-  scenario(74, "a laptop sleeps, and wakes", [], TO_COME),
+  scenario(
+    11,
+    "a server is killed, and started again",
+    [
+      ["faults/killed-peer", "both protocols, both sides know with their kernel"],
+      ["faults/killed-peer", "and started again has all its clients back"],
+    ],
+    NO_RESUME,
+  ),
+  scenario(
+    12,
+    "a server is stopped for a while, and goes on",
+    [["faults/frozen-peer", "the impatient leave, the patient stay, and it blames nobody"]],
+    NO_RESUME,
+  ),
+  scenario(13, "a client is stopped, and its server goes on sending", [
+    ["faults/frozen-peer", "a subscriber: its queue fills and ends it, the others get everything"],
+  ]),
+  scenario(14, "the application blocks its event loop", [
+    ["faults/blocked-loop", "neither side gives the other up"],
+    ["transport/clock", "blocked"],
+  ]),
+  scenario(15, "a peer does not read, and its window closes", [
+    ["faults/slow-reader", "closes its window, and is ended"],
+    ["hostile/unread", "costs no more than its queue"],
+  ]),
+  scenario(16, "a member of a group of a thousand does not read", [
+    ["faults/slow-reader", "in a group of 1,000: the others get everything, and it costs its queue"],
+  ]),
+  scenario(17, "a peer sends a byte of a message each second", [
+    ["faults/slow-writer", "is ended however lively it is"],
+  ]),
+  scenario(18, "a peer stalls in its header fields, in TLS, or before its first byte", [
+    ["faults/slow-writer", "is given up by the server"],
+    ["faults/slow-writer", "is given up by the client"],
+    ["hostile/slow", "is cut at openTimeout, however far it has come"],
+  ]),
+  scenario(19, "ten thousand handshakes stay half done", [
+    ["faults/half-done-handshakes", "and keep nobody from being served"],
+  ]),
+  scenario(41, "a server has no descriptor for who comes", [
+    ["faults/no-descriptors", "of descriptors, as holdfast serve accepts"],
+    ["requirements/s3-accept", "S3-8 goes on, says so, and recovers"],
+  ]),
+  scenario(42, "there is no descriptor, no port and no such address to connect or listen with", [
+    ["faults/no-descriptors", "of descriptors, as a client connects"],
+    ["faults/no-descriptors", "of ports, as a client connects"],
+    ["faults/no-descriptors", "of addresses, as a server listens"],
+  ]),
+  scenario(43, "there is little memory for many connections", [
+    ["faults/starved", "of memory: who is too many is turned away, those within keep to their limits"],
+  ]),
+  scenario(44, "there is little processor time under load", [
+    ["faults/starved", "of its processor, under load: nobody is given up, and no queue grows"],
+  ]),
+  scenario(45, "a container is frozen, and goes on", [["faults/frozen-peer", "the freezer of its control group"]]),
+  scenario(46, "the wall clock jumps back and forth", [
+    ["faults/clock-jumps", "nobody is cut off, and no limit comes early or late"],
+  ]),
+  scenario(47, "the machine has run for longer than timers can count", [
+    ["faults/clock-jumps", "a system that has run for 30 days, more than 2^31 ms: no timer overflows"],
+  ]),
+  scenario(49, "all clients of a server that was killed come back", [
+    ["faults/thundering-herd", "are spread over the window of their pauses, and all are back"],
+  ]),
+  scenario(61, "a server is told to stop under load", [
+    ["faults/told-to-stop", "told to stop: 1001 to all, each question that was answered has its answer, status 0"],
+    ["faults/listener-closed", "ends every connection in order, and refuses the next"],
+  ]),
+  scenario(62, "a process is told to stop twice, loses its terminal, its pipe, or the disk of its log", [
+    ["faults/told-to-stop", "whose terminal is gone (SIGHUP) ends at once"],
+    ["faults/told-to-stop", "with a broken pipe (SIGPIPE), goes on"],
+    ["faults/told-to-stop", "whose logs have no room on the disk"],
+    ["cli/serve-signals", "second"],
+  ]),
+  scenario(66, "connections come and go a million times", [
+    ["faults/churn", "leave no memory, descriptor, timer or listener behind"],
+  ]),
+  scenario(74, "a laptop sleeps, and wakes", [
+    ["faults/frozen-peer", "asks at once when it wakes, and stays"],
+    ["faults/frozen-peer", "finds that out when it wakes, and comes back once"],
+  ]),
 ];
 
 /** What peers and applications do. */
