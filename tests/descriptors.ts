@@ -15,6 +15,11 @@ export function openSockets(pid: number | "self" = "self"): number {
   return readdirSync(`/proc/${pid}/fd`).filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`)).length;
 }
 
+/** Waits until this process holds no more sockets than `count`. */
+export async function socketsDownTo(count: number): Promise<void> {
+  while (openSockets() > count) await new Promise(setImmediate);
+}
+
 function isSocket(path: string): boolean {
   try {
     return readlinkSync(path).startsWith("socket:");

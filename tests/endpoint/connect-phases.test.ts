@@ -16,7 +16,7 @@ import {
   TransportError,
 } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
-import { openSockets } from "../descriptors.js";
+import { openSockets, socketsDownTo } from "../descriptors.js";
 import { type RawPeer, rawServer } from "../raw-peers.js";
 
 const LIMIT = { timeout: 240_000 };
@@ -103,11 +103,6 @@ const STALLS: Record<string, { phase: Phase; stall: (t: TestContext) => Promise<
   "the same on framed TCP": { phase: "tls", stall: () => silence("tls") },
   "a server that does not answer the request": { phase: "upgrade", stall: () => silence("ws") },
 };
-
-/** Waits until this process holds no more sockets than `count`. */
-async function socketsDownTo(count: number): Promise<void> {
-  while (openSockets() > count) await new Promise(setImmediate);
-}
 
 /** What an attempt fails with. */
 async function reasonOf(attempt: Promise<unknown>): Promise<unknown> {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { describe, it } from "node:test";
 import { type ConnectionEvent, connect, type ExtraHeaders, HandshakeError, listen } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
+import { openSockets, socketsDownTo } from "../descriptors.js";
 import { peerFrame } from "../engine/peer-frames.js";
 import { type RawPeer, type RawServer, rawServer, switchingTo } from "../raw-peers.js";
 
@@ -37,11 +37,6 @@ async function refusal(attempt: Promise<unknown>): Promise<HandshakeError> {
   );
   assert.ok(error instanceof HandshakeError, String(error));
   return error;
-}
-
-/** Waits until this process holds no more sockets than `count`. */
-async function socketsDownTo(count: number): Promise<void> {
-  while (openSockets() > count) await new Promise(setImmediate);
 }
 
 describe("the request of a client", LIMIT, () => {
