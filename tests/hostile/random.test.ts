@@ -222,7 +222,10 @@ describe("random bytes", LIMIT, () => {
         for (const piece of pieces(bytes, sizes)) await assault.flood(piece, 1);
         assault.socket.end();
         await assault.until(() => assault.ended);
-        assert.match(assault.bytes.toString("latin1"), /^HTTP\/1\.1 (101|4\d\d) /);
+        const answer = assault.bytes.toString("latin1");
+        // One that ends in the middle of its head was cut by the network, or called off, and is left without an answer.
+        if (answer === "" && !bytes.includes("\r\n\r\n")) return;
+        assert.match(answer, /^HTTP\/1\.1 (101|4\d\d) /);
       }),
       { numRuns: 150 * SCALE, includeErrorInReport: true },
     );
