@@ -2,13 +2,22 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { settled, wired } from "../../src/testing/index.js";
+import { settled, type Wired, type WiredOptions, wired } from "../../src/testing/index.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { framesIn } from "../frames.js";
 import { outcomeOf, received } from "./blocked.js";
 
 const TEXTS = ["one", "two", "three", "four"];
 const CHUNK = Buffer.concat(TEXTS.map((text) => peerFrame({ opcode: 1, payload: text, key: KEY })));
+
+/** A connection to which the whole chunk has come, and which has taken its first message. */
+async function answering(options: WiredOptions = {}): Promise<Wired> {
+  const scene = wired(options);
+  scene.wire.write(CHUNK);
+  await settled();
+  await scene.connection.receive();
+  return scene;
+}
 
 describe("a loop with awaited sends over what has come", () => {
   it("answers all of it but the last in one write, in order", async () => {
@@ -48,10 +57,7 @@ describe("a loop with awaited sends over what has come", () => {
   });
 
   it("waits for no less than the kernel if the call has options", async () => {
-    const { connection, wire } = wired();
-    wire.write(CHUNK);
-    await settled();
-    await connection.receive();
+    const { connection } = await answering();
     const sent = outcomeOf(connection.send("bounded", { timeout: 1_000 }));
     await Promise.resolve();
     await Promise.resolve();
@@ -61,10 +67,7 @@ describe("a loop with awaited sends over what has come", () => {
   });
 
   it("is not cheated: what was said to leave is neither dropped for others nor lost to the connection's end", async () => {
-    const { connection, wire } = wired({ connection: { overflow: "drop-oldest", maxQueuedMessages: 3 } });
-    wire.write(CHUNK);
-    await settled();
-    await connection.receive();
+    const { connection, wire } = await answering({ connection: { overflow: "drop-oldest", maxQueuedMessages: 3 } });
     await connection.send("promised");
     for (const text of ["a", "b", "c", "d"]) connection.trySend(text);
     void connection.close(1000);
@@ -74,10 +77,7 @@ describe("a loop with awaited sends over what has come", () => {
   });
 
   it("has its answers on the wire before the Close that a failure brings", async () => {
-    const { connection, wire } = wired({ connection: { overflow: "close", maxQueuedMessages: 1 } });
-    wire.write(CHUNK);
-    await settled();
-    await connection.receive();
+    const { connection, wire } = await answering({ connection: { overflow: "close", maxQueuedMessages: 1 } });
     await connection.send("promised");
     connection.trySend("one too many");
     await settled();

@@ -16,8 +16,8 @@ const MANY = Math.min(10_000, DESCRIPTORS - 200);
 
 /** What each may cost the server: node:http's socket and its parser. */
 const EACH = 12_288;
-/** From the first of the calls to the last word of the answer. */
-const BOUND = 50;
+/** How much longer than without them one may wait for an answer. */
+const BOUND = 10;
 
 /** One who asks, waits, and is answered. */
 async function served(url: string): Promise<number> {
@@ -28,13 +28,20 @@ async function served(url: string): Promise<number> {
   return performance.now() - since;
 }
 
+/** The quickest of many, since others may want the processor. */
+async function quickest(url: string): Promise<number> {
+  const times: number[] = [];
+  for (let time = 0; time < 20; time += 1) times.push(await served(url));
+  return Math.min(...times);
+}
+
 describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
-  it(`cost at most ${EACH} bytes each, and keep nobody from being served (bound: ${BOUND} ms, and openTimeout)`, async (t) => {
+  it(`cost at most ${EACH} bytes each, and keep nobody from being served (bound: ${BOUND} times as long, and openTimeout)`, async (t) => {
     await using party = await Party.start();
     const options = { openTimeout: null, maxConnections: 10 };
     const url = await party.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
     const port = Number(new URL(url).port);
-    await served(url);
+    const alone = await quickest(url);
     const before = await party.report(true);
     const half = upgradeRequest().slice(0, 80);
     const sockets: Socket[] = [];
@@ -47,16 +54,13 @@ describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
       sockets.push(...some);
     }
     const full = await party.until(({ sockets }) => sockets >= before.sockets + MANY);
-    const times: number[] = [];
-    for (let time = 0; time < 20; time += 1) times.push(await served(url));
-    times.sort((one, other) => one - other);
+    const beside = await quickest(url);
     const held = (await party.report(true)).live - before.live;
     t.diagnostic(
-      `${full.sockets} sockets, ${Math.round(held / MANY)} bytes each; served in ${times[0]?.toFixed(1)} ms`,
+      `${full.sockets} sockets, ${Math.round(held / MANY)} bytes each; served in ${beside.toFixed(1)} ms, and without them in ${alone.toFixed(1)} ms`,
     );
     assert.ok(held <= MANY * EACH + 2 * 1_048_576, `${held} bytes`);
-    // The quickest of them, since others may want the processor.
-    assert.ok((times[0] ?? Infinity) < BOUND, `${times[0]} ms`);
+    assert.ok(beside < BOUND * alone, `${beside} ms instead of ${alone} ms`);
     for (const socket of sockets) socket.destroy();
     await party.until((report) => report.sockets <= before.sockets);
     assert.deepEqual((await party.report()).troubles, []);
