@@ -38,10 +38,11 @@ export {
   type Overflow,
 } from "./connection/options.js";
 export type { SendResult } from "./connection/outbox.js";
+export { type PreparedMessage, type PrepareOptions, prepare } from "./connection/prepared.js";
 export type { MessageReader } from "./connection/reader.js";
-export type { Sendable, SendOptions, WriterOptions } from "./connection/sending.js";
+export type { SendOptions, WriterOptions } from "./connection/send-options.js";
+export type { Sendable } from "./connection/sending.js";
 export type { WaitOptions } from "./connection/waits.js";
-export { type PreparedMessage, type PrepareOptions, prepare } from "./connection/wire.js";
 export type { MessageWriter } from "./connection/writer.js";
 export { attach } from "./endpoint/attach.js";
 export { connect } from "./endpoint/connect.js";

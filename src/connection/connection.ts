@@ -6,13 +6,16 @@ import { between } from "../base/time.js";
 import { ABNORMAL, closePayload, NORMAL } from "../engine/close.js";
 import type { Data } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
+import type { Burst } from "./burst.js";
 import { Core } from "./core.js";
 import { isThenable } from "./delivery.js";
 import type { CloseInfo, SettledOptions } from "./options.js";
 import type { SendResult } from "./outbox.js";
+import type { PreparedMessage } from "./prepared.js";
 import type { MessageReader } from "./reader.js";
 import { Receiving } from "./receiving.js";
-import { type Sendable, Sending, type SendOptions, type WriterOptions } from "./sending.js";
+import type { SendOptions, WriterOptions } from "./send-options.js";
+import { type Sendable, Sending } from "./sending.js";
 import { Streams } from "./streams.js";
 import { TracedCore } from "./trace.js";
 import type { WaitOptions } from "./waits.js";
@@ -175,6 +178,16 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     return this.#sends.trySend(message, options);
   }
 
+  /** Is sent `message`, the last of `burst`, and if it can be all that are added to it. @internal */
+  takeFrom(burst: Burst, message: PreparedMessage, how: Pick<SendOptions, "overflow" | "key">): SendResult {
+    return this.#sends.takeFrom(burst, message, how);
+  }
+
+  /** Takes no more of what is added to a burst. @internal */
+  stayApart(): void {
+    this.#core.stayApart();
+  }
+
   /**
    * The next message, in order. A timeout leaves the connection usable: `partial` in its error tells whether a message
    * was under way, and what has arrived of it is kept. Rejects with the reason of the end behind the last message.
@@ -245,6 +258,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   /** From this moment on every `send` fails, until the deadline is renewed or cleared with `undefined`. Pending ones too; pongs never. */
   setWriteDeadline(deadline: Date | undefined): void {
     this.#throwIfClosed();
+    this.stayApart();
     this.#core.waits.setWriteDeadline(deadline);
   }
 

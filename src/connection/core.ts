@@ -9,6 +9,7 @@ import { PING, PONG } from "../engine/frame.js";
 import type { Data, Violation } from "../engine/protocol.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { AlarmName } from "./alarms.js";
+import type { Burst } from "./burst.js";
 import type { Connection } from "./connection.js";
 import type { Item } from "./inbox.js";
 import type { InflatingOwner } from "./inflating.js";
@@ -153,6 +154,10 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   roomMade(): void {
     this.watch.read(this.options.clock.now());
+  }
+
+  parted(burst: Burst): void {
+    burst.part(this.connection);
   }
 
   finished(): void {

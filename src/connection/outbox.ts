@@ -6,6 +6,7 @@ import type { Transport } from "../transport/transport.js";
 import { atTurnEnd, type TurnTask } from "../transport/turn.js";
 import type { Alarms } from "./alarms.js";
 import { Backlog } from "./backlog.js";
+import type { Batch, Burst } from "./burst.js";
 import { type Control, ControlLane } from "./lane.js";
 import type { Overflow, SettledOptions } from "./options.js";
 import type { Outgoing, OutgoingStream, Queued } from "./outgoing.js";
@@ -21,6 +22,8 @@ export interface OutboxOwner {
   lowWater(): void;
   /** The kernel, which had no room, has some again: the peer has read something. */
   roomMade(): void;
+  /** It follows `burst` no more. */
+  parted(burst: Burst): void;
   /** Everything was written, the Close frame too if there was one. */
   finished(): void;
 }
@@ -38,11 +41,14 @@ export class Outbox implements TurnTask {
   readonly #clock: Clock;
   readonly #options: SettledOptions;
   readonly #owner: OutboxOwner;
+  readonly #wire: Wire;
   readonly #slab: SlabWriter;
-  readonly #overhead: number;
   readonly #backlog: Backlog;
   readonly #lane = new ControlLane();
   readonly #drains: Wait<void>[] = [];
+  /** What it follows, and since which of its messages. Then nothing else waits here. */
+  #burst: Burst | undefined;
+  #from = 0;
   #underWay: Filled | undefined;
   /** Since when the kernel has taken nothing of the write that is under way. */
   #since: Instant;
@@ -54,29 +60,25 @@ export class Outbox implements TurnTask {
   #closing: { readonly frame: Uint8Array | undefined; state: "waiting" | "written" | "told" } | undefined;
   #stopped = false;
 
-  constructor(
-    transport: Transport,
-    { encoder, deflating }: Pick<Wire, "encoder" | "deflating">,
-    options: SettledOptions,
-    alarms: Alarms,
-    owner: OutboxOwner,
-  ) {
+  constructor(transport: Transport, wire: Wire, options: SettledOptions, alarms: Alarms, owner: OutboxOwner) {
     this.#transport = transport;
     this.#alarms = alarms;
     this.#clock = options.clock;
     this.#options = options;
     this.#owner = owner;
-    this.#slab = new SlabWriter(encoder, deflating, () => this.schedule());
-    this.#overhead = encoder.overhead;
+    this.#wire = wire;
+    this.#slab = new SlabWriter(wire.encoder, wire.deflating, () => this.schedule());
     this.#backlog = new Backlog(options, (policy, error) => owner.overflowed(policy, error));
     this.#since = options.clock.now();
   }
 
   get queuedBytes(): number {
+    this.stayApart();
     return this.#backlog.bytes;
   }
 
   get queuedMessages(): number {
+    this.stayApart();
     return this.#backlog.length;
   }
 
@@ -87,7 +89,7 @@ export class Outbox implements TurnTask {
   /** Whether it is as it was made: another could take its place. */
   get atRest(): boolean {
     const waits = this.#scheduled || this.#held || this.#underWay !== undefined || this.#lane.next !== undefined;
-    const ends = this.#closing !== undefined || this.#stopped;
+    const ends = this.#closing !== undefined || this.#stopped || this.#burst !== undefined;
     return !waits && !ends && this.#drains.length === 0 && !this.#aboveHighWater && this.#backlog.atRest;
   }
 
@@ -100,6 +102,7 @@ export class Outbox implements TurnTask {
 
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
   send(message: Outgoing, overflow: Overflow): SendResult {
+    this.stayApart();
     const added = this.#backlog.add(message, overflow);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#tellLevel();
@@ -107,8 +110,28 @@ export class Outbox implements TurnTask {
     return this.#leaves(0, 0) ? "sent" : "queued";
   }
 
+  /** Takes what `burst` holds last and all that is added, if it has nothing else to do. */
+  follow(burst: Burst): boolean {
+    if (this.#burst !== undefined || this.#underWay !== undefined || this.#backlog.length > 0) return false;
+    if (this.#lane.next !== undefined || this.#closing !== undefined || this.#stopped || this.#aboveHighWater)
+      return false;
+    const from = burst.follow(this.#wire, this.#options);
+    if (from === undefined) return false;
+    this.#burst = burst;
+    this.#from = from;
+    this.schedule();
+    return true;
+  }
+
+  /** Queues what it was sent by the burst that it follows, and follows it no more. */
+  stayApart(): void {
+    if (this.#burst === undefined) return;
+    for (const message of this.#part(this.#burst).outgoing()) this.#backlog.add(message, "reject");
+  }
+
   /** Whether `message`, were it sent now, would find room in this turn's write, which then nothing can keep it from. */
   leavesWith({ size }: Outgoing): boolean {
+    this.stayApart();
     return this.#backlog.length < this.#options.maxQueuedMessages && this.#leaves(size, 1);
   }
 
@@ -124,6 +147,7 @@ export class Outbox implements TurnTask {
 
   /** Begins a message of which the parts are yet to come; false if there is no place for it. */
   begin(stream: OutgoingStream): boolean {
+    this.stayApart();
     return this.#backlog.begin(stream);
   }
 
@@ -140,6 +164,7 @@ export class Outbox implements TurnTask {
 
   /** Puts a control frame into its lane; false if there are too many. */
   control(control: Control): boolean {
+    this.stayApart();
     if (this.#stopped || (this.#closing !== undefined && this.#closing.state !== "waiting")) return false;
     if (!this.#lane.add(control, this.#blocked)) return false;
     this.schedule();
@@ -148,6 +173,7 @@ export class Outbox implements TurnTask {
 
   /** Resolves `wait` once nothing waits to be written. */
   drain(wait: Wait<void>): void {
+    this.stayApart();
     if (this.#backlog.length === 0) wait.resolve();
     else this.#drains.push(wait);
   }
@@ -162,6 +188,7 @@ export class Outbox implements TurnTask {
    * that has not ended is cut, and its calls and those behind it are rejected with `error`.
    */
   finish(frame: Uint8Array | undefined, error: unknown): void {
+    this.stayApart();
     if (this.#closing !== undefined) return;
     this.#closing = { frame, state: "waiting" };
     this.#backlog.close(error);
@@ -178,6 +205,7 @@ export class Outbox implements TurnTask {
 
   /** The transport is gone: rejects everything. */
   stop(error: unknown): void {
+    this.stayApart();
     this.#stopped = true;
     this.#underWay = undefined;
     this.#backlog.clear(error);
@@ -210,6 +238,7 @@ export class Outbox implements TurnTask {
 
   /** Hands on what waits, write by write, as far as the kernel takes it. */
   flush(): void {
+    if (this.#burst !== undefined && this.#underWay === undefined) this.#writeBurst(this.#burst);
     while (this.#underWay === undefined && !this.#stopped) {
       const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
       if (filled === undefined) {
@@ -221,6 +250,26 @@ export class Outbox implements TurnTask {
       if (done) this.#passedOn();
       else this.#waitForRoom(filled);
     }
+  }
+
+  /** All of it in one write, which leaves nothing to be queued unless the kernel has no room. */
+  #writeBurst(burst: Burst): void {
+    const { bytes, outgoing } = this.#part(burst);
+    const { deflating } = this.#wire;
+    if (deflating !== undefined) for (const message of outgoing()) deflating.written(message, "whole");
+    if (this.#transport.write(bytes)) return;
+    for (const message of outgoing()) {
+      message.state = "written";
+      this.#backlog.add(message, "reject");
+    }
+    this.#waitForRoom({ bytes, operation: "write:data" });
+  }
+
+  #part(burst: Burst): Batch {
+    const batch = burst.from(this.#from);
+    this.#burst = undefined;
+    this.#owner.parted(burst);
+    return batch;
   }
 
   /** The transport has passed everything on to the kernel. */
@@ -270,7 +319,7 @@ export class Outbox implements TurnTask {
   /** Whether all that is queued, and so many bytes and messages more, finds room in this turn's write. */
   #leaves(bytes: number, messages: number): boolean {
     if (this.#underWay !== undefined || this.#backlog.open) return false;
-    const overhead = (this.#backlog.length + messages) * this.#overhead;
+    const overhead = (this.#backlog.length + messages) * this.#wire.encoder.overhead;
     return this.#backlog.bytes + bytes + overhead + this.#lane.bytes <= SLAB;
   }
 

@@ -202,6 +202,10 @@ export abstract class Parts implements Whole {
     this.#outbox?.release();
   }
 
+  stayApart(): void {
+    this.#outbox?.stayApart();
+  }
+
   /** There is room for more: goes on if reading had stopped, and answers whether it had. */
   goOn(): boolean {
     return this.#intake?.goOn() === true;

@@ -4,36 +4,18 @@ import { asData } from "../base/bytes.js";
 import { LimitError } from "../base/errors.js";
 import { PING } from "../engine/frame.js";
 import type { Data } from "../engine/protocol.js";
+import type { Burst } from "./burst.js";
 import type { Core } from "./core.js";
-import { judgeOverflow, type Overflow } from "./options.js";
 import type { SendResult } from "./outbox.js";
 import { Outgoing, OutgoingStream } from "./outgoing.js";
 import { MAX_PINGS } from "./pings.js";
+import { PreparedMessage } from "./prepared.js";
+import { type How, judgeCompress, judged, type SendOptions, type WriterOptions } from "./send-options.js";
 import { rejected, type WaitOptions } from "./waits.js";
-import { PreparedMessage } from "./wire.js";
 import { MessageWriter } from "./writer.js";
 
 /** What may be sent. Bytes are not copied: they must not change until `send` settles. */
 export type Sendable = Data | ArrayBuffer | ArrayBufferView | PreparedMessage;
-
-/** How one message is to be sent. */
-export interface SendOptions extends WaitOptions {
-  /** What happens if it does not fit, for this message. @default the connection's `overflow` */
-  readonly overflow?: Overflow;
-  /** Under `coalesce`, a message that still waits and has the same key is replaced by this one. */
-  readonly key?: string;
-  /** Whether it is compressed where that was agreed on. @default by the connection's `threshold` */
-  readonly compress?: boolean;
-}
-
-/** How a message in parts is to be sent. */
-export interface WriterOptions {
-  /** Whether it is compressed where that was agreed on. @default if its first part reaches the connection's `threshold` */
-  readonly compress?: boolean;
-}
-
-/** The part of the options that does not need a wait. */
-type How = Pick<SendOptions, "overflow" | "key" | "compress">;
 
 export class Sending {
   readonly #core: Core;
@@ -66,6 +48,16 @@ export class Sending {
     const outgoing = this.#outgoing(message, options);
     if (refusal !== undefined || waits.writeExpired) return "refused";
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
+  }
+
+  /** Follows `burst` from its last message on, which is `message`, or is sent that by itself and stays apart. */
+  takeFrom(burst: Burst, message: PreparedMessage, how: How): SendResult {
+    const { key } = judged(how);
+    const { outbox, refusal, waits, connection } = this.#core;
+    // A deadline could pass, or a message take another's place, without its being told.
+    if (refusal === undefined && key === undefined && !waits.writeBounded && outbox.follow(burst)) return "sent";
+    burst.apart.push(connection);
+    return this.trySend(message, how);
   }
 
   writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {
@@ -128,35 +120,14 @@ export class Sending {
 
   #prepared(message: PreparedMessage, key: string | undefined, compress: boolean | undefined): Outgoing {
     const { wire } = this.#core;
-    const { data } = message;
-    const known = compress === undefined || compress === message.compress ? message.for(wire) : undefined;
-    const outgoing = new Outgoing(data, known?.payload ?? wire.encoder.payload(data, "whole"), known?.size);
-    outgoing.frame = known?.frame;
+    const asPrepared = compress === undefined || compress === message.compress;
+    const outgoing = message.outgoing(wire, asPrepared ? message.for(wire) : undefined);
     outgoing.key = key;
-    outgoing.compress = compress ?? message.compress;
+    if (compress !== undefined) outgoing.compress = compress;
     return outgoing;
   }
 }
 
-const NOTHING_SAID: How = {};
-
 const SENT = Promise.resolve();
 
-/** Judges how a message is to be sent. */
-function judged(how: How): How {
-  if (typeof how !== "object" || how === null) {
-    throw new TypeError(`Cannot use ${how === null ? "null" : typeof how} as options: expected an object`);
-  }
-  const { overflow, key, compress } = how;
-  if (overflow !== undefined) judgeOverflow(overflow);
-  if (key !== undefined && typeof key !== "string") {
-    throw new TypeError(`Cannot use key: expected a string, got ${typeof key}`);
-  }
-  judgeCompress(compress);
-  return how;
-}
-
-function judgeCompress(compress: boolean | undefined): void {
-  if (compress === undefined || typeof compress === "boolean") return;
-  throw new TypeError(`Cannot use compress: expected true or false, got ${typeof compress}`);
-}
+const NOTHING_SAID: How = {};

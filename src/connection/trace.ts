@@ -28,14 +28,16 @@ export class TracedCore extends Core {
 }
 
 function tracedWire(wire: Wire, id: number, observe: Observer): Wire {
-  const { protocol, closesFirst, kind, deflating, inflating } = wire;
+  const { protocol, closesFirst, deflating, inflating } = wire;
   const control = (opcode: number, payload: Uint8Array): Uint8Array => {
     const masked = !wire.encoder.shareable;
     observe({ type: "frame", id, direction: "out", opcode, fin: true, rsv: 0, masked, length: payload.length });
     return wire.control?.(opcode, payload) ?? payload;
   };
   return {
-    ...{ protocol, closesFirst, kind, deflating, inflating },
+    ...{ protocol, closesFirst, deflating, inflating },
+    // A frame that was encoded for many would leave without being told of.
+    kind: undefined,
     encoder: new TracedEncoder(wire.encoder, id, observe),
     // A WebSocket's decoder tells of its frames by itself.
     decoder: () => (protocol === "tcp" ? new TracedDecoder(wire.decoder(), id, observe) : wire.decoder()),

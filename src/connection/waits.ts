@@ -221,6 +221,10 @@ export class Waits extends Link {
     return this.#error("receive", "readDeadline", read.date, 0, false);
   }
 
+  get writeBounded(): boolean {
+    return this.#write !== undefined;
+  }
+
   get writeExpired(): boolean {
     return this.#write !== undefined && reached(this.#write.at, this.#clock.now());
   }

@@ -59,6 +59,8 @@ export class Group<UserData = unknown> {
   readonly #members = new Set<Connection<UserData>>();
   /** The members in the order of joining, made anew when somebody has joined or left since. */
   #order: readonly Connection<UserData>[] | undefined;
+  /** What was sent last, as long as more can be sent along with it: to those who were members then, and still are. */
+  #burst: Burst | undefined;
 
   constructor(shared?: GroupOptions) {
     if (shared !== undefined) {
@@ -91,14 +93,15 @@ export class Group<UserData = unknown> {
   join(connection: Connection<UserData>): void {
     if (this.#members.has(connection) || connection.state !== "OPEN") return;
     this.#members.add(connection);
-    this.#order = undefined;
+    this.#changed();
     this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
     groupsOf(connection).add(this);
   }
 
   leave(connection: Connection<UserData>): void {
     if (!this.#members.delete(connection)) return;
-    this.#order = undefined;
+    connection.stayApart();
+    this.#changed();
     memberships.get(connection)?.delete(this);
     if (this.#members.size > 0) return;
     this.#subscription?.close();
@@ -129,33 +132,51 @@ export class Group<UserData = unknown> {
     this.#deliver(prepare(data, compress === undefined ? {} : { compress }), how, undefined);
   };
 
-  #deliver(
-    prepared: PreparedMessage,
-    how: Pick<GroupSendOptions, "overflow" | "key">,
-    except: Connection | undefined,
-  ): GroupSendResult {
+  #deliver(prepared: PreparedMessage, how: How, except: Connection | undefined): GroupSendResult {
+    except?.stayApart();
+    const current = this.#burst?.add(prepared, how) ? this.#burst : undefined;
+    const burst = current ?? prepared.burst();
+    // A hook that sends to this group meanwhile begins another.
+    this.#burst = undefined;
     this.#order ??= [...this.#members];
-    let taken = 0;
+    const order = this.#order;
+    let taken = burst.following;
     let refused = 0;
     let misuse: { readonly error: unknown } | undefined;
-    for (const member of this.#order) {
-      if (member === except || !this.#members.has(member)) continue;
+    for (const member of current?.takeApart() ?? order) {
+      if (!this.#members.has(member as Connection<UserData>)) continue;
       // Nothing is sent to one that has begun to end; it is no member any more.
       if (member.state !== "OPEN") {
-        this.leave(member);
+        this.leave(member as Connection<UserData>);
+        continue;
+      }
+      if (member === except) {
+        burst.apart.push(member);
         continue;
       }
       try {
-        if (member.trySend(prepared, how) === "refused") refused += 1;
+        if (member.takeFrom(burst, prepared, how) === "refused") refused += 1;
         else taken += 1;
       } catch (error) {
         misuse ??= { error };
       }
     }
+    // Who has joined since is not among those who take what is added to it.
+    if (order === this.#order) this.#burst = burst;
     if (misuse !== undefined) throw misuse.error;
     return { taken, refused };
   }
+
+  /** The members are others than before. */
+  #changed(): void {
+    this.#order = undefined;
+    this.#burst = undefined;
+  }
 }
+
+type How = Pick<GroupSendOptions, "overflow" | "key">;
+
+type Burst = ReturnType<PreparedMessage["burst"]>;
 
 /** The groups that a connection is in, all of which it leaves when it ends. */
 function groupsOf(connection: Connection): Set<Pick<Group, "leave">> {

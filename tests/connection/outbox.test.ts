@@ -6,7 +6,7 @@ import { Alarms } from "../../src/connection/alarms.js";
 import { settle } from "../../src/connection/options.js";
 import { Outbox } from "../../src/connection/outbox.js";
 import { Outgoing } from "../../src/connection/outgoing.js";
-import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
+import { webSocketWire } from "../../src/connection/wire.js";
 import { type ConnectionOptions, TimeoutError } from "../../src/index.js";
 import { ManualClock, settled, wired } from "../../src/testing/index.js";
 import type { Transport } from "../../src/transport/transport.js";
@@ -25,10 +25,10 @@ function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: strin
   const options = settle({ clock: new ManualClock() }, "websocket");
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
   const alarms = new Alarms(options.clock, { rang: () => undefined });
-  const encoder = new WebSocketEncoder("server", () => 0);
-  const outbox = new Outbox(transport, { encoder, deflating: undefined }, options, alarms, {
+  const outbox = new Outbox(transport, webSocketWire("server")(options), options, alarms, {
     ...owner,
     roomMade: () => undefined,
+    parted: () => undefined,
     finished: () => undefined,
   });
   return {

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
-import { type Connection, type ConnectionOptions, Group, type GroupSendOptions, prepare } from "../../src/index.js";
+import {
+  type Connection,
+  type ConnectionEvent,
+  type ConnectionOptions,
+  Group,
+  type GroupSendOptions,
+  prepare,
+} from "../../src/index.js";
 import { type LinkedOptions, type Pair, pair, settled } from "../../src/testing/index.js";
 import { type Blocked, blocked } from "../connection/blocked.js";
 
@@ -137,6 +144,24 @@ describe("a message to a group", () => {
       assert.equal(heard.length, index < 10 ? 2 : 3);
       assert.deepEqual(Buffer.from(heard[1] as Uint8Array), Buffer.of(1, 2, 3));
     }
+  });
+
+  it("is told to whoever observes a member, frame by frame", async () => {
+    const told: unknown[] = [];
+    const observe = (event: ConnectionEvent): void => {
+      if (event.type === "frame") told.push([event.direction, event.length]);
+    };
+    const watched = [seat({ server: { observe } }), seat({ server: { observe } })];
+    const group = groupOf([...watched, ...seats(2)]);
+    group.send("one");
+    group.send("three");
+    await settled();
+    assert.deepEqual(told, [
+      ["out", 3],
+      ["out", 5],
+      ["out", 3],
+      ["out", 5],
+    ]);
   });
 
   it("is each receiver's own, whatever the sender or another receiver then does with its bytes", async () => {

@@ -1,0 +1,160 @@
+/** What a member gets of its groups' messages: byte for byte what it would get if each were sent to it alone. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Connection, Group, type GroupSendOptions, type Overflow, prepare } from "../../src/index.js";
+import { settled, type Wired, type WiredOptions, wired } from "../../src/testing/index.js";
+import { KEY, peerFrame } from "../engine/peer-frames.js";
+import { runs } from "../random.js";
+
+/** Either a group, or the loop that it stands for. */
+interface Party {
+  join(connection: Connection): void;
+  leave(connection: Connection): void;
+  send(message: string, options: GroupSendOptions): { readonly taken: number; readonly refused: number };
+}
+
+class Loop implements Party {
+  readonly #members = new Set<Connection>();
+
+  join(connection: Connection): void {
+    if (connection.state !== "OPEN" || this.#members.has(connection)) return;
+    this.#members.add(connection);
+    void connection.closed.then(() => this.leave(connection));
+  }
+
+  leave(connection: Connection): void {
+    this.#members.delete(connection);
+  }
+
+  send(message: string, { except, overflow = "close", key }: GroupSendOptions): { taken: number; refused: number } {
+    const counts = { taken: 0, refused: 0 };
+    const prepared = prepare(message);
+    for (const member of this.#members) {
+      if (member === except || member.state !== "OPEN") continue;
+      const how = { overflow: overflow as Overflow, ...(key !== undefined && { key }) };
+      counts[member.trySend(prepared, how) === "refused" ? "refused" : "taken"] += 1;
+    }
+    return counts;
+  }
+}
+
+const LIMITS = { maxQueuedBytes: 400, maxQueuedMessages: 7, highWaterMark: 300, lowWaterMark: 60 };
+const LARGE = { writeTimeout: Infinity };
+/** Who may be a member: of each kind two, as those of one kind go together. */
+const MEMBERS: readonly WiredOptions[] = [
+  { capacity: 64, connection: LIMITS },
+  { capacity: 64, connection: LIMITS },
+  { connection: { ...LARGE, maxQueuedBytes: 100_000, maxMessageSize: 100_000 } },
+  { connection: LARGE },
+  { compression: { threshold: 1 } },
+  { compression: { threshold: 1, serverContextTakeover: true } },
+  { protocol: "tcp", framing: "lines", connection: LARGE },
+  { role: "client", connection: LARGE },
+];
+
+const who = fc.nat(MEMBERS.length - 1);
+const text = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 90 }) },
+  { weight: 1, arbitrary: fc.constantFrom(125, 126, 300, 401, 20_000, 65_520, 70_000) },
+);
+const overflow = fc.constantFrom("close", "drop-oldest", "drop-newest", "reject", "coalesce" as const);
+const act = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant("send" as const),
+      group: fc.nat(1),
+      size: text,
+      overflow,
+      key: fc.constantFrom(undefined, undefined, undefined, "k"),
+      except: fc.option(who, { freq: 3 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("direct" as const), who, size: text, overflow }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("await" as const), who, size: text }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("pause", "resume", "leave", "look", "drain"), who }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("ping", "peer pings", "part", "clear", "answers"), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("close", "late"), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("join"), group: fc.nat(1), who }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("turn") }) },
+);
+type Act = typeof act extends fc.Arbitrary<infer T> ? T & { readonly who?: number; readonly group?: number } : never;
+
+/** Plays the acts, and tells all that can be seen of them. */
+async function play(acts: readonly Act[], party: () => Party): Promise<unknown[]> {
+  const seen: unknown[] = [];
+  const groups = [party(), party()] as const;
+  const scenes: Wired[] = MEMBERS.map((options, index) => {
+    const tell = (what: string, { queuedBytes }: Connection): void => void seen.push([index, what, queuedBytes]);
+    const highWater = (connection: Connection): void => tell("high", connection);
+    const lowWater = (connection: Connection): void => tell("low", connection);
+    // Who is written to becomes one who sends: each of its messages goes to the group while its chunk is handled.
+    const message = (connection: Connection, data: unknown): void =>
+      void seen.push([index, groups[0].send(`from ${String(data)}`, { except: connection })]);
+    return wired({ ...options, connection: { ...options.connection, highWater, lowWater, message } });
+  });
+  for (const { connection } of scenes) for (const group of groups) group.join(connection);
+
+  for (const [index, one] of acts.entries()) {
+    const { connection, wire } = scenes[one.who ?? 0] as Wired;
+    const data = `${index}:`.padEnd("size" in one ? (one.size as number) : 0, "x");
+    const settle = (promise: Promise<unknown>): void =>
+      void promise.then(
+        () => seen.push([index, "resolved"]),
+        (error: Error) => seen.push([index, error.message]),
+      );
+    if (one.do === "send") {
+      const except = one.except === null ? undefined : scenes[one.except]?.connection;
+      const how = { overflow: one.overflow, ...(one.key && { key: one.key }), ...(except && { except }) };
+      seen.push(groups[one.group as 0 | 1].send(data, how as GroupSendOptions));
+    } else if (one.do === "direct") seen.push(connection.trySend(data, { overflow: one.overflow as Overflow }));
+    else if (one.do === "await") settle(connection.send(data));
+    else if (one.do === "drain") settle(connection.drain());
+    else if (one.do === "pause") wire.pause();
+    else if (one.do === "resume") wire.resume();
+    else if (one.do === "join") groups[one.group as 0 | 1].join(connection);
+    else if (one.do === "leave") groups[0].leave(connection);
+    else if (one.do === "ping" && connection.protocol === "websocket") settle(connection.ping());
+    else if (one.do === "close") void connection.close();
+    else if (one.do === "late" && connection.state !== "CLOSED") connection.setWriteDeadline(new Date(0));
+    else if (one.do === "clear" && connection.state !== "CLOSED") connection.setWriteDeadline(undefined);
+    else if (one.do === "part" && connection.protocol === "websocket" && connection.state === "OPEN") {
+      const writer = connection.writer("text");
+      settle(writer.write(data));
+      settle(writer.end());
+    } else if (one.do === "peer pings" && connection.protocol === "websocket" && !wire.closed) {
+      wire.write(peerFrame({ opcode: 9, payload: data, key: KEY }));
+    } else if (one.do === "answers" && !wire.closed) {
+      const frames = ["a", "b"].map((payload) => peerFrame({ opcode: 1, payload: payload + index, key: KEY }));
+      wire.write(connection.protocol === "tcp" ? `${index}\n${index}\n` : Buffer.concat(frames));
+    } else if (one.do === "turn") await settled();
+    if (one.do === "look") seen.push([connection.queuedBytes, connection.queuedMessages, connection.droppedMessages]);
+  }
+  for (const { wire } of scenes) wire.resume();
+  await settled();
+  const lost = scenes.map(({ connection: { state, droppedMessages } }) => [state, droppedMessages]);
+  const got = scenes.map(({ wire }, index) =>
+    // A client's mask is new for each frame.
+    MEMBERS[index]?.role === "client" ? wire.received.length : Buffer.from(wire.received).toString("latin1"),
+  );
+  for (const { connection } of scenes) connection.terminate();
+  await settled();
+  return [...seen, ...lost, ...got];
+}
+
+describe("what a group sends", () => {
+  it("comes to each member as if it had been sent to it alone, whatever else happens", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 60 }), async (acts) => {
+        const [expected, actual] = [
+          await play(acts as Act[], () => new Loop()),
+          await play(acts as Act[], () => new Group()),
+        ];
+        assert.deepEqual(actual, expected);
+      }),
+      runs(500),
+    );
+  });
+});
