@@ -6,8 +6,11 @@ import type { Overflow, SettledOptions } from "./options.js";
 import { Outgoing, OutgoingStream, type Queued } from "./outgoing.js";
 import type { Messages } from "./slab.js";
 
-/** Is told when a message did not fit: what was done, and the error with which it went back. */
-export type Overflowed = (policy: Exclude<Overflow, "wait">, error: LimitError) => void;
+/**
+ * Is told when a message did not fit: what was done, and the error with which it went back. That is made for whoever asks: under a
+ * flood nobody does, and it takes longer than all else.
+ */
+export type Overflowed = (policy: Exclude<Overflow, "wait">, error: () => LimitError) => void;
 
 export class Backlog implements Messages {
   readonly #options: SettledOptions;
@@ -71,12 +74,11 @@ export class Backlog implements Messages {
         maximum: this.#options.maxQueuedMessages,
         actual: calls + 1,
       } as const;
-      this.#overflowed("reject", refuse(message, { ...facts, problem: `${calls} calls already wait for room` }));
+      this.#refuse(message, "reject", { ...facts, problem: `${calls} calls already wait for room` });
     } else if (overflow === "drop-newest" && message instanceof Outgoing) {
       this.#drop(message, "drop-newest", this.#excess(message));
     } else {
-      const error = refuse(message, this.#excess(message));
-      this.#overflowed(overflow === "close" ? "close" : "reject", error);
+      this.#refuse(message, overflow === "close" ? "close" : "reject", this.#excess(message));
     }
     return "refused";
   }
@@ -186,29 +188,39 @@ export class Backlog implements Messages {
   /** Puts `message` in the place of one with the same key that has not begun to be written. */
   #supersede(message: Queued): boolean {
     if (!(message instanceof Outgoing) || message.key === undefined) return false;
-    for (const queued of this.#queue) {
-      if (!isDroppable(queued) || queued.key !== message.key) continue;
-      if (this.#queue.replace(queued, message) !== "queued") return false;
-      const problem = `a later message with the key ${message.key} took its place`;
-      this.#drop(queued, "coalesce", { limit: "overflow", maximum: 1, actual: 2, problem });
-      return true;
-    }
-    return false;
+    const { key } = message;
+    const superseded = this.#queue.replace((queued) => isDroppable(queued) && queued.key === key, message);
+    if (typeof superseded === "string") return false;
+    const problem = `a later message with the key ${key} took its place`;
+    this.#drop(superseded as Outgoing, "coalesce", { limit: "overflow", maximum: 1, actual: 2, problem });
+    return true;
   }
 
   #drop(message: Outgoing, policy: "drop-newest" | "drop-oldest" | "coalesce", excess: Excess): void {
     this.dropped += 1;
-    this.#overflowed(policy, refuse(message, excess));
+    this.#refuse(message, policy, excess);
+  }
+
+  /** Hands the message back to whoever sent it. */
+  #refuse(message: Queued, policy: Exclude<Overflow, "wait">, excess: Excess): void {
+    let made: LimitError | undefined;
+    const error = (): LimitError => {
+      made ??= new LimitError({
+        operation: "send",
+        ...excess,
+        ...(message instanceof Outgoing && { refused: message.given }),
+      });
+      return made;
+    };
+    if (isAwaited(message)) reject(message, error());
+    this.#overflowed(policy, error);
   }
 
   /** Bytes that there would be room for if everything that can be dropped were. */
   #mostRoom(): number {
     let room = this.#options.maxQueuedBytes;
-    for (const queued of this.#queue) {
-      // What has begun stands before all that has not.
-      if (isDroppable(queued)) break;
-      room -= queued.size;
-    }
+    // What has begun stands before all that has not.
+    for (let index = 0; index < this.length && !isDroppable(this.at(index)); index += 1) room -= this.at(index).size;
     return room;
   }
 
@@ -228,14 +240,6 @@ interface Excess {
   readonly maximum: number;
   readonly actual: number;
   readonly problem?: string;
-}
-
-/** Hands the message back to whoever sent it. */
-function refuse(message: Queued, excess: Excess): LimitError {
-  const handedBack = message instanceof Outgoing ? { refused: message.given } : {};
-  const error = new LimitError({ operation: "send", ...excess, ...handedBack });
-  reject(message, error);
-  return error;
 }
 
 function isDone(queued: Queued): boolean {

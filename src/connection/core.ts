@@ -136,10 +136,10 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   // OutboxOwner
 
-  overflowed(policy: Exclude<Overflow, "wait">, error: LimitError): void {
+  overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void {
     const { queuedBytes, queuedMessages } = this.outbox;
     this.emit({ type: "overflow", id: this.connection.id, policy, queuedBytes, queuedMessages });
-    if (policy === "close") this.closing.fail(error, TRY_AGAIN_LATER, "the outgoing queue is full");
+    if (policy === "close") this.closing.fail(error(), TRY_AGAIN_LATER, "the outgoing queue is full");
   }
 
   highWater(): void {

@@ -17,7 +17,7 @@ import type { Wire } from "./wire.js";
 /** What the connection is told by its outbox. */
 export interface OutboxOwner {
   /** A message did not fit, and this was done. */
-  overflowed(policy: Exclude<Overflow, "wait">, error: LimitError): void;
+  overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void;
   highWater(): void;
   lowWater(): void;
   /** The kernel, which had no room, has some again: the peer has read something. */

@@ -80,16 +80,17 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
     return index === -1 ? undefined : this.#withdraw(index);
   }
 
-  /** Puts `item` where `waiting` waits. Unless the answer is `queued` nothing has changed; `absent`: it does not wait here. */
-  replace(waiting: T, item: T): Offer | "absent" {
-    const index = this.#indexOf((other) => other === waiting);
+  /** Puts `item` where the oldest that `matches` waits, and answers with that; else says why not, and nothing has changed. */
+  replace(matches: (item: T) => boolean, item: T): T | "absent" | "full" | "never" {
+    const index = this.#indexOf(matches);
     if (index === -1) return "absent";
     if (item.size > this.#maxBytes) return "never";
-    const bytes = this.#bytes - waiting.size + item.size;
+    const replaced = this.at(index);
+    const bytes = this.#bytes - replaced.size + item.size;
     if (bytes > this.#maxBytes) return "full";
     this.#ring[this.#slot(index)] = item;
     this.#bytes = bytes;
-    return "queued";
+    return replaced;
   }
 
   /** From the oldest to the newest. The queue must not change meanwhile. */

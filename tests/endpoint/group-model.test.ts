@@ -55,9 +55,10 @@ const MEMBERS: readonly WiredOptions[] = [
 ];
 
 const who = fc.nat(MEMBERS.length - 1);
+// None that is compressed by another thread, whose time is not ours.
 const text = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 1, max: 90 }) },
-  { weight: 1, arbitrary: fc.constantFrom(125, 126, 300, 401, 20_000, 65_520, 70_000) },
+  { weight: 1, arbitrary: fc.constantFrom(125, 126, 300, 401, 20_000, 65_520, 65_535) },
 );
 const overflow = fc.constantFrom("close", "drop-oldest", "drop-newest", "reject", "coalesce" as const);
 const act = fc.oneof(
