@@ -19,6 +19,9 @@ export const LONGEST_HEADER = 10;
 /** Bytes of a masking key. */
 export const KEY_SIZE = 4;
 
+/** Bytes of a header with its mask, by what is shortest. */
+export const SHORT_HEADER: number = 2 + KEY_SIZE;
+
 /** Bytes of the header that announces `length` bytes of payload. */
 export function headerSize(length: number, masked: boolean): number {
   return (length < 126 ? 2 : length < 0x10000 ? 4 : LONGEST_HEADER) + (masked ? KEY_SIZE : 0);
@@ -61,6 +64,29 @@ function writeWord(target: Uint8Array, at: number, word: number): void {
   target[at + 1] = word >>> 16;
   target[at + 2] = word >>> 8;
   target[at + 3] = word;
+}
+
+/**
+ * The index behind a masked message in one frame with the shortest header, if all of it lies in `chunk` from `at` on; -1 for
+ * whatever else does.
+ */
+export function shortMessageEnd(chunk: Uint8Array, at: number): number {
+  if (chunk.length - at < SHORT_HEADER) return -1;
+  const first = chunk[at] as number;
+  const second = chunk[at + 1] as number;
+  if ((first !== (0x80 | BINARY) && first !== (0x80 | TEXT)) || second < 0x80 || second >= 0x80 + 126) return -1;
+  const end = at + SHORT_HEADER + (second & 0x7f);
+  return end <= chunk.length ? end : -1;
+}
+
+/** The word at `at`, its first byte the most significant. */
+export function readWord(chunk: Uint8Array, at: number): number {
+  return (
+    ((chunk[at] as number) << 24) |
+    ((chunk[at + 1] as number) << 16) |
+    ((chunk[at + 2] as number) << 8) |
+    (chunk[at + 3] as number)
+  );
 }
 
 /** Reads one header after the other, and judges none of them. */

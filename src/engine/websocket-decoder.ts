@@ -3,13 +3,27 @@
 import type { Progress } from "../base/errors.js";
 import { Assembler, plain } from "./assembler.js";
 import { parseClose } from "./close.js";
-import { CLOSE, CONTINUATION, HeaderParser, PING, RSV1, TEXT } from "./frame.js";
+import {
+  CLOSE,
+  CONTINUATION,
+  HeaderParser,
+  KEY_SIZE,
+  PING,
+  RSV1,
+  readWord,
+  SHORT_HEADER,
+  shortMessageEnd,
+  TEXT,
+} from "./frame.js";
 import { judge } from "./frame-rules.js";
 import { mask, WORTH_WORDS, Words } from "./mask.js";
 import type { Decoder, DecoderLimits, Violation, Visitor } from "./protocol.js";
 import { Store } from "./store.js";
 
 const NOTHING = new Uint8Array();
+
+// Most that the shortest header can announce.
+const SHORT = 125;
 
 /** After a Close frame or a violation it takes everything and decodes nothing. */
 export class WebSocketDecoder implements Decoder {
@@ -18,6 +32,8 @@ export class WebSocketDecoder implements Decoder {
   readonly #packedLimits: DecoderLimits | undefined;
   /** Whether frames come masked: those of clients do. */
   readonly #masked: boolean;
+  /** Whether a short message that is all there is always within the limits. */
+  readonly #takesShort: boolean;
   readonly #header = new HeaderParser();
   readonly #assembler: Assembler;
   #announced: boolean = false;
@@ -38,6 +54,7 @@ export class WebSocketDecoder implements Decoder {
     this.#limits = limits;
     this.#packedLimits = deflate ? packedLimits(limits) : undefined;
     this.#masked = role === "server";
+    this.#takesShort = this.#masked && !limits.streaming && limits.maxFragments >= 1 && limits.maxMessageSize >= SHORT;
     this.#assembler = new Assembler(limits, "RFC 6455 8.1");
   }
 
@@ -61,7 +78,15 @@ export class WebSocketDecoder implements Decoder {
     const words = this.#masked && end - from >= WORTH_WORDS ? new Words(bytes) : undefined;
     let at = from;
     let goOn = true;
+    const short = this.#takesShort && visitor.frame === undefined;
     while (goOn && at < end && !this.#over) {
+      // Most messages need no more than this.
+      const behind = short && header.received === 0 && this.#between() ? shortMessageEnd(bytes, at) : -1;
+      if (behind > 0) {
+        goOn = this.#takeShort(bytes, at, behind, visitor, words);
+        at = behind;
+        continue;
+      }
       if (!header.complete) {
         at = header.push(bytes, at);
         if (header.sized && !this.#announced) this.#announce(visitor);
@@ -75,6 +100,19 @@ export class WebSocketDecoder implements Decoder {
       goOn = header.control ? this.#takeControl(bytes, start, at, visitor) : this.#takeData(bytes, start, at, visitor);
     }
     return this.#over ? end : at;
+  }
+
+  /** Whether no message has begun. */
+  #between(): boolean {
+    return !this.#assembler.active && this.#packed === undefined;
+  }
+
+  #takeShort(bytes: Uint8Array, at: number, end: number, visitor: Visitor, words: Words | undefined): boolean {
+    const from = at + SHORT_HEADER;
+    mask(bytes, from, end, readWord(bytes, from - KEY_SIZE), 0, words);
+    const goOn = this.#assembler.whole((bytes[at] as number) === 0x80 + TEXT, bytes, from, end, visitor);
+    if (this.#assembler.failed) this.#over = true;
+    return goOn;
   }
 
   /** Judges a frame by what its header announces, before anything of it is stored. */

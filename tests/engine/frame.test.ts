@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import * as frame from "../../src/engine/frame.js";
-import { HeaderParser, headerSize, writeHeader } from "../../src/engine/frame.js";
+import {
+  HeaderParser,
+  headerSize,
+  readWord,
+  SHORT_HEADER,
+  shortMessageEnd,
+  writeHeader,
+} from "../../src/engine/frame.js";
 import { runs } from "../random.js";
 import { hex, KEY, peerFrame } from "./peer-frames.js";
 
@@ -72,6 +79,46 @@ function parsed(bytes: Uint8Array, step: number, parser: HeaderParser = new Head
   }
   return parser;
 }
+
+describe("shortMessageEnd", () => {
+  it("finds the end of a masked message in one frame that is all there, wherever it begins", () => {
+    for (const opcode of [frame.TEXT, frame.BINARY]) {
+      for (const size of [0, 1, 124, 125]) {
+        const message = peerFrame({ opcode, payload: "x".repeat(size), key: KEY });
+        assert.equal(message.length, SHORT_HEADER + size);
+        assert.equal(shortMessageEnd(message, 0), message.length);
+        assert.equal(shortMessageEnd(Uint8Array.from([9, 9, 9, ...message, 9]), 3), 3 + message.length);
+      }
+    }
+  });
+
+  it("finds none in whatever else a peer writes", () => {
+    const others = [
+      ...[0, 3, 8, 9, 10, 15].map((opcode) => peerFrame({ opcode, payload: "x", key: KEY })),
+      peerFrame({ opcode: 1, fin: false, payload: "x", key: KEY }),
+      ...[1, 2, 4].map((rsv) => peerFrame({ opcode: 1, rsv, payload: "x", key: KEY })),
+      peerFrame({ opcode: 1, payload: "x".repeat(10) }),
+      peerFrame({ opcode: 1, payload: "x".repeat(126), key: KEY }),
+      peerFrame({ opcode: 1, payload: "x", key: KEY, form: 2 }),
+      peerFrame({ opcode: 1, payload: "x", key: KEY, form: 8 }),
+    ];
+    for (const bytes of others) assert.equal(shortMessageEnd(bytes, 0), -1);
+  });
+
+  it("finds none of which bytes are missing", () => {
+    const message = peerFrame({ opcode: 2, payload: "four", key: KEY });
+    for (let length = 0; length < message.length; length += 1) {
+      assert.equal(shortMessageEnd(message.subarray(0, length), 0), -1);
+    }
+  });
+});
+
+describe("readWord", () => {
+  it("takes the first byte for the most significant", () => {
+    assert.equal(readWord(hex("00 80 01 02 03"), 1), 0x80010203 | 0);
+    assert.equal(readWord(hex("37 fa 21 3d"), 0), 0x37fa213d);
+  });
+});
 
 describe("HeaderParser", () => {
   it("reads what a peer wrote, cut anywhere, and takes nothing of what follows", () => {
