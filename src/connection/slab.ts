@@ -33,6 +33,24 @@ const NONE = Buffer.alloc(0);
 /** Filled by one connection after the other, as long as the kernel takes what is in it at once. */
 let shared = Buffer.allocUnsafeSlow(SLAB);
 
+// Its first bytes. Most writes are small, and to make a view for one costs more than to find it.
+const VIEWS: (Uint8Array | undefined)[] = new Array(2_048).fill(undefined);
+
+function beginning(slab: Buffer, size: number): Uint8Array {
+  if (slab !== shared || size >= VIEWS.length) return slab.subarray(0, size);
+  const known = VIEWS[size];
+  if (known !== undefined) return known;
+  const view = slab.subarray(0, size);
+  VIEWS[size] = view;
+  return view;
+}
+
+/** What is in the shared slab belongs to a write now. */
+function replaceShared(): void {
+  shared = Buffer.allocUnsafeSlow(SLAB);
+  VIEWS.fill(undefined);
+}
+
 export class SlabWriter {
   readonly #encoder: Encoder;
   readonly #deflating: Deflating | undefined;
@@ -62,14 +80,14 @@ export class SlabWriter {
     if (this.#large !== undefined) this.#goOn(this.#large);
     // Never inside a frame, not even a control frame (RFC 6455 5.4).
     if (this.#large === undefined && this.#takeControls(lane)) this.#begin(messages);
-    const bytes = this.#slab.subarray(0, this.#at);
+    const bytes = beginning(this.#slab, this.#at);
     this.#slab = NONE;
     return this.#operation && { bytes, operation: this.#operation };
   }
 
   /** What was filled is written; `done` tells whether the kernel has it all by now. */
   handedOver(done: boolean): void {
-    if (!done && !this.#waits) shared = Buffer.allocUnsafeSlow(SLAB);
+    if (!done && !this.#waits) replaceShared();
     this.#waits = !done;
   }
 
