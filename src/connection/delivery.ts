@@ -1,10 +1,13 @@
 /** Hands what has arrived to the application, by hook or by call, and holds the peer back when it does not keep up. */
 
 import type { Data } from "../engine/protocol.js";
+import type { Connection } from "./connection.js";
 import type { Inbox, Item, Taker } from "./inbox.js";
+import type { Hooks } from "./options.js";
 
 /** What delivery asks of the connection. */
 export interface DeliveryOwner {
+  readonly connection: Connection;
   /** The application keeps up again. */
   wantsMore(): void;
   /** The application asks for the next message, behind work of its own. */
@@ -13,13 +16,14 @@ export interface DeliveryOwner {
   fault(error: unknown): void;
 }
 
-/** The message hook, bound to its connection. What it returns is waited for if it is a promise, and ignored if it is not. */
-export type MessageHook = (data: Data) => unknown;
+// On the shelf it has none, and is asked nothing.
+const NOBODY = undefined as unknown as DeliveryOwner;
 
 export class Delivery {
   readonly inbox: Inbox;
-  readonly #owner: DeliveryOwner;
-  readonly #hook: MessageHook | undefined;
+  #owner: DeliveryOwner;
+  /** What it returns is waited for if it is a promise, and ignored if it is not. */
+  readonly #hook: Hooks["message"];
   /** The hook's promise has not settled, or something else holds messages back; for good once the hook has failed. */
   #held = false;
   #pumping = false;
@@ -32,7 +36,7 @@ export class Delivery {
   /** A message was handed over by a call, and no other call has been made since. */
   #holding = false;
 
-  constructor(inbox: Inbox, hook: MessageHook | undefined, owner: DeliveryOwner) {
+  constructor(inbox: Inbox, hook: Hooks["message"], owner: DeliveryOwner) {
     this.inbox = inbox;
     this.#hook = hook;
     this.#owner = owner;
@@ -46,6 +50,11 @@ export class Delivery {
   get atRest(): boolean {
     const working = this.#held || this.#pumping || this.#calling || this.#holding;
     return !working && !this.#failed && this.#done === undefined && this.inbox.atRest;
+  }
+
+  /** From now on it is the part of `owner`. */
+  lend(owner: DeliveryOwner = NOBODY): void {
+    this.#owner = owner;
   }
 
   /** Whether the application has what it was given in its hands. */
@@ -130,7 +139,8 @@ export class Delivery {
   #call(data: Data): void {
     this.#calling = true;
     try {
-      const returned = this.#hook?.(data);
+      const hook = this.#hook;
+      const returned: unknown = hook?.(this.#owner.connection, data);
       if (isThenable(returned)) this.hold(returned);
     } catch (error) {
       this.#held = true;

@@ -30,12 +30,18 @@ export interface IntakeOwner extends Visitor {
   resumed(): void;
 }
 
+// On the shelf it has none, and is asked nothing.
+const NOBODY = undefined as unknown as IntakeOwner;
+
 export class Intake {
   readonly decoder: Decoder;
-  readonly #owner: IntakeOwner;
+  #owner: IntakeOwner;
   /** What the decoder did not take. */
   #rest: Uint8Array | undefined;
   #paused = false;
+  /** A chunk is being decoded; and whether the last one ended inside a message. */
+  #taking = false;
+  #underWay = false;
 
   constructor(owner: IntakeOwner) {
     this.decoder = owner.wire.decoder();
@@ -49,17 +55,25 @@ export class Intake {
 
   /** Whether it is as it was made: another could take its place. */
   get atRest(): boolean {
-    return !this.#paused && !this.pending && this.decoder.partial.received === 0;
+    return !this.#taking && !this.#paused && !this.#underWay && !this.pending;
+  }
+
+  /** From now on it is the part of `owner`. */
+  lend(owner: IntakeOwner = NOBODY): void {
+    this.#owner = owner;
   }
 
   take(chunk: Uint8Array, now: Instant): void {
     const owner = this.#owner;
     if (owner.deaf) return;
+    const within = this.#taking;
+    this.#taking = true;
     owner.arrived = 0;
     // What is sent meanwhile leaves in one write, when the chunk is done.
     owner.hold();
     const at = this.decoder.receive(chunk, 0, owner);
-    owner.watch.decoded(now, this.decoder.partial.received > 0, owner.arrived > 0);
+    this.#underWay = this.decoder.partial.received > 0;
+    owner.watch.decoded(now, this.#underWay, owner.arrived > 0);
     if (owner.arrived > 0) owner.roused();
     if (!owner.over && (owner.inboxFull || this.#inflating)) {
       // The chunk is the transport's own, so what is left of it has to be copied.
@@ -67,6 +81,7 @@ export class Intake {
       this.#pause();
     }
     owner.release();
+    this.#taking = within;
   }
 
   /** A message that took its time is there: delivers it, and goes on with what stands behind it. */

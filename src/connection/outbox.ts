@@ -36,11 +36,11 @@ const WAITED = 50;
 export type SendResult = "sent" | "queued" | "refused";
 
 export class Outbox implements TurnTask {
-  readonly #transport: Transport;
-  readonly #alarms: Alarms;
+  #transport: Transport;
+  #alarms: Alarms;
   readonly #clock: Clock;
   readonly #options: SettledOptions;
-  readonly #owner: OutboxOwner;
+  #owner: OutboxOwner;
   readonly #wire: Wire;
   readonly #slab: SlabWriter;
   readonly #backlog: Backlog;
@@ -68,7 +68,7 @@ export class Outbox implements TurnTask {
     this.#owner = owner;
     this.#wire = wire;
     this.#slab = new SlabWriter(wire.encoder, wire.deflating, () => this.schedule());
-    this.#backlog = new Backlog(options, (policy, error) => owner.overflowed(policy, error));
+    this.#backlog = new Backlog(options, (policy, error) => this.#owner.overflowed(policy, error));
     this.#since = options.clock.now();
   }
 
@@ -91,6 +91,13 @@ export class Outbox implements TurnTask {
     const waits = this.#scheduled || this.#held || this.#underWay !== undefined || this.#lane.next !== undefined;
     const ends = this.#closing !== undefined || this.#stopped || this.#burst !== undefined;
     return !waits && !ends && this.#drains.length === 0 && !this.#aboveHighWater && this.#backlog.atRest;
+  }
+
+  /** From now on it is the part of `owner`; with none, it is on the shelf, and is asked nothing. */
+  lend(transport?: Transport, alarms?: Alarms, owner?: OutboxOwner): void {
+    this.#transport = transport as Transport;
+    this.#alarms = alarms as Alarms;
+    this.#owner = owner as OutboxOwner;
   }
 
   /** The error of a write of which the kernel has taken nothing for `writeTimeout`. */

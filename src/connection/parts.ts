@@ -3,7 +3,6 @@
 import type { ConnectionError, Progress } from "../base/errors.js";
 import type { Instant } from "../base/time.js";
 import type { State } from "../engine/lifecycle.js";
-import type { Data } from "../engine/protocol.js";
 import type { Transport } from "../transport/transport.js";
 import { type AlarmOwner, Alarms } from "./alarms.js";
 import { Closing, type Ends } from "./closing.js";
@@ -242,31 +241,51 @@ export abstract class Parts implements Whole {
     this.shrink();
   }
 
-  /** Gives back, while it is idle, what is as it would be if it had just been made. */
+  /**
+   * Gives back what is as it would be if it had just been made: to others who are busy where there are such, behind each
+   * chunk; else while it is idle.
+   */
   shrink(): void {
-    if (!this.#idle || this.#closing !== undefined || this.#lastWord !== undefined) return;
-    if (this.#intake?.atRest) this.#intake = undefined;
-    if (this.#outbox?.atRest) this.#outbox = undefined;
-    if (this.#delivery?.atRest) this.#delivery = undefined;
+    const { shelves } = this.wire;
+    if (shelves === undefined && !this.#idle) return;
+    if (this.#closing !== undefined || this.#lastWord !== undefined) return;
+    const intake = this.#intake;
+    const outbox = this.#outbox;
+    const delivery = this.#delivery;
+    if (intake?.atRest && (shelves?.intakes.put(intake) || this.#idle)) {
+      intake.lend();
+      this.#intake = undefined;
+    }
+    if (outbox?.atRest && (shelves?.outboxes.put(outbox) || this.#idle)) {
+      outbox.lend();
+      this.#outbox = undefined;
+    }
+    if (delivery?.atRest && (shelves?.deliveries.put(delivery) || this.#idle)) {
+      delivery.lend();
+      this.#delivery = undefined;
+    }
   }
 
   #newIntake(): Intake {
-    this.#intake = new Intake(this.owner());
+    const lent = this.wire.shelves?.intakes.take();
+    lent?.lend(this.owner());
+    this.#intake = lent ?? new Intake(this.owner());
     return this.#intake;
   }
 
   #newOutbox(): Outbox {
-    this.#outbox = new Outbox(this.transport, this.wire, this.options, this.alarms, this.owner());
+    const lent = this.wire.shelves?.outboxes.take();
+    lent?.lend(this.transport, this.alarms, this.owner());
+    this.#outbox = lent ?? new Outbox(this.transport, this.wire, this.options, this.alarms, this.owner());
     if (this.#held) this.#outbox.hold();
     return this.#outbox;
   }
 
   #newDelivery(): Delivery {
     const { hooks, maxInboxBytes, maxInboxMessages } = this.options;
-    const { message } = hooks;
-    const { connection } = this;
-    const hook = message && ((data: Data) => message(connection, data));
-    this.#delivery = new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hook, this.owner());
+    const lent = this.wire.shelves?.deliveries.take();
+    lent?.lend(this.owner());
+    this.#delivery = lent ?? new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hooks.message, this.owner());
     return this.#delivery;
   }
 

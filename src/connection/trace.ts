@@ -38,6 +38,7 @@ function tracedWire(wire: Wire, id: number, observe: Observer): Wire {
     ...{ protocol, closesFirst, deflating, inflating },
     // A frame that was encoded for many would leave without being told of.
     kind: undefined,
+    shelves: undefined,
     encoder: new TracedEncoder(wire.encoder, id, observe),
     // A WebSocket's decoder tells of its frames by itself.
     decoder: () => (protocol === "tcp" ? new TracedDecoder(wire.decoder(), id, observe) : wire.decoder()),

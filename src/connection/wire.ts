@@ -10,6 +10,7 @@ import type { Compression } from "./compression.js";
 import { Deflating } from "./deflating.js";
 import { Inflating } from "./inflating.js";
 import type { SettledOptions } from "./options.js";
+import { Shelves } from "./shelf.js";
 
 /** One connection's protocol. Connections that need no state of their own for it share one. */
 export interface Wire {
@@ -22,6 +23,8 @@ export interface Wire {
   /** How messages are compressed, and how those that come are decompressed; undefined where that was not agreed on. */
   readonly deflating: Deflating | undefined;
   readonly inflating: Inflating | undefined;
+  /** Where those that share this wire leave parts for each other; undefined where each has a wire of its own. */
+  readonly shelves: Shelves | undefined;
   /** A decoder that has seen nothing yet: between messages one is as good as another. */
   decoder(): Decoder;
   /** Judges the parts of one message: what may stand in one can depend on those before, and not on other messages. */
@@ -40,6 +43,7 @@ class WebSocketWire implements Wire {
   readonly encoder: WebSocketEncoder;
   readonly deflating: Deflating | undefined;
   readonly inflating: Inflating | undefined;
+  readonly shelves: Shelves | undefined;
   readonly #role: "server" | "client";
   readonly #limits: DecoderLimits;
 
@@ -49,6 +53,7 @@ class WebSocketWire implements Wire {
     this.encoder = new WebSocketEncoder(role, maskKey);
     this.deflating = compression && deflating(role, compression);
     this.inflating = compression && inflating(role, compression, limits);
+    this.shelves = role === "server" && compression === undefined ? new Shelves() : undefined;
     this.#role = role;
     this.#limits = limits;
   }
@@ -112,6 +117,7 @@ class FramedWire implements Wire {
   readonly encoder: Encoder;
   readonly deflating: undefined;
   readonly inflating: undefined;
+  readonly shelves: undefined;
   readonly #limits: DecoderLimits;
 
   constructor(codec: Codec, limits: DecoderLimits) {

@@ -146,6 +146,11 @@ describe("a connection on which nothing happens", { skip }, () => {
     assert.ok(bytes <= 4_000, `${bytes} bytes`);
   });
 
+  it("keeps at most 2,000 bytes of heap behind messages with hooks, since others use what has handled them", async () => {
+    const bytes = await footprint(25_000, "hooks", (crowd) => crowd.speak());
+    assert.ok(bytes <= 2_000, `${bytes} bytes`);
+  });
+
   it("keeps at most 2,000 bytes of heap behind messages, too, once the heartbeat has found it silent", async () => {
     const bytes = await footprint(1_000, "hooks", fallSilent);
     assert.ok(bytes <= 2_000, `${bytes} bytes`);
