@@ -37,6 +37,8 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     const now = this.options.clock.now();
     this.watch.heard(now);
     this.intake.take(chunk, now);
+    // What a hook has answered is written by now.
+    if (this.hooked) this.arrived = 0;
     this.shrink();
   }
 

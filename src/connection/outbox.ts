@@ -3,7 +3,7 @@
 import { type LimitError, TimeoutError } from "../base/errors.js";
 import { after, between, type Clock, type Instant } from "../base/time.js";
 import type { Transport } from "../transport/transport.js";
-import { atTurnEnd, type TurnTask } from "../transport/turn.js";
+import { atOnce, atTurnEnd, type TurnTask } from "../transport/turn.js";
 import type { Alarms } from "./alarms.js";
 import { Backlog } from "./backlog.js";
 import type { Batch, Burst } from "./burst.js";
@@ -236,6 +236,13 @@ export class Outbox implements TurnTask {
     if (this.#scheduled || this.#held || this.#underWay !== undefined) return;
     this.#scheduled = true;
     atTurnEnd(this);
+  }
+
+  /** Writes as soon as the code that runs has done what it does without waiting. */
+  hasten(): void {
+    if (this.#scheduled || this.#held || this.#underWay !== undefined) return;
+    this.#scheduled = true;
+    atOnce(this);
   }
 
   turnEnded(): void {

@@ -53,7 +53,7 @@ export abstract class Parts implements Whole {
   #lastWord: LastWord | undefined;
   #closing: Closing | undefined;
   #outcome: Outcome | undefined;
-  /** Messages of the chunk that is being handled. */
+  /** Messages of the last chunk, until a loop has answered it. */
   arrived = 0;
   /** A chunk is being handled. */
   #held = false;

@@ -6,7 +6,7 @@ import { PING } from "../engine/frame.js";
 import type { Data } from "../engine/protocol.js";
 import type { Burst } from "./burst.js";
 import type { Core } from "./core.js";
-import type { SendResult } from "./outbox.js";
+import type { Outbox, SendResult } from "./outbox.js";
 import { Outgoing, OutgoingStream } from "./outgoing.js";
 import { MAX_PINGS } from "./pings.js";
 import { PreparedMessage } from "./prepared.js";
@@ -39,6 +39,7 @@ export class Sending {
     if (wait.settled) return wait.promise;
     outgoing.wait = wait;
     waits.watch(wait);
+    this.#hasten(outbox);
     outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
     return wait.promise;
   }
@@ -47,6 +48,7 @@ export class Sending {
     const { outbox, refusal, waits } = this.#core;
     const outgoing = this.#outgoing(message, options);
     if (refusal !== undefined || waits.writeExpired) return "refused";
+    this.#hasten(outbox);
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
   }
 
@@ -104,6 +106,17 @@ export class Sending {
       outbox.drain(wait);
     }
     return wait.promise;
+  }
+
+  /**
+   * A loop that answers the last message of a chunk has nothing to add before another chunk comes: this need not wait for the
+   * end of the turn. Once for each chunk, or whoever sends to one connection from many would write for each.
+   */
+  #hasten(outbox: Outbox): void {
+    const core = this.#core;
+    if (core.arrived === 0 || !core.inboxEmpty) return;
+    core.arrived = 0;
+    outbox.hasten();
   }
 
   /** Judges the message now, so that misuse throws before anything is queued. */

@@ -12,6 +12,9 @@ export interface TurnTask {
 }
 
 let due: TurnTask[] = [];
+let hasty: TurnTask[] = [];
+
+const DONE = Promise.resolve();
 
 /**
  * Calls `task.turnEnded` in the check phase of this turn, after every callback and microtask of its reads.
@@ -21,9 +24,24 @@ export function atTurnEnd(task: TurnTask): void {
   if (due.push(task) === 1) setImmediate(runDue);
 }
 
+/** Calls `task.turnEnded` behind the microtasks that stand in line now: what the code that runs does without waiting. */
+export function atOnce(task: TurnTask): void {
+  if (hasty.push(task) === 1) void DONE.then(runHasty);
+}
+
+function runHasty(): void {
+  const tasks = hasty;
+  hasty = [];
+  runAll(tasks);
+}
+
 function runDue(): void {
   const tasks = due;
   due = [];
+  runAll(tasks);
+}
+
+function runAll(tasks: readonly TurnTask[]): void {
   let failure: { readonly error: unknown } | undefined;
   for (const task of tasks) {
     try {

@@ -14,12 +14,12 @@ import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { framesIn } from "../frames.js";
 import { blocked, outcomeOf, PLUG, received } from "./blocked.js";
 
-/** An outbox whose kernel takes a write when it is told to. */
-function boxed(): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: string[]) => void } {
+/** An outbox whose kernel takes a write when it is told to, or `takes` each at once. */
+function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: string[]) => void } {
   const writes: Uint8Array[] = [];
   const write = (bytes: Uint8Array): boolean => {
     writes.push(Uint8Array.from(bytes));
-    return false;
+    return takes;
   };
   const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
@@ -55,6 +55,26 @@ describe("a write", () => {
     await new Promise(setImmediate);
     assert.equal(writes.length, 1);
     assert.deepEqual(textsIn(writes[0]).sort(), ["a", "b", "c", "d"]);
+  });
+
+  it("that is hastened holds what is sent without waiting, and what waits for anything leaves when the turn ends", async () => {
+    const { outbox, writes, send } = boxed(true);
+    outbox.hasten();
+    send("a");
+    send("b");
+    assert.equal(writes.length, 0);
+    await Promise.resolve();
+    assert.deepEqual(writes.map(textsIn), [["a", "b"]]);
+    send("c");
+    await Promise.resolve();
+    send("d");
+    await Promise.resolve();
+    assert.equal(writes.length, 1);
+    await new Promise(setImmediate);
+    assert.deepEqual(writes.map(textsIn), [
+      ["a", "b"],
+      ["c", "d"],
+    ]);
   });
 
   it("is never begun while another is under way", async () => {
