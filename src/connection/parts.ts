@@ -176,6 +176,14 @@ export abstract class Parts implements Whole {
     return this.#delivery === undefined || this.#delivery.inbox.empty;
   }
 
+  get writeBounded(): boolean {
+    return this.#waits?.writeBounded === true;
+  }
+
+  get writeExpired(): boolean {
+    return this.#waits?.writeExpired === true;
+  }
+
   get inboxFull(): boolean {
     return this.#delivery?.inbox.full === true;
   }

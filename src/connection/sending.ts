@@ -25,16 +25,17 @@ export class Sending {
   }
 
   send(message: Sendable, options: SendOptions | undefined): Promise<void> {
-    const { waits, outbox, refusal, inboxEmpty } = this.#core;
+    const { outbox, refusal, inboxEmpty, writeExpired } = this.#core;
     const outgoing = this.#outgoing(message, options);
     if (refusal !== undefined) return rejected(refusal);
     // A loop that has more to answer must not wait for the kernel each time: that would be one write for each message.
-    const hurried = options === undefined && !inboxEmpty && !waits.writeExpired;
+    const hurried = options === undefined && !inboxEmpty && !writeExpired;
     if (hurried && outbox.leavesWith(outgoing)) {
       outgoing.promised = true;
       outbox.send(outgoing, this.#core.options.overflow);
       return SENT;
     }
+    const { waits } = this.#core;
     const wait = waits.begin<void>("send", "write", options, () => outbox.withdraw(outgoing));
     if (wait.settled) return wait.promise;
     outgoing.wait = wait;
@@ -45,9 +46,9 @@ export class Sending {
   }
 
   trySend(message: Sendable, options: How | undefined): SendResult {
-    const { outbox, refusal, waits } = this.#core;
+    const { outbox, refusal, writeExpired } = this.#core;
     const outgoing = this.#outgoing(message, options);
-    if (refusal !== undefined || waits.writeExpired) return "refused";
+    if (refusal !== undefined || writeExpired) return "refused";
     this.#hasten(outbox);
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
   }
@@ -55,9 +56,9 @@ export class Sending {
   /** Follows `burst` from its last message on, which is `message`, or is sent that by itself and stays apart. */
   takeFrom(burst: Burst, message: PreparedMessage, how: How): SendResult {
     const { key } = judged(how);
-    const { outbox, refusal, waits, connection } = this.#core;
+    const { outbox, refusal, writeBounded, connection } = this.#core;
     // A deadline could pass, or a message take another's place, without its being told.
-    if (refusal === undefined && key === undefined && !waits.writeBounded && outbox.follow(burst)) return "sent";
+    if (refusal === undefined && key === undefined && !writeBounded && outbox.follow(burst)) return "sent";
     burst.apart.push(connection);
     return this.trySend(message, how);
   }
