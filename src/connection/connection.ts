@@ -167,7 +167,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * nobody handles is not reported as unhandled, so that no peer can end the process: of the end `closed` tells.
    */
   send(message: Sendable, options?: SendOptions): Promise<void> {
-    return this.#sends.send(message, options);
+    return this.#sends().send(message, options);
   }
 
   /**
@@ -175,12 +175,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * there is no room, or the connection has ended, or its write deadline has passed. Under `wait`, what does not fit is refused.
    */
   trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key" | "compress">): SendResult {
-    return this.#sends.trySend(message, options);
+    return this.#sends().trySend(message, options);
   }
 
   /** Is sent `message`, the last of `burst`, and if it can be all that are added to it. @internal */
   takeFrom(burst: Burst, message: PreparedMessage, how: Pick<SendOptions, "overflow" | "key">): SendResult {
-    return this.#sends.takeFrom(burst, message, how);
+    return this.#sends().takeFrom(burst, message, how);
   }
 
   /** Takes no more of what is added to a burst. @internal */
@@ -193,42 +193,42 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * was under way, and what has arrived of it is kept. Rejects with the reason of the end behind the last message.
    */
   receive(options?: WaitOptions): Promise<Data> {
-    return this.#received.receive(options);
+    return this.#received().receive(options);
   }
 
   /** Reads the next message in pieces. Without `streaming` it is one piece, and bounded by `maxMessageSize`. */
   reader(options?: WaitOptions): Promise<MessageReader> {
-    return this.#received.reader(options);
+    return this.#received().reader(options);
   }
 
   /** Begins a message that is written in parts. Its place among the messages is that of this call. */
   writer(type: "text" | "binary" = "binary", options: WriterOptions = {}): MessageWriter {
-    return this.#sends.writer(type, options, (cause) => this.terminate(cause));
+    return this.#sends().writer(type, options, (cause) => this.terminate(cause));
   }
 
   /** Ends at a clean close and throws the reason of any other end. Leaving the loop early does not close the connection. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Data, undefined> {
-    return this.#received.iterator();
+    return this.#received().iterator();
   }
 
   /** The messages as a WHATWG stream, pulled from the same inbox. Cancelling it closes the connection. */
   get readable(): ReadableStream<Data> {
-    return this.#viewed.readable;
+    return this.#viewed().readable;
   }
 
   /** `send` as a WHATWG stream. Closing it closes the connection, aborting it terminates. */
   get writable(): WritableStream<Data> {
-    return this.#viewed.writable;
+    return this.#viewed().writable;
   }
 
   /** Resolves with the round-trip time in milliseconds. At most 16 at once: one more is a LimitError. */
   ping(options?: WaitOptions): Promise<number> {
-    return this.#sends.ping(options);
+    return this.#sends().ping(options);
   }
 
   /** Resolves once everything that was queued is with the kernel. */
   drain(options?: WaitOptions): Promise<void> {
-    return this.#sends.drain(options);
+    return this.#sends().drain(options);
   }
 
   /**
@@ -273,19 +273,19 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     await this.close();
   }
 
-  get #sends(): Sending {
+  #sends(): Sending {
     this.#sending ??= new Sending(this.#core);
     return this.#sending;
   }
 
-  get #received(): Receiving {
+  #received(): Receiving {
     this.#receiving ??= new Receiving(this.#core);
     return this.#receiving;
   }
 
-  get #viewed(): Streams {
+  #viewed(): Streams {
     this.#streams ??= new Streams({
-      next: () => this.#received.next(),
+      next: () => this.#received().next(),
       send: (data) => this.send(data),
       close: () => this.close(),
       terminate: (cause) => this.terminate(cause),

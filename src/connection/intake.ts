@@ -50,7 +50,7 @@ export class Intake {
 
   /** Whether something has come that is still to be decoded. */
   get pending(): boolean {
-    return this.#rest !== undefined || this.#inflating;
+    return this.#rest !== undefined || this.#inflating();
   }
 
   /** Whether it is as it was made: another could take its place. */
@@ -75,7 +75,7 @@ export class Intake {
     this.#underWay = this.decoder.partial.received > 0;
     owner.watch.decoded(now, this.#underWay, owner.arrived > 0);
     if (owner.arrived > 0) owner.roused();
-    if (!owner.over && (owner.inboxFull || this.#inflating)) {
+    if (!owner.over && (owner.inboxFull || this.#inflating())) {
       // The chunk is the transport's own, so what is left of it has to be copied.
       if (at < chunk.length) this.#rest = Uint8Array.from(chunk.subarray(at));
       this.#pause();
@@ -96,7 +96,7 @@ export class Intake {
   /** There is room for more: goes on if it had stopped, and answers whether it did. */
   goOn(): boolean {
     const { watch, options, transport } = this.#owner;
-    if (!this.#paused || this.#inflating) return false;
+    if (!this.#paused || this.#inflating()) return false;
     this.#paused = false;
     const now = options.clock.now();
     watch.resumed(now);
@@ -113,7 +113,7 @@ export class Intake {
     this.#rest = undefined;
   }
 
-  get #inflating(): boolean {
+  #inflating(): boolean {
     return this.#owner.wire.inflating?.busy === true;
   }
 

@@ -155,16 +155,16 @@ export abstract class Parts implements Whole {
   }
 
   get deaf(): boolean {
-    return this.discarding || this.#lastWordWaits;
+    return this.discarding || this.#lastWordWaits();
   }
 
   get over(): boolean {
-    return this.refusal !== undefined || this.#lastWordWaits;
+    return this.refusal !== undefined || this.#lastWordWaits();
   }
 
   /** Whether something that has come has yet to take effect. */
   get pending(): boolean {
-    return this.#intake?.pending === true || this.#lastWordWaits;
+    return this.#intake?.pending === true || this.#lastWordWaits();
   }
 
   /** Whether messages go to a hook. */
@@ -302,7 +302,7 @@ export abstract class Parts implements Whole {
     return this.#waits;
   }
 
-  get #lastWordWaits(): boolean {
+  #lastWordWaits(): boolean {
     return this.#lastWord?.pending === true;
   }
 }

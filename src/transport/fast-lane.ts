@@ -173,7 +173,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
   }
 
   /** Whether no more is to be read until what is kept has been given. */
-  get #keepsEnough(): boolean {
+  #keepsEnough(): boolean {
     const kept = this.#kept;
     if (kept === undefined) return false;
     return kept.length >= MOST_CHUNKS || kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
@@ -234,7 +234,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
     if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
     else this.#keep(Uint8Array.from(chunk));
     if (this.#state !== "live") return;
-    if (this.#keepsEnough) this.#handle.stopReading();
+    if (this.#keepsEnough()) this.#handle.stopReading();
     else if (this.#share >= SHARE) {
       this.#handle.stopReading();
       setImmediate(readOn, this);
@@ -243,7 +243,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   readOn(): void {
     this.#share = 0;
-    if (!this.#keepsEnough) this.#startReading();
+    if (!this.#keepsEnough()) this.#startReading();
   }
 
   readEnded(): void {
