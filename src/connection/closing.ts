@@ -35,10 +35,14 @@ export interface Ends {
   readonly pings: Pings;
   /** The message that is arriving. */
   readonly progress: Progress;
+  /** Every call that waits ends, and nothing arrives any more; what has not been made yet heeds `Closing.told` when it is. */
+  endCalls(error: ConnectionError): void;
+  /** The same of what is written. */
+  endWrites(error: ConnectionError): void;
   /** The end has begun: no message is taken in or out any more. Called once. */
   endBegun(refusal: ConnectionError): void;
   /** The descriptor is free. Called once. */
-  endReached(info: CloseInfo): void;
+  endReached(): void;
 }
 
 export class Closing {
@@ -49,8 +53,11 @@ export class Closing {
   peerEndedAt: Instant | undefined;
   /** How far it is: what came before it has yet to be taken, or it has taken effect. */
   peerEnd: "none" | "waits" | "read" = "none";
-  /** The account of the end, when it is over. */
-  info: CloseInfo | undefined;
+  /** What all calls were told, when there was no more to come for any of them. */
+  told: ConnectionError | undefined;
+  #info: CloseInfo | undefined;
+  /** Whether it was over in order; undefined while it is not over. */
+  #clean: boolean | undefined;
   readonly #parts: Ends;
   #beganAt: Instant | undefined;
   /** The bound that what is left of the end has, counted from its beginning. */
@@ -64,6 +71,12 @@ export class Closing {
   /** The error for calls that come too late; undefined while the connection takes messages. */
   get refusal(): ConnectionError | undefined {
     return this.ending.refusal;
+  }
+
+  /** The account of the end, when it is over. */
+  get info(): CloseInfo | undefined {
+    if (this.#clean !== undefined) this.#info ??= this.ending.info(this.#clean);
+    return this.#info;
   }
 
   /** Our side closes in order: what is queued is sent first. `cause` is given when it is on account of an error. */
@@ -124,12 +137,13 @@ export class Closing {
 
   /** Ends at once, without a word to the peer. */
   abort(error: ConnectionError): void {
-    const { outbox, transport } = this.#parts;
+    const parts = this.#parts;
     this.#begin({ code: ABNORMAL, reason: "", by: "local", cause: error });
     this.deaf = true;
-    this.#tell(error);
-    outbox.stop(error);
-    transport.abort();
+    this.told ??= error;
+    parts.endCalls(error);
+    parts.endWrites(error);
+    parts.transport.abort();
   }
 
   /** Everything was written. */
@@ -153,29 +167,34 @@ export class Closing {
 
   /** The transport is gone. */
   transportClosed(error: TransportError | undefined): void {
-    const { alarms, outbox, wire } = this.#parts;
+    const parts = this.#parts;
+    const { alarms, wire } = parts;
     // Behind a closing handshake nothing can be lost. A FIN each way is the end itself: if one has met a reset, there was none.
     const clean = this.ending.state === "closeExchanged" && (wire.protocol === "websocket" || error === undefined);
     if (!clean) {
       const cause = error ?? new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
-      this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause });
+      this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause }, "over");
     }
     this.ending.step("ended");
     alarms.stop();
     const refusal = this.refusal as ConnectionError;
-    outbox.stop(refusal);
-    this.#tell(refusal);
-    this.info = this.ending.info(clean);
-    this.#parts.endReached(this.info);
+    this.told ??= refusal;
+    parts.endWrites(refusal);
+    parts.endCalls(refusal);
+    this.#clean = clean;
+    parts.endReached();
   }
 
-  #begin(beginning: Beginning, limit: "closeTimeout" | "lingerTimeout" = "closeTimeout"): boolean {
+  /** `limit` bounds what is left of the end, unless it is over with this. */
+  #begin(beginning: Beginning, limit: "closeTimeout" | "lingerTimeout" | "over" = "closeTimeout"): boolean {
     if (!this.ending.begin(beginning)) return false;
     const { alarms, options } = this.#parts;
-    this.#beganAt = options.clock.now();
-    this.#limit = limit;
-    alarms.clear("linger");
-    alarms.set("close", after(this.#beganAt, options[limit]));
+    if (limit !== "over") {
+      this.#beganAt = options.clock.now();
+      this.#limit = limit;
+      alarms.clear("linger");
+      alarms.set("close", after(this.#beganAt, options[limit]));
+    }
     this.#parts.endBegun(this.refusal as ConnectionError);
     return true;
   }
@@ -204,13 +223,6 @@ export class Closing {
     }
     if (wire.protocol === "tcp" || this.ending.state === "closeExchanged") return undefined;
     return new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
-  }
-
-  #tell(error: ConnectionError): void {
-    const { inbox, pings, waits } = this.#parts;
-    inbox.end(error);
-    waits.end(error);
-    pings.end(error);
   }
 }
 

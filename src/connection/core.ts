@@ -18,6 +18,7 @@ import { Outgoing } from "./outgoing.js";
 import { Parts, type PartsOwner } from "./parts.js";
 
 const NOTHING = new Uint8Array();
+const OVER = Promise.resolve();
 
 export class Core extends Parts implements PartsOwner, TransportEvents, InflatingOwner {
   #keeper: ((connection: Connection) => void) | undefined;
@@ -231,13 +232,20 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.wantsMore();
   }
 
-  endReached(info: CloseInfo): void {
-    const { close } = this.options.hooks;
-    this.emit({ type: "close", id: this.connection.id, ...info });
+  endReached(): void {
+    const { hooks, observe } = this.options;
+    const { close } = hooks;
+    if (observe !== undefined) this.emit({ type: "close", id: this.connection.id, ...this.#account });
     const keeper = this.#keeper;
-    if (keeper !== undefined) queueMicrotask(() => keeper(this.connection));
-    this.tellEnded(info);
-    if (close !== undefined) this.delivery.whenDone(() => this.#tellClosed(() => close(this.connection, info)));
+    // Not by queueMicrotask(), which makes an object of async_hooks for each.
+    if (keeper !== undefined) void OVER.then(() => keeper(this.connection));
+    this.tellEnded();
+    if (close !== undefined)
+      this.delivery.whenDone(() => this.#tellClosed(() => close(this.connection, this.#account)));
+  }
+
+  get #account(): CloseInfo {
+    return this.closing.info as CloseInfo;
   }
 
   /** Nobody observes it: see `TracedCore`. */

@@ -17,6 +17,8 @@ export interface Beginning {
 export class Ending {
   #state: State = "open";
   #beginning: Beginning | undefined;
+  /** As it was when the end was over: what goes wrong behind that is no part of the account. */
+  #settled: Beginning | undefined;
   #refusal: ConnectionError | undefined;
 
   get state(): State {
@@ -35,6 +37,7 @@ export class Ending {
 
   step(trigger: Trigger): void {
     this.#state = step(this.#state, trigger);
+    if (this.#state === "closed") this.#settled = this.#beginning;
   }
 
   /** The first beginning counts; a later one only adds the cause that an orderly close did not have. Answers whether it was the first. */
@@ -55,9 +58,9 @@ export class Ending {
     return true;
   }
 
-  /** The account to be given when the transport is gone. */
+  /** The account of the end. To be asked for when the transport is gone. */
   info(clean: boolean): CloseInfo {
-    const { code, reason, by, cause } = this.#beginning ?? { code: ABNORMAL, reason: "", by: "peer", cause: undefined };
+    const { code, reason, by, cause } = this.#settled ?? { code: ABNORMAL, reason: "", by: "peer", cause: undefined };
     const wasClean = clean && cause === undefined;
     return Object.freeze({ code, reason, by, wasClean, cause: wasClean ? undefined : (cause ?? this.#refusal) });
   }

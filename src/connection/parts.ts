@@ -228,12 +228,22 @@ export abstract class Parts implements Whole {
     this.#lastWord?.heed();
   }
 
+  endCalls(error: ConnectionError): void {
+    this.#delivery?.inbox.end(error);
+    this.#waits?.end(error);
+    this.#pings?.end(error);
+  }
+
+  endWrites(error: ConnectionError): void {
+    this.#outbox?.stop(error);
+  }
+
   tellBegun(refusal: ConnectionError): void {
     this.#outcome?.begun(refusal);
   }
 
-  tellEnded(info: CloseInfo): void {
-    this.#outcome?.over(info);
+  tellEnded(): void {
+    this.#outcome?.over(this.closing.info as CloseInfo);
   }
 
   // Idleness
@@ -286,6 +296,8 @@ export abstract class Parts implements Whole {
     lent?.lend(this.transport, this.alarms, this.owner());
     this.#outbox = lent ?? new Outbox(this.transport, this.wire, this.options, this.alarms, this.owner());
     if (this.#held) this.#outbox.hold();
+    const told = this.#closing?.told;
+    if (told !== undefined) this.#outbox.stop(told);
     return this.#outbox;
   }
 
@@ -294,6 +306,8 @@ export abstract class Parts implements Whole {
     const lent = this.wire.shelves?.deliveries.take();
     lent?.lend(this.owner());
     this.#delivery = lent ?? new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hooks.message, this.owner());
+    const told = this.#closing?.told;
+    if (told !== undefined) this.#delivery.inbox.end(told);
     return this.#delivery;
   }
 

@@ -4,6 +4,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TransportError } from "../base/errors.js";
 import { lookout, type Paused, type Unanswered } from "./lookout.js";
+import { stackless } from "./stackless.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
 import { SHARE } from "./turn.js";
 
@@ -171,9 +172,8 @@ export class SocketTransport implements Transport {
 /** The error of a stream as one of ours, with the original as its cause. */
 export function transportError(error: NodeJS.ErrnoException): TransportError {
   const errno = error.code ?? error.name;
-  return new TransportError(error.syscall === undefined ? { errno } : { errno, syscall: error.syscall }, {
-    cause: error,
-  });
+  const facts = error.syscall === undefined ? { errno } : { errno, syscall: error.syscall };
+  return stackless(() => new TransportError(facts, { cause: error }));
 }
 
 /** Where a stream leads, as far as it is a socket. */

@@ -6,6 +6,7 @@ import { type Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getSystemErrorName } from "node:util";
 import { markAsUntransferable } from "node:worker_threads";
+import { stackless } from "./stackless.js";
 
 /** Who is told what happens on a handle. */
 export interface HandleEvents {
@@ -146,10 +147,11 @@ function reasonBy(read: Native["onread"], owner: symbol): Knowledge["reason"] {
     read: (): void => undefined,
   });
   const native = { [owner]: socket } as unknown as Native;
+  const look = (): void => read.call(native);
   return () => {
     found = "nothing";
     try {
-      read.call(native);
+      stackless(look);
     } catch (error) {
       return error as NodeJS.ErrnoException;
     }
@@ -197,7 +199,10 @@ export function writeLater(socket: Socket, bytes: Uint8Array): Promise<void> {
 /** As Node makes them. */
 function systemError(status: number, syscall: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(status);
-  return Object.assign(new Error(`${syscall} ${code}`), { errno: status, code, syscall });
+  return Object.assign(
+    stackless(() => new Error(`${syscall} ${code}`)),
+    { errno: status, code, syscall },
+  );
 }
 
 function onRead(this: Native): void {
