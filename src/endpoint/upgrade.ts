@@ -1,6 +1,5 @@
 /** From an upgrade request on a node:http server to a connection, or to a refusal. */
 
-import type { Duplex } from "node:stream";
 import { TimeoutError } from "../base/errors.js";
 import { guarded } from "../base/events.js";
 import { after } from "../base/time.js";
@@ -81,7 +80,7 @@ export function upgrade<UserData>(setup: UpgradeSetup<UserData>, call: UpgradeCa
     // Decided at once: nobody waits, so no socket has to tell that the client has left.
     conclude(setup, call, judged, () => stranger(setup, judged) ?? { gone: false, data: undefined as UserData });
   } else {
-    decide(setup, judged, setup.upgrade.authorize, call.socket()).then(
+    decide(setup, call, judged, setup.upgrade.authorize).then(
       (verdict) => conclude(setup, call, judged, () => verdict),
       (error) =>
         conclude(setup, call, judged, () => {
@@ -145,10 +144,11 @@ function stranger<UserData>(
 /** Origin, then the application. Bounded by `openTimeout`, by the client's patience, and by the server's life. */
 async function decide<UserData>(
   setup: UpgradeSetup<UserData>,
+  call: UpgradeCall,
   judged: Accepted,
   authorize: NonNullable<UpgradeOptions<UserData>["authorize"]>,
-  socket: Duplex,
 ): Promise<Verdict<UserData>> {
+  const socket = call.socket();
   const { options, roster } = setup;
   const refused = stranger(setup, judged);
   if (refused !== undefined) return refused;
@@ -163,7 +163,7 @@ async function decide<UserData>(
   // A client that has sent its FIN has left as well: it could never answer our Close.
   for (const event of GOODBYES) socket.on(event, left);
   const ask = async (): Promise<Verdict<UserData>> => {
-    const answer = await authorize(requestOf(judged, socket, patience.signal));
+    const answer = await authorize(requestOf(call, judged, patience.signal));
     if (!(answer instanceof Response)) return { gone: false, data: answer };
     return { gone: false, answer: await fromResponse(answer), refusal: `authorize answered ${answer.status}` };
   };
@@ -219,9 +219,10 @@ function urlOf(secure: boolean, { host, path, query }: Accepted): string {
   return lastUrl;
 }
 
-function requestOf(judged: Accepted, socket: Duplex, signal: AbortSignal): UpgradeRequest {
-  const { path, query, host, origin, protocols, headers } = judged;
-  const { remoteAddress, secure } = endsOf(socket);
+function requestOf(call: UpgradeCall, judged: Accepted, signal: AbortSignal): UpgradeRequest {
+  const { path, query, host, origin, protocols } = judged;
+  const headers = headersOf(call.request);
+  const { remoteAddress, secure } = endsOf(call.socket());
   return { path, query, host, origin, protocols, headers, remoteAddress, secure, signal };
 }
 
@@ -241,6 +242,11 @@ async function fromResponse(response: Response): Promise<RefusalAnswer> {
   return { status, fields, body: new Uint8Array(await response.arrayBuffer()) };
 }
 
+/** Every field, by its name in lower case. */
+function headersOf({ rawHeaders }: RequestFacts): Readonly<Record<string, string>> {
+  return fieldRecord(fieldLines(rawHeaders) ?? new Map());
+}
+
 function plain(status: number, body: string, headers: ExtraHeaders): RefusalAnswer {
   return { status, fields: Object.entries(headers) as unknown as HeaderFields, body: `${body}\n` };
 }
@@ -253,7 +259,7 @@ function observe<UserData>(
   refusal: string | undefined,
 ): void {
   if (options.observe === undefined) return;
-  const requestHeaders = fieldRecord(fieldLines(request.rawHeaders) ?? new Map());
+  const requestHeaders = headersOf(request);
   const responseHeaders = Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value]));
   const observer = guarded(options.observe, options.onError);
   observer({ type: "handshake", direction: "in", status, refusal, requestHeaders, responseHeaders });

@@ -1,8 +1,9 @@
 /** The server's judgement of an opening handshake's request (RFC 6455 section 4.2.1). */
 
 import { parseExtensions, type ReceivedExtension } from "./extension.js";
-import { type FieldLines, fieldLines, fieldRecord, joined, names, parseTokens, parseUpgrade } from "./header.js";
+import { names, parseTokens, parseUpgrade } from "./header.js";
 import { authorityOf } from "./origin.js";
+import { type UpgradeFields, upgradeFields } from "./upgrade-fields.js";
 
 /** A request's head, as node:http gives it. */
 export interface RequestFacts {
@@ -32,8 +33,6 @@ export interface Accepted {
   readonly key: string;
   /** Whether `100 Continue` must be sent before the 101, RFC 9110 section 7.8. */
   readonly expectsContinue: boolean;
-  /** Every field, by its name in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** The answer to a request that cannot become a WebSocket. The connection is to be closed behind it. */
@@ -66,17 +65,16 @@ export function judgeRequest(request: RequestFacts): Accepted | Refused {
   }
   const count = request.rawHeaders.length / 2;
   if (count > MOST_FIELDS) return tooMany(count);
-  const lines = fieldLines(request.rawHeaders);
-  if (lines === undefined) return bad("a header field is malformed", "RFC 9110 5.5");
+  const fields = upgradeFields(request.rawHeaders);
+  if (fields === undefined) return bad("a header field is malformed", "RFC 9110 5.5");
   // HTTP/1.0 knows no Upgrade: the field is to be ignored, and what is left is a plain request.
   if (!AT_LEAST_1_1.test(request.httpVersion)) return upgradeRequired("HTTP is older than 1.1", "RFC 9110 7.8");
-  const hosts = lines.get("host");
-  const host = hosts?.[0];
-  if (host === undefined || hosts?.length !== 1) return bad("there is not exactly one Host field", "RFC 9112 3.2");
+  const { host } = fields;
+  if (host === undefined || fields.hosts !== 1) return bad("there is not exactly one Host field", "RFC 9112 3.2");
   if (authorityOf(host, "http") === undefined) return bad("the Host field is invalid", "RFC 9112 3.2");
   const target = parseTarget(request.target, host);
   if (target === undefined) return bad("the request-target is neither a path nor a URL", "RFC 9112 3.2");
-  return judgeUpgrade(lines) ?? judgeBody(lines) ?? judgeOffers(lines, target);
+  return judgeUpgrade(fields) ?? judgeBody(fields) ?? judgeOffers(fields, target);
 }
 
 interface Target {
@@ -104,19 +102,20 @@ function pathAndQuery(resource: string, host: string): Target {
   return { path: resource.slice(0, mark) || "/", query: resource.slice(mark + 1), host };
 }
 
-function judgeUpgrade(lines: FieldLines): Refused | undefined {
-  const connection = parseTokens(joined(lines, "connection") ?? "");
-  if (connection === undefined) return bad("the Connection field is malformed", "RFC 9110 7.6.1");
-  const upgrade = parseUpgrade(joined(lines, "upgrade") ?? "");
-  if (upgrade === undefined) return bad("the Upgrade field is malformed", "RFC 9110 7.8");
-  if (!names(upgrade, "websocket")) return upgradeRequired("Upgrade does not name websocket", "RFC 6455 4.2.1");
-  if (!names(connection, "upgrade")) return upgradeRequired("Connection does not name Upgrade", "RFC 6455 4.2.1");
-  const versions = lines.get("sec-websocket-version");
-  if (versions?.length !== 1 || versions[0] !== "13") {
-    return upgradeRequired("Sec-WebSocket-Version is not 13, once", "RFC 6455 4.2.2");
-  }
-  const keys = lines.get("sec-websocket-key");
-  if (keys?.length !== 1 || !KEY.test(keys[0] as string)) {
+// What nearly everybody says is known without a parser.
+const UPGRADE: readonly string[] = ["Upgrade"];
+const WEBSOCKET: readonly string[] = ["websocket"];
+
+function judgeUpgrade({ connection = "", upgrade = "", version, key }: UpgradeFields): Refused | undefined {
+  const options = connection === "Upgrade" ? UPGRADE : parseTokens(connection);
+  if (options === undefined) return bad("the Connection field is malformed", "RFC 9110 7.6.1");
+  const protocols = upgrade === "websocket" ? WEBSOCKET : parseUpgrade(upgrade);
+  if (protocols === undefined) return bad("the Upgrade field is malformed", "RFC 9110 7.8");
+  if (!names(protocols, "websocket")) return upgradeRequired("Upgrade does not name websocket", "RFC 6455 4.2.1");
+  if (!names(options, "upgrade")) return upgradeRequired("Connection does not name Upgrade", "RFC 6455 4.2.1");
+  // Of two lines, whatever they say, neither of these can be made.
+  if (version !== "13") return upgradeRequired("Sec-WebSocket-Version is not 13, once", "RFC 6455 4.2.2");
+  if (key === undefined || !KEY.test(key)) {
     return bad("Sec-WebSocket-Key is not 16 octets in base64, once", "RFC 6455 4.2.1");
   }
   return undefined;
@@ -124,14 +123,13 @@ function judgeUpgrade(lines: FieldLines): Refused | undefined {
 
 // RFC 9110 section 7.8: the protocol changes behind the whole request. What follows a request that has a body would be
 // taken for frames by one and for the body by another who stands between.
-function judgeBody(lines: FieldLines): Refused | undefined {
-  const length = joined(lines, "content-length") ?? "0";
-  const empty = /^0+$/.test(length) && !lines.has("transfer-encoding");
+function judgeBody({ contentLength, transferEncoding }: UpgradeFields): Refused | undefined {
+  const empty = (contentLength === undefined || /^0+$/.test(contentLength)) && transferEncoding === undefined;
   return empty ? undefined : bad("the request has a body", "RFC 9110 7.8");
 }
 
-function judgeOffers(lines: FieldLines, target: Target): Accepted | Refused {
-  const protocol = joined(lines, "sec-websocket-protocol");
+function judgeOffers(fields: UpgradeFields, target: Target): Accepted | Refused {
+  const { protocol } = fields;
   const protocols = protocol === undefined ? [] : parseTokens(protocol);
   if (protocols === undefined || (protocol !== undefined && protocols.length === 0)) {
     return bad("Sec-WebSocket-Protocol is no list of tokens", "RFC 6455 4.3");
@@ -139,20 +137,18 @@ function judgeOffers(lines: FieldLines, target: Target): Accepted | Refused {
   if (protocols.length > 1 && new Set(protocols).size < protocols.length) {
     return bad("Sec-WebSocket-Protocol names a subprotocol twice", "RFC 6455 4.1");
   }
-  const extension = joined(lines, "sec-websocket-extensions");
-  const extensions = extension === undefined ? [] : parseExtensions(extension);
+  const extensions = fields.extensions === undefined ? [] : parseExtensions(fields.extensions);
   if (extensions === undefined) return bad("Sec-WebSocket-Extensions is malformed", "RFC 6455 9.1");
   return {
     accepted: true,
     path: target.path,
     query: target.query,
     host: target.host,
-    origin: joined(lines, "origin"),
+    origin: fields.origin,
     protocols,
     extensions,
-    key: joined(lines, "sec-websocket-key") as string,
-    expectsContinue: joined(lines, "expect")?.toLowerCase() === "100-continue",
-    headers: fieldRecord(lines),
+    key: fields.key as string,
+    expectsContinue: fields.expect?.toLowerCase() === "100-continue",
   };
 }
 

@@ -102,5 +102,7 @@ export function writeRefusal(socket: Duplex, { status, fields, body }: RefusalAn
 }
 
 function lines(fields: HeaderFields): string {
-  return fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  let text = "";
+  for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
+  return text;
 }

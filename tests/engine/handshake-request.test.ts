@@ -65,15 +65,6 @@ describe("a request", () => {
       extensions: [],
       key: KEY,
       expectsContinue: false,
-      headers: Object.assign(Object.create(null), {
-        host: "server.example.com",
-        upgrade: "websocket",
-        connection: "Upgrade",
-        "sec-websocket-key": KEY,
-        "sec-websocket-version": "13",
-        origin: "http://example.com",
-        "sec-websocket-protocol": "chat, superchat",
-      }),
     });
   });
 
@@ -88,15 +79,6 @@ describe("a request", () => {
     const extra = (count: number): Changes => ({ fields: { X: new Array<string>(count - 5).fill("1") } });
     accepted(extra(1_000));
     assert.deepEqual(refused(431, extra(1_001)).headers, { Connection: "close" });
-  });
-
-  it("has its fields in an object in which no name means anything but itself", () => {
-    const { headers } = accepted({ fields: { constructor: "a", ["__proto__"]: "b", "X-Two": ["1", "2"] } });
-    assert.equal(Object.getPrototypeOf(headers), null);
-    assert.equal(headers["constructor"], "a");
-    assert.equal(new Map(Object.entries(headers)).get("__proto__"), "b");
-    assert.equal(headers["x-two"], "1, 2");
-    assert.equal(headers["toString"], undefined);
   });
 
   it("is judged without an exception, whatever its fields are", () => {
@@ -125,7 +107,7 @@ describe("a request", () => {
   });
 
   it("is accepted with octets above 0x7f in fields that say nothing to us", () => {
-    assert.equal(accepted({ fields: { Cookie: "\x80é\xff" } }).headers["cookie"], "\x80é\xff");
+    accepted({ fields: { Cookie: "\x80é\xff" } });
   });
 });
 
@@ -215,7 +197,6 @@ describe("the request-target", () => {
     assert.deepEqual(parts("ws://other"), ["/", "", "other"]);
     assert.deepEqual(parts("wss://other?x=/y"), ["/", "x=/y", "other"]);
     assert.deepEqual(parts("http://[::1]/a"), ["/a", "", "[::1]"]);
-    assert.equal(accepted({ target: "http://other/" }).headers["host"], HOST);
   });
 
   it("in absolute form still needs the Host field, which every request does", () => {
@@ -420,6 +401,6 @@ describe("a very long field", () => {
     const rawHeaders = [...request().rawHeaders];
     for (let index = 0; index < 900; index += 1) rawHeaders.push(index % 2 === 0 ? "X" : `${index}`, "y");
     const judgement = judgeRequest({ ...request(), rawHeaders });
-    assert.equal(judgement.accepted && judgement.headers["x"]?.length, 450 * 3 - 2);
+    assert.equal(judgement.accepted, true);
   });
 });

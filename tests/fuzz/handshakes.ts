@@ -121,10 +121,6 @@ function acceptanceHolds({ method, httpVersion, target, rawHeaders: raw }: Reque
     for (const [key, value] of params)
       for (const word of [key, value === true ? "t" : value]) assert.match(word, TOKEN);
   }
-  assert.equal(Object.getPrototypeOf(accepted.headers), null);
-  for (const [name, value] of Object.entries(accepted.headers)) {
-    assert.equal(valuesOf(raw, name).join(", "), value);
-  }
 }
 
 /** A client that asks for the same is judged to ask for the same. */
@@ -135,7 +131,7 @@ function askedAgain(judged: Accepted): void {
   const target = path + (query === "" ? "" : `?${query}`);
   const again = judgeRequest({ method: "GET", httpVersion: "1.1", target, rawHeaders });
   assert.ok(again.accepted);
-  const { headers: _, expectsContinue, ...facts } = again;
+  const { expectsContinue, ...facts } = again;
   assert.deepEqual(facts, { accepted: true, path, query, host, origin, protocols, extensions, key });
   assert.equal(expectsContinue, false);
 }
