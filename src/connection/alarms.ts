@@ -33,7 +33,8 @@ export class Alarms extends Timer {
   /** The others, by their place among `OTHERS`; undefined while none is set. */
   #others: Instant[] | undefined;
   #wakeup: Wakeup | undefined;
-  #stopped = false;
+  /** While they ring, what is set is armed when all of them have. */
+  #state: "waiting" | "ringing" | "stopped" = "waiting";
 
   constructor(clock: Clock, owner: AlarmOwner) {
     super();
@@ -45,7 +46,7 @@ export class Alarms extends Timer {
   set(name: AlarmName, at: Instant): void {
     const next = this.#next();
     this.#put(name, at);
-    if (!reached(next, at) && !this.#stopped) this.#arm(at);
+    if (this.#state === "waiting" && !reached(next, at)) this.#arm(at);
   }
 
   clear(name: AlarmName): void {
@@ -54,23 +55,33 @@ export class Alarms extends Timer {
 
   /** Nothing rings any more. */
   stop(): void {
-    this.#stopped = true;
+    this.#state = "stopped";
     this.#disarm();
   }
 
   /** Called by the clock. */
   override wake(now: Instant): void {
     this.#wakeup = undefined;
-    this.#ringIfDue("heartbeat", now);
-    if (this.#others !== undefined) {
-      for (const name of OTHERS) this.#ringIfDue(name, now);
-      if (this.#others?.every((at) => at === NEVER)) this.#others = undefined;
+    if (this.#state === "waiting") this.#state = "ringing";
+    try {
+      this.#ringIfDue("heartbeat", now);
+      if (this.#others !== undefined) {
+        for (const name of OTHERS) this.#ringIfDue(name, now);
+        if (this.#others?.every((at) => at === NEVER)) this.#others = undefined;
+      }
+    } finally {
+      this.#goOn();
     }
-    if (!this.#stopped) this.#arm(this.#next());
+  }
+
+  #goOn(): void {
+    if (this.#state !== "ringing") return;
+    this.#state = "waiting";
+    this.#arm(this.#next());
   }
 
   #ringIfDue(name: AlarmName, now: Instant): void {
-    if (this.#stopped || !reached(this.#at(name), now)) return;
+    if (this.#state === "stopped" || !reached(this.#at(name), now)) return;
     this.#put(name, NEVER);
     this.#owner.rang(name, now);
   }

@@ -37,7 +37,8 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
     this.watch.heard(now);
-    this.intake.take(chunk, now);
+    // Most of what an idle connection hears is this: where it means nothing else it takes no intake.
+    if (!(this.unheeded && this.wire.emptyPong?.(chunk))) this.intake.take(chunk, now);
     // What a hook has answered is written by now.
     if (this.hooked) this.arrived = 0;
     this.shrink();

@@ -162,6 +162,12 @@ export abstract class Parts implements Whole {
     return this.refusal !== undefined || this.#lastWordWaits();
   }
 
+  /** Whether an empty Pong, which is no answer to the application's own Pings, would be heeded by nobody. */
+  get unheeded(): boolean {
+    const reading = this.#intake !== undefined || this.#lastWord !== undefined;
+    return !reading && this.#closing === undefined && this.options.hooks.pong === undefined;
+  }
+
   /** Whether something that has come has yet to take effect. */
   get pending(): boolean {
     return this.#intake?.pending === true || this.#lastWordWaits();

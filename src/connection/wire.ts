@@ -1,5 +1,6 @@
 /** Which protocol a connection speaks: the decoder, the encoder and the control frames that belong together. */
 
+import { isEmptyPong, PING } from "../engine/frame.js";
 import type { Codec, Framing } from "../engine/framing/framing.js";
 import { resolveFraming } from "../engine/framing/framing.js";
 import type { Decoder, DecoderLimits, Encoder } from "../engine/protocol.js";
@@ -29,8 +30,10 @@ export interface Wire {
   decoder(): Decoder;
   /** Judges the parts of one message: what may stand in one can depend on those before, and not on other messages. */
   judge(): Pick<Encoder, "payload">;
-  /** A whole control frame; left out where the protocol has none. */
+  /** A whole control frame, not to be changed; left out where the protocol has none. */
   control?(opcode: number, payload: Uint8Array): Uint8Array;
+  /** Whether `chunk` is what answers an empty Ping, and nothing else. Left out where a decoder has to see every frame. */
+  emptyPong?(chunk: Uint8Array): boolean;
 }
 
 /** Makes the protocol of each connection of one listener or dialer. */
@@ -46,6 +49,7 @@ class WebSocketWire implements Wire {
   readonly shelves: Shelves | undefined;
   readonly #role: "server" | "client";
   readonly #limits: DecoderLimits;
+  #emptyPing: Uint8Array | undefined;
 
   constructor(role: "server" | "client", limits: DecoderLimits, compression: Compression | undefined) {
     this.closesFirst = role === "server";
@@ -67,7 +71,14 @@ class WebSocketWire implements Wire {
   }
 
   control(opcode: number, payload: Uint8Array): Uint8Array {
-    return this.encoder.control(opcode, payload);
+    if (opcode !== PING || payload.length > 0 || this.#role === "client") return this.encoder.control(opcode, payload);
+    // A server does not mask, so that all of them are alike.
+    this.#emptyPing ??= this.encoder.control(PING, payload);
+    return this.#emptyPing;
+  }
+
+  emptyPong(chunk: Uint8Array): boolean {
+    return isEmptyPong(chunk, this.#role === "server");
   }
 }
 

@@ -89,6 +89,11 @@ export function readWord(chunk: Uint8Array, at: number): number {
   );
 }
 
+/** Whether `chunk` is one whole Pong without payload, and nothing else. */
+export function isEmptyPong(chunk: Uint8Array, masked: boolean): boolean {
+  return chunk.length === headerSize(0, masked) && chunk[0] === (0x80 | PONG) && chunk[1] === (masked ? 0x80 : 0);
+}
+
 /** Reads one header after the other, and judges none of them. */
 export class HeaderParser {
   fin: boolean = false;

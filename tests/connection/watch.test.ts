@@ -109,6 +109,52 @@ describe("a heartbeat", () => {
     assert.equal(wire.received.length, 0);
   });
 
+  for (const bytes of [1, 5, 6, 8]) {
+    it(`takes what looks like its answer for what it is, ${bytes} bytes into a message of a peer that has been asked`, async () => {
+      const got: unknown[] = [];
+      const { wire, clock } = scene(WEBSOCKET, { message: (_, data) => void got.push(data) });
+      const payload = Uint8Array.of(1, 2, ...peerFrame({ opcode: 10, key: KEY }));
+      const frame = peerFrame({
+        opcode: 2,
+        payload: payload.map((byte, at) => byte ^ (KEY[at % 4] as number)),
+        key: KEY,
+      });
+      wire.write(frame.subarray(0, bytes));
+      await clock.advance(25_000);
+      assert.deepEqual([...wire.take()], [0x89, 0]);
+      for (let at = bytes; at < frame.length; at += 6) wire.write(frame.subarray(at, at + 6));
+      await settled();
+      assert.deepEqual(got, [payload.map((byte, at) => byte ^ (KEY[at % 4] as number))]);
+    });
+  }
+
+  it("hears an answer when messages have come and nothing is kept of them, and what follows it", async () => {
+    const got: unknown[] = [];
+    const { wire, clock } = scene(WEBSOCKET, { message: (_, data) => void got.push(data) });
+    for (let beat = 0; beat < 3; beat += 1) {
+      wire.write(WEBSOCKET.message(`before ${beat}`));
+      await clock.advance(25_000);
+      assert.deepEqual([...wire.take()], [0x89, 0]);
+      wire.write(joined(peerFrame({ opcode: 10, key: KEY }), WEBSOCKET.message(`behind ${beat}`)));
+      await clock.advance(25_000);
+      assert.deepEqual([...wire.take()], [0x89, 0]);
+      wire.write(peerFrame({ opcode: 10, key: KEY }));
+    }
+    await settled();
+    assert.deepEqual(
+      got,
+      [0, 1, 2].flatMap((beat) => [`before ${beat}`, `behind ${beat}`]),
+    );
+  });
+
+  it("fails a connection on which a Pong comes that is not masked", async () => {
+    const { connection, wire, clock } = scene(WEBSOCKET);
+    await clock.advance(25_000);
+    wire.write(peerFrame({ opcode: 10 }));
+    await clock.advance(5_000);
+    assert.equal((await connection.closed).code, 1002);
+  });
+
   it("is not taken for life by what this side sends", async () => {
     const { connection, clock } = scene(WEBSOCKET, { heartbeat: { interval: 100, timeout: 50 } });
     for (let at = 0; at < 150; at += 10) {

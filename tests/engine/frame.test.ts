@@ -13,6 +13,8 @@ import {
 import { runs } from "../random.js";
 import { hex, KEY, peerFrame } from "./peer-frames.js";
 
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
 const written = (length: number, maskKey?: number): Uint8Array => {
   const target = new Uint8Array(20).fill(0xee);
   const end = writeHeader(target, 1, true, false, frame.BINARY, length, maskKey);
@@ -25,6 +27,22 @@ describe("opcodes", () => {
     const { CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG } = frame;
     assert.deepEqual([CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG], [0, 1, 2, 8, 9, 10]);
   });
+});
+
+describe("isEmptyPong", () => {
+  // Every first and second byte, with as much behind them as a frame of each role could be.
+  const pairs = Array.from({ length: 0x10000 }, (_, pair) => [pair >> 8, pair & 0xff]);
+  for (const masked of [true, false]) {
+    it(`knows ${masked ? "a masked" : "an unmasked"} one from everything else that begins a chunk`, () => {
+      const pong = peerFrame({ opcode: frame.PONG, ...(masked && { key: KEY }) });
+      for (const length of [0, 1, 2, 3, 5, 6, 7]) {
+        for (const pair of pairs) {
+          const chunk = Uint8Array.from([...pair, ...KEY, 0x8a]).subarray(0, length);
+          assert.equal(frame.isEmptyPong(chunk, masked), Buffer.compare(chunk, pong) === 0, hexOf(chunk));
+        }
+      }
+    });
+  }
 });
 
 describe("writeHeader", () => {
