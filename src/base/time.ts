@@ -27,6 +27,9 @@ export const earlier = (one: Instant, other: Instant): Instant => (ms(one) <= ms
 
 export const later = (one: Instant, other: Instant): Instant => (ms(one) >= ms(other) ? one : other);
 
+/** The first whole millisecond that is not before `at`: for what is kept, since whole numbers take V8 no memory of their own. */
+export const whole = (at: Instant): Instant => instant(Math.ceil(ms(at)));
+
 /** An armed call that has not happened yet. */
 export interface Wakeup {
   /** Disarms it. Does nothing once it has been called. */

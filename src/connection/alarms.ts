@@ -13,34 +13,25 @@ export type AlarmName = "heartbeat" | (typeof OTHERS)[number];
 // How late a heartbeat may be, as a part of how far off it is.
 const SLACK = 1 / 256;
 
-/** Who is told. */
-export interface AlarmOwner {
-  rang(name: AlarmName, now: Instant): void;
-}
-
 /**
  * Instants by name, lazily armed: to move one later is to store a number, and costs a timer only if it came
  * earlier than everything else. So activity that keeps pushing the idle limit away never touches the timer wheel.
  *
- * Each connection has one for all its life, so it is itself what stands in the wheel of the system's clock. Any other clock
+ * Each connection has them for all its life, so it is itself what stands in the wheel of the system's clock. Any other clock
  * is asked for a wakeup.
  */
-export class Alarms extends Timer {
-  readonly #clock: Clock;
-  readonly #owner: AlarmOwner;
+export abstract class Alarms extends Timer {
+  abstract readonly options: { readonly clock: Clock };
   /** Apart from the others, since it is the one that a connection has on which nothing happens. */
-  #heartbeat: Instant = NEVER;
+  #heartbeat: Instant | undefined;
   /** The others, by their place among `OTHERS`; undefined while none is set. */
   #others: Instant[] | undefined;
   #wakeup: Wakeup | undefined;
   /** While they ring, what is set is armed when all of them have. */
   #state: "waiting" | "ringing" | "stopped" = "waiting";
 
-  constructor(clock: Clock, owner: AlarmOwner) {
-    super();
-    this.#clock = clock;
-    this.#owner = owner;
-  }
+  /** `name` has come due. */
+  abstract rang(name: AlarmName, now: Instant): void;
 
   /** Rings `name` at `at`, and no more at the instant it was set to before. `NEVER` clears it. */
   set(name: AlarmName, at: Instant): void {
@@ -83,19 +74,20 @@ export class Alarms extends Timer {
   #ringIfDue(name: AlarmName, now: Instant): void {
     if (this.#state === "stopped" || !reached(this.#at(name), now)) return;
     this.#put(name, NEVER);
-    this.#owner.rang(name, now);
+    this.rang(name, now);
   }
 
   #next(): Instant {
-    return this.#others === undefined ? this.#heartbeat : this.#others.reduce(earlier, this.#heartbeat);
+    const heartbeat = this.#at("heartbeat");
+    return this.#others === undefined ? heartbeat : this.#others.reduce(earlier, heartbeat);
   }
 
   #at(name: AlarmName): Instant {
-    return name === "heartbeat" ? this.#heartbeat : (this.#others?.[OTHERS.indexOf(name)] ?? NEVER);
+    return (name === "heartbeat" ? this.#heartbeat : this.#others?.[OTHERS.indexOf(name)]) ?? NEVER;
   }
 
   #put(name: AlarmName, at: Instant): void {
-    if (name === "heartbeat") this.#heartbeat = at;
+    if (name === "heartbeat") this.#heartbeat = at === NEVER ? undefined : at;
     else if (this.#others !== undefined || at !== NEVER) {
       this.#others ??= OTHERS.map(() => NEVER);
       this.#others[OTHERS.indexOf(name)] = at;
@@ -105,10 +97,11 @@ export class Alarms extends Timer {
   #arm(at: Instant): void {
     this.#disarm();
     if (at === NEVER) return;
+    const { clock } = this.options;
     // Nobody waits for the heartbeat: those of many connections may be a little late, and come together.
     const slack = at === this.#heartbeat ? SLACK : 0;
-    if (this.#clock instanceof SystemClock) this.#clock.arm(this, at, slack);
-    else this.#wakeup = this.#clock.wakeAt(at, (now) => this.wake(now));
+    if (clock instanceof SystemClock) clock.arm(this, at, slack);
+    else this.#wakeup = clock.wakeAt(at, (now) => this.wake(now));
   }
 
   #disarm(): void {

@@ -171,7 +171,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   // WaitsOwner
 
   wakeWaitsAt(at: Instant): void {
-    this.alarms.set("waits", at);
+    this.set("waits", at);
   }
 
   get keepsPartial(): boolean {
@@ -274,7 +274,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   #ping(): void {
     const operation = "write:ping";
-    if (!this.clear) {
+    if (!this.quiet) {
       this.#control(operation, PING, NOTHING);
       return;
     }
@@ -313,9 +313,9 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.asked();
   }
 
-  // AlarmOwner
+  // Alarms
 
-  rang(name: AlarmName, now: Instant): void {
+  override rang(name: AlarmName, now: Instant): void {
     if (name === "waits") this.#waitsRang(now);
     else if (name === "write") this.closing.abort(this.out.overdue(now));
     else if (name === "linger") this.closing.local(NORMAL, "");

@@ -4,7 +4,7 @@ import type { ConnectionError, Progress } from "../base/errors.js";
 import type { Instant } from "../base/time.js";
 import type { State } from "../engine/lifecycle.js";
 import type { Transport } from "../transport/transport.js";
-import { type AlarmOwner, Alarms } from "./alarms.js";
+import { Alarms } from "./alarms.js";
 import { Closing, type Ends } from "./closing.js";
 import type { Connection } from "./connection.js";
 import { Delivery, type DeliveryOwner } from "./delivery.js";
@@ -27,7 +27,7 @@ export interface Whole {
 }
 
 /** What the parts ask of the connection. */
-export interface PartsOwner extends AlarmOwner, DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner, Watched {
+export interface PartsOwner extends DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner, Watched {
   /** The peer's last word has taken effect. */
   takeEnd(): void;
 }
@@ -38,12 +38,11 @@ const AT_BOUNDARY: Progress = Object.freeze({ received: 0, expected: undefined }
  * Thousands of connections are idle for each that is not, so what an idle one does not need is not there: what stands here as
  * undefined is as it would be if it had just been made, and the questions below have the answer for that.
  */
-export abstract class Parts implements Whole {
+export abstract class Parts extends Alarms implements Whole {
   readonly connection: Connection;
   readonly wire: Wire;
   readonly transport: Transport;
   readonly options: SettledOptions;
-  readonly alarms: Alarms;
   readonly watch: Watch;
   #intake: Intake | undefined;
   #outbox: Outbox | undefined;
@@ -61,11 +60,11 @@ export abstract class Parts implements Whole {
   #idle = false;
 
   constructor(connection: Connection, { wire, transport, options }: Whole) {
+    super();
     this.connection = connection;
     this.wire = wire;
     this.transport = transport;
     this.options = options;
-    this.alarms = new Alarms(options.clock, this.owner());
     this.watch = new Watch(this.owner());
   }
 
@@ -106,6 +105,10 @@ export abstract class Parts implements Whole {
   get pings(): Pings {
     this.#pings ??= new Pings();
     return this.#pings;
+  }
+
+  get alarms(): Alarms {
+    return this;
   }
 
   get lastWord(): LastWord {
@@ -199,7 +202,7 @@ export abstract class Parts implements Whole {
   }
 
   /** Whether nothing is on its way out, or about to be. */
-  get clear(): boolean {
+  get quiet(): boolean {
     return this.#outbox === undefined && !this.#held;
   }
 

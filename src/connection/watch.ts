@@ -1,7 +1,7 @@
 /** The limits of time that nobody calls for: heartbeat, idle, message, pause and lifetime. */
 
 import { TimeoutError } from "../base/errors.js";
-import { after, between, earlier, type Instant, reached } from "../base/time.js";
+import { after, between, earlier, type Instant, reached, whole } from "../base/time.js";
 import { GOING_AWAY, POLICY_VIOLATION } from "../engine/close.js";
 import { Heartbeat } from "../engine/heartbeat.js";
 import type { Alarms } from "./alarms.js";
@@ -39,7 +39,7 @@ export class Watch extends Heartbeat {
   constructor(connection: Watched) {
     const { alarms, options } = connection;
     const { clock, heartbeat, idleTimeout, lifetime } = options;
-    const now = clock.now();
+    const now = whole(clock.now());
     super(heartbeat, now);
     this.#connection = connection;
     this.#openedAt = lifetime === Infinity ? undefined : now;
@@ -51,7 +51,7 @@ export class Watch extends Heartbeat {
 
   /** Bytes came: the peer lives. Only stores numbers; the alarms find out when they ring. */
   override heard(now: Instant): void {
-    if (this.#heardAt !== undefined) this.#heardAt = now;
+    if (this.#heardAt !== undefined) this.#heardAt = whole(now);
     super.heard(now);
   }
 
@@ -113,7 +113,7 @@ export class Watch extends Heartbeat {
     const { alarms, options } = this.#connection;
     let beat = this.next(now);
     if (beat.do === "ping") {
-      this.#askedAt = now;
+      this.#askedAt = whole(now);
       this.#connection.askForLife();
       beat = this.next(now);
     } else {

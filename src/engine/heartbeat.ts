@@ -1,6 +1,6 @@
 /** The heartbeat: when to ask whether the peer is alive, and when to give it up. */
 
-import { after, between, earlier, type Instant, NEVER, reached } from "../base/time.js";
+import { after, between, earlier, type Instant, NEVER, reached, whole } from "../base/time.js";
 
 // Called later than this, it was not the peer who was slow but this side: a second, or for a shorter timeout as much as
 // that. But timers are some milliseconds late at all times, and that must not excuse a peer for ever.
@@ -29,17 +29,17 @@ export class Heartbeat {
   readonly #bounds: HeartbeatBounds;
   #heardAt: Instant;
   #pingedAt: Instant | undefined;
-  #askedFor: Instant = NEVER;
+  #askedFor: Instant | undefined;
   #suspended = false;
 
   constructor(bounds: HeartbeatBounds, now: Instant) {
     this.#bounds = bounds;
-    this.#heardAt = now;
+    this.#heardAt = whole(now);
   }
 
   /** Bytes came. Any byte from the peer counts as life, not only a Pong. */
   heard(now: Instant): void {
-    this.#heardAt = now;
+    this.#heardAt = whole(now);
     this.#pingedAt = undefined;
   }
 
@@ -66,17 +66,17 @@ export class Heartbeat {
     if (this.#pingedAt === undefined) {
       const due = after(this.#heardAt, interval);
       if (!reached(due, now)) return this.#wait(due);
-      this.#pingedAt = now;
+      this.#pingedAt = whole(now);
       return { do: "ping" };
     }
     const stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
-    if (between(this.#askedFor, now) > stall) this.#restart(now);
+    if (this.#askedFor !== undefined && between(this.#askedFor, now) > stall) this.#restart(now);
     const dead = after(this.#pingedAt, timeout);
     if (reached(dead, now)) return { do: "fail" };
     // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
     // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
     // that answers within the first step costs no further call.
-    return this.#wait(earlier(dead, after(now, Math.min(stall, interval))));
+    return this.#wait(earlier(dead, whole(after(now, Math.min(stall, interval)))));
   }
 
   #wait(until: Instant): Beat {
@@ -85,8 +85,8 @@ export class Heartbeat {
   }
 
   #restart(now: Instant): void {
-    if (this.#pingedAt === undefined) this.#heardAt = now;
-    else this.#pingedAt = now;
-    this.#askedFor = now;
+    if (this.#pingedAt === undefined) this.#heardAt = whole(now);
+    else this.#pingedAt = whole(now);
+    this.#askedFor = whole(now);
   }
 }

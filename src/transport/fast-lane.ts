@@ -6,7 +6,7 @@ import type { TransportError } from "../base/errors.js";
 import { lookout, type Paused, type Unanswered } from "./lookout.js";
 import { endsOf, transportError } from "./socket.js";
 import type { TcpArrival } from "./tcp-arrivals.js";
-import { type HandleEvents, type Outcome, TcpHandle } from "./tcp-handle.js";
+import { type Outcome, type Taken, TcpHandle } from "./tcp-handle.js";
 import type { Ends, Transport, TransportEvents } from "./transport.js";
 import { SHARE } from "./turn.js";
 
@@ -16,10 +16,9 @@ const NOTHING = new Uint8Array();
 const MOST_BYTES = 16_384;
 const MOST_CHUNKS = 16;
 
-export class FastLane implements Transport, HandleEvents, Ends {
+export class FastLane extends TcpHandle implements Transport, Ends {
   readonly localAddress: string;
   readonly remoteAddress: string;
-  readonly #handle: TcpHandle;
   #events: TransportEvents | undefined;
   #paused = false;
   /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
@@ -37,10 +36,10 @@ export class FastLane implements Transport, HandleEvents, Ends {
   #state: "live" | "closing" | "closed" = "live";
   #error: TransportError | undefined;
 
-  private constructor(ends: Ends, handle: (events: HandleEvents) => TcpHandle, head: Uint8Array | undefined) {
+  private constructor(ends: Ends, taken: Taken, head: Uint8Array | undefined) {
+    super(taken);
     this.localAddress = ends.localAddress;
     this.remoteAddress = ends.remoteAddress;
-    this.#handle = handle(this);
     // A view of a buffer which may hold what is not ours to change.
     if (head?.length) this.#keep(Uint8Array.from(head));
   }
@@ -56,7 +55,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
   static #outOf(socket: Socket, head: Uint8Array | undefined): FastLane {
     const ends = endsOf(socket);
     socket.setTimeout(0).setNoDelay(true);
-    const lane = new FastLane(ends, (events) => TcpHandle.outOf(socket, events), head);
+    const lane = new FastLane(ends, TcpHandle.outOf(socket), head);
     for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) lane.#keep(chunk);
     // An empty shell by now: those who wait for its `close` need not wait for ours.
     socket.destroy();
@@ -65,9 +64,9 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   /** Takes a connection that has no net.Socket. `answer` is written at once; `head` was read behind what it answers. */
   static arrived(arrival: TcpArrival, answer: Uint8Array, head: Uint8Array): FastLane {
-    const lane = new FastLane(arrival.ends(), (events) => arrival.toHandle(events), head);
+    const lane = new FastLane(arrival.ends(), arrival.toHandle(), head);
     // If it has to wait, so will what is written behind it: that is libuv's to order. Nobody is told when it is done.
-    lane.#failUnless(lane.#handle.write(answer));
+    lane.#failUnless(lane.handOver(answer));
     return lane;
   }
 
@@ -92,7 +91,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state !== "live") return false;
-    const outcome = this.#handle.write(bytes);
+    const outcome = this.handOver(bytes);
     if (outcome === "done") return true;
     if (outcome === "waits") this.#unwritten = bytes.length;
     else this.#fail(outcome);
@@ -153,7 +152,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
   }
 
   #startReading(): void {
-    if (this.#peerEnd === "none" && this.#state === "live") this.#failUnless(this.#handle.startReading());
+    if (this.#peerEnd === "none" && this.#state === "live") this.#failUnless(this.startReading());
   }
 
   giveKept(): void {
@@ -189,13 +188,13 @@ export class FastLane implements Transport, HandleEvents, Ends {
 
   /** Whether the connection takes a write of nothing: one that was reset does not. */
   #probe(): boolean {
-    return this.#failUnless(this.#handle.write(NOTHING));
+    return this.#failUnless(this.handOver(NOTHING));
   }
 
   #shutDown(): void {
     if (this.#state !== "live" || !this.#probe()) return;
-    const outcome = this.#handle.shutDown();
-    if (outcome === "done") this.shutDown();
+    const outcome = this.sendEnd();
+    if (outcome === "done") this.endSent();
     else this.#failUnless(outcome);
   }
 
@@ -221,22 +220,22 @@ export class FastLane implements Transport, HandleEvents, Ends {
     this.#kept = undefined;
     this.follow(false);
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
-    this.#handle.close(reset, () => {
+    this.free(reset, () => {
       this.#state = "closed";
       this.#events?.closed(this.#error);
     });
   }
 
-  // HandleEvents
+  // TcpHandle
 
-  read(chunk: Uint8Array): void {
+  override read(chunk: Uint8Array): void {
     this.#share += chunk.length;
     if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
     else this.#keep(Uint8Array.from(chunk));
     if (this.#state !== "live") return;
-    if (this.#keepsEnough()) this.#handle.stopReading();
+    if (this.#keepsEnough()) this.stopReading();
     else if (this.#share >= SHARE) {
-      this.#handle.stopReading();
+      this.stopReading();
       setImmediate(readOn, this);
     }
   }
@@ -246,16 +245,16 @@ export class FastLane implements Transport, HandleEvents, Ends {
     if (!this.#keepsEnough()) this.#startReading();
   }
 
-  readEnded(): void {
+  override readEnded(): void {
     this.#peerEnd = "read";
     if (this.#events !== undefined && (this.#kept === undefined || this.#kept.length === 0)) this.#tellEnd();
   }
 
-  readFailed(error: NodeJS.ErrnoException): void {
+  override readFailed(error: NodeJS.ErrnoException): void {
     this.#fail(error);
   }
 
-  written(error: NodeJS.ErrnoException | undefined): void {
+  override written(error: NodeJS.ErrnoException | undefined): void {
     const probed = this.#unwritten === 0;
     this.#unwritten = 0;
     if (error !== undefined) this.#fail(error);
@@ -264,7 +263,7 @@ export class FastLane implements Transport, HandleEvents, Ends {
     if (this.#ourEnd === "asked" && this.#unwritten === 0) this.#shutDown();
   }
 
-  shutDown(): void {
+  override endSent(): void {
     this.#ourEnd = "sent";
     this.#closeWhenEnded();
   }

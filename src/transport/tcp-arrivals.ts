@@ -4,7 +4,7 @@ import { type Server, Socket } from "node:net";
 import { after, type Clock, type Instant, reached, type Wakeup } from "../base/time.js";
 import { type Place, Roll } from "../engine/roll.js";
 import { address } from "./socket.js";
-import { type CountingServer, type HandleEvents, known, type Native, TcpHandle } from "./tcp-handle.js";
+import { type CountingServer, known, type Native, type Taken } from "./tcp-handle.js";
 import type { Ends } from "./transport.js";
 
 /** Node's TCPWrap of a socket that listens, or what stands for it in a worker of a cluster. */
@@ -170,9 +170,9 @@ export class TcpArrival {
     return this.#arrivals.toSocket(this.#native);
   }
 
-  toHandle(events: HandleEvents): TcpHandle {
+  toHandle(): Taken {
     this.#arrivals.delete(this);
-    return new TcpHandle(this.#native, this.#arrivals.server, true, events);
+    return { native: this.#native, server: this.#arrivals.server, reading: true };
   }
 
   drop(): void {

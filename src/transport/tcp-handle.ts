@@ -8,19 +8,6 @@ import { getSystemErrorName } from "node:util";
 import { markAsUntransferable } from "node:worker_threads";
 import { stackless } from "./stackless.js";
 
-/** Who is told what happens on a handle. */
-export interface HandleEvents {
-  /** Bytes came, in memory that the next read overwrites. */
-  read(chunk: Uint8Array): void;
-  /** The peer's FIN was read. */
-  readEnded(): void;
-  readFailed(error: NodeJS.ErrnoException): void;
-  /** A write that had to wait is done, or has failed. */
-  written(error: NodeJS.ErrnoException | undefined): void;
-  /** Our FIN has been sent. */
-  shutDown(): void;
-}
-
 /** What became of a call: it is done, it goes on and its event will come, or it has failed. */
 export type Outcome = "done" | "waits" | NodeJS.ErrnoException;
 
@@ -52,7 +39,7 @@ export interface Native {
 interface Request {
   oncomplete: (this: Request, status: number) => void;
   /** Ours: whom to tell. */
-  events: HandleEvents;
+  handle: TcpHandle;
   /** Ours: what libuv reads from until the request is complete, kept from the garbage collector. */
   bytes: Uint8Array;
   /** -1 as long as there is no native request behind it: the write was done at once. */
@@ -210,46 +197,62 @@ function onRead(this: Native): void {
 }
 
 function onWritten(this: Request, status: number): void {
-  this.events.written(status === 0 ? undefined : systemError(status, "write"));
+  this.handle.written(status === 0 ? undefined : systemError(status, "write"));
 }
 
 function onShutDown(this: Request): void {
-  this.events.shutDown();
+  this.handle.endSent();
 }
 
-export class TcpHandle {
-  readonly #native: Native;
-  readonly #events: HandleEvents;
+/** A handle that nobody else uses, as it was found. */
+export interface Taken {
+  readonly native: Native;
   /** The server that counts this connection. */
+  readonly server: CountingServer | null;
+  /** Whether it reads. */
+  readonly reading: boolean;
+}
+
+/** What happens on it is told to who extends it: one object, because every connection has it for all its life. */
+export abstract class TcpHandle {
+  readonly #native: Native;
   #server: CountingServer | null;
   #bytesRead: number;
   #reading: boolean;
 
-  /** Takes a handle that nobody else will use, and that reads or does not. */
-  constructor(native: Native, server: CountingServer | null, reading: boolean, events: HandleEvents) {
+  constructor({ native, server, reading }: Taken) {
     native.useUserBuffer(BUFFER);
     native.onread = onRead;
     native[known().owner] = this;
     this.#native = native;
-    this.#events = events;
     this.#server = server;
     this.#bytesRead = native.bytesRead;
     this.#reading = reading;
   }
 
+  /** Bytes came, in memory that the next read overwrites. */
+  abstract read(chunk: Uint8Array): void;
+  /** The peer's FIN was read. */
+  abstract readEnded(): void;
+  abstract readFailed(error: NodeJS.ErrnoException): void;
+  /** A write that had to wait is done, or has failed. */
+  abstract written(error: NodeJS.ErrnoException | undefined): void;
+  /** Our FIN has been sent. */
+  abstract endSent(): void;
+
   /** Takes the handle out of `socket`, which is of no use behind that. */
-  static outOf(socket: Socket, events: HandleEvents): TcpHandle {
+  protected static outOf(socket: Socket): Taken {
     const inside = socket as unknown as Internals;
     const native = inside._handle as Native;
     native.readStop();
-    const handle = new TcpHandle(native, inside._server, false, events);
+    const taken = { native, server: inside._server, reading: false };
     inside._handle = null;
     inside._server = null;
-    return handle;
+    return taken;
   }
 
   /** Whether `stream` is a TCP socket of Node's own, both of whose directions are open and idle. */
-  static fits(stream: Duplex): stream is Socket {
+  protected static fits(stream: Duplex): stream is Socket {
     // Neither TLS nor somebody's own kind of socket; nor a unix socket, which cannot be reset.
     if (Object.getPrototypeOf(stream) !== Socket.prototype) return false;
     const socket = stream as Socket;
@@ -258,7 +261,7 @@ export class TcpHandle {
     return !socket.connecting && socket.writable && socket.writableLength === 0 && !readable.ended;
   }
 
-  startReading(): Outcome {
+  protected startReading(): Outcome {
     if (this.#reading) return "done";
     const status = this.#native.readStart();
     if (status !== 0) return systemError(status, "read");
@@ -266,7 +269,7 @@ export class TcpHandle {
     return "done";
   }
 
-  stopReading(): void {
+  protected stopReading(): void {
     this.#reading = false;
     this.#native.readStop();
   }
@@ -277,28 +280,28 @@ export class TcpHandle {
     const size = total - this.#bytesRead;
     if (size > 0) {
       this.#bytesRead = total;
-      this.#events.read(beginning(size));
+      this.read(beginning(size));
       return;
     }
     const reason = known().reason();
-    if (reason === "end") this.#events.readEnded();
-    else if (reason !== "nothing") this.#events.readFailed(reason);
+    if (reason === "end") this.readEnded();
+    else if (reason !== "nothing") this.readFailed(reason);
   }
 
-  write(bytes: Uint8Array): Outcome {
+  protected handOver(bytes: Uint8Array): Outcome {
     const answer = dispatch(this.#native, bytes);
     if (typeof answer === "number") return answer === 0 ? "done" : systemError(answer, "write");
     answer.bytes = bytes;
-    answer.events = this.#events;
+    answer.handle = this;
     answer.oncomplete = onWritten;
     return "waits";
   }
 
   /** Sends our FIN behind what was written. */
-  shutDown(): Outcome {
+  protected sendEnd(): Outcome {
     const { ShutdownRequest } = known();
     const request = new ShutdownRequest();
-    request.events = this.#events;
+    request.handle = this;
     request.oncomplete = onShutDown;
     const status = this.#native.shutdown(request);
     if (status === 0) return "waits";
@@ -308,7 +311,7 @@ export class TcpHandle {
   }
 
   /** Frees the descriptor at once, with a reset if that can be had, and calls `closed` later. Called once, and last. */
-  close(reset: boolean, closed: () => void): void {
+  protected free(reset: boolean, closed: () => void): void {
     const tell = once(closed);
     if (!reset || this.#native.reset(tell) !== 0) this.#native.close(tell);
     // V8 frees what Node's handle is in a full collection only. What hangs on it would be kept until then, copied and aged.

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Alarms } from "../../src/connection/alarms.js";
-import { settle } from "../../src/connection/options.js";
+import { type SettledOptions, settle } from "../../src/connection/options.js";
 import { Outbox } from "../../src/connection/outbox.js";
 import { Outgoing } from "../../src/connection/outgoing.js";
 import { webSocketWire } from "../../src/connection/wire.js";
@@ -13,6 +13,17 @@ import type { Transport } from "../../src/transport/transport.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { framesIn } from "../frames.js";
 import { blocked, outcomeOf, PLUG, received } from "./blocked.js";
+
+class Unheard extends Alarms {
+  readonly options: SettledOptions;
+
+  constructor(options: SettledOptions) {
+    super();
+    this.options = options;
+  }
+
+  override rang(): void {}
+}
 
 /** An outbox whose kernel takes a write when it is told to, or `takes` each at once. */
 function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; send: (...texts: string[]) => void } {
@@ -24,7 +35,7 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
   const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
-  const alarms = new Alarms(options.clock, { rang: () => undefined });
+  const alarms = new Unheard(options);
   const outbox = new Outbox(transport, webSocketWire("server")(options), options, alarms, {
     ...owner,
     roomMade: () => undefined,
