@@ -32,7 +32,6 @@ export class Watch extends Heartbeat {
   #askedAt: Instant | undefined;
   /** When the message that is under way began to arrive. */
   #messageSince: Instant | undefined;
-  #pausedAt: Instant | undefined;
   /** When the peer was found to have ended behind what the pause leaves unread. */
   #endSeenAt: Instant | undefined;
 
@@ -72,30 +71,29 @@ export class Watch extends Heartbeat {
 
   /** The application asks for more, after it was busy: what it did meanwhile is not the peer's silence. */
   asked(): void {
-    if (this.#heardAt !== undefined) this.#heardAt = this.#connection.options.clock.now();
+    if (this.#heardAt !== undefined) this.#heardAt = whole(this.#connection.options.clock.now());
   }
 
   paused(now: Instant): void {
     const { alarms, options } = this.#connection;
-    this.#pausedAt = now;
-    this.suspend();
-    alarms.set("pause", after(now, options.pauseTimeout));
+    const since = whole(now);
+    this.suspend(since);
+    alarms.set("pause", after(since, options.pauseTimeout));
   }
 
   /** The peer's FIN stands behind what this pause leaves unread. An application that takes something now and then has its time anew. */
   endSeen(now: Instant): void {
-    if (this.#pausedAt === undefined || this.#endSeenAt !== undefined) return;
+    if (this.suspendedAt === undefined || this.#endSeenAt !== undefined) return;
     this.#endSeenAt = now;
     const { alarms, options } = this.#connection;
     const { lingerTimeout, pauseTimeout } = options;
-    alarms.set("pause", earlier(after(this.#pausedAt, pauseTimeout), after(now, lingerTimeout)));
+    alarms.set("pause", earlier(after(this.suspendedAt, pauseTimeout), after(now, lingerTimeout)));
   }
 
   resumed(now: Instant): void {
-    this.#pausedAt = undefined;
     this.#endSeenAt = undefined;
     this.#connection.alarms.clear("pause");
-    if (this.#heardAt !== undefined) this.#heardAt = now;
+    if (this.#heardAt !== undefined) this.#heardAt = whole(now);
     this.resume(now);
     this.#heartbeatRang(now);
   }
@@ -127,7 +125,7 @@ export class Watch extends Heartbeat {
   #idleRang(now: Instant): void {
     const { alarms, busy, options } = this.#connection;
     const { idleTimeout } = options;
-    const due = after(busy || this.#pausedAt !== undefined ? now : (this.#heardAt ?? now), idleTimeout);
+    const due = after(busy || this.suspendedAt !== undefined ? now : (this.#heardAt ?? now), idleTimeout);
     if (reached(due, now)) this.#end("receive", "idleTimeout", idleTimeout, this.#heardAt, now, GOING_AWAY);
     else alarms.set("idle", due);
   }
@@ -140,11 +138,11 @@ export class Watch extends Heartbeat {
   }
 
   #pauseRang(now: Instant): void {
-    if (this.#pausedAt === undefined) return;
+    if (this.suspendedAt === undefined) return;
     const { lingerTimeout, pauseTimeout } = this.#connection.options;
-    const overdue = reached(after(this.#pausedAt, pauseTimeout), now);
+    const overdue = reached(after(this.suspendedAt, pauseTimeout), now);
     if (this.#endSeenAt === undefined || overdue)
-      this.#end("receive", "pauseTimeout", pauseTimeout, this.#pausedAt, now, POLICY_VIOLATION);
+      this.#end("receive", "pauseTimeout", pauseTimeout, this.suspendedAt, now, POLICY_VIOLATION);
     else this.#end("receive", "lingerTimeout", lingerTimeout, this.#endSeenAt, now, POLICY_VIOLATION);
   }
 

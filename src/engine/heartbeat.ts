@@ -30,7 +30,7 @@ export class Heartbeat {
   #heardAt: Instant;
   #pingedAt: Instant | undefined;
   #askedFor: Instant | undefined;
-  #suspended = false;
+  #suspendedAt: Instant | undefined;
 
   constructor(bounds: HeartbeatBounds, now: Instant) {
     this.#bounds = bounds;
@@ -44,24 +44,29 @@ export class Heartbeat {
   }
 
   /** Reading stops: the peer cannot be heard, so its silence means nothing. There is no Ping and no failure until `resume`. */
-  suspend(): void {
-    this.#suspended = true;
+  suspend(now: Instant): void {
+    this.#suspendedAt = whole(now);
+  }
+
+  /** Since when reading has been stopped; undefined while it has not. */
+  get suspendedAt(): Instant | undefined {
+    return this.#suspendedAt;
   }
 
   /** Reading goes on, and whichever wait was under way starts again. To be followed by `next`. */
   resume(now: Instant): void {
-    if (!this.#suspended) return;
-    this.#suspended = false;
+    if (this.#suspendedAt === undefined) return;
+    this.#suspendedAt = undefined;
     this.#restart(now);
   }
 
   /** Whether there has been no answer to the last Ping yet. */
   get unanswered(): boolean {
-    return this.#pingedAt !== undefined && !this.#suspended;
+    return this.#pingedAt !== undefined && this.#suspendedAt === undefined;
   }
 
   next(now: Instant): Beat {
-    if (this.#suspended) return this.#wait(NEVER);
+    if (this.#suspendedAt !== undefined) return this.#wait(NEVER);
     const { interval, timeout } = this.#bounds;
     if (this.#pingedAt === undefined) {
       const due = after(this.#heardAt, interval);

@@ -9,26 +9,16 @@ const SLOTS = 32;
 const LEVELS = 9;
 const LIMIT = SLOTS ** LEVELS;
 
-/** How many timers of one wheel will fire. */
-interface Armed {
-  count: number;
-}
-
 /** Something that is woken at its time. It stands in the wheel itself, so that to arm it costs no memory. */
 export abstract class Timer extends Link {
   /** When it fires: the wheel's to set. */
   tick = 0;
-  /** Those of the wheel that it stands in; undefined while it stands in none. */
-  armed: Armed | undefined = undefined;
 
   abstract wake(now: Instant): void;
 
   /** It will not be woken. Does nothing once it has been. */
   cancel(): void {
-    if (this.armed === undefined) return;
     this.unlink();
-    this.armed.count -= 1;
-    this.armed = undefined;
   }
 }
 
@@ -76,6 +66,12 @@ class Level {
     slot.append(timer);
   }
 
+  get size(): number {
+    let size = 0;
+    for (const slot of this.#slots) for (let at = slot?.next; at !== slot; at = at?.next) size += 1;
+    return size;
+  }
+
   /** The first slot with timers in it. */
   first(): Link | undefined {
     for (; this.#taken !== 0; this.#taken &= this.#taken - 1) {
@@ -106,7 +102,6 @@ export class TimerWheel {
   readonly #start: Instant;
   readonly #length: number;
   readonly #levels: readonly Level[] = Array.from({ length: LEVELS }, (_, level) => new Level(SLOTS ** level));
-  readonly #armed: Armed = { count: 0 };
   /** Every tick before this one has fired; during `advance`, this is the one that fires. */
   #current = 0;
   /** The tick that `advance` goes to; outside of it, the current one. */
@@ -118,9 +113,12 @@ export class TimerWheel {
     this.#length = tick;
   }
 
-  /** Timers that will fire. One for an instant that is never reached is not counted, and takes no room. */
+  /**
+   * Timers that will fire, counted one by one: who is armed and cancelled all the time keeps no account of it. One for an
+   * instant that is never reached is not counted, and takes no room.
+   */
   get size(): number {
-    return this.#armed.count;
+    return this.#levels.reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
@@ -146,8 +144,6 @@ export class TimerWheel {
     timer.cancel();
     if (tick >= LIMIT) return;
     timer.tick = tick;
-    timer.armed = this.#armed;
-    this.#armed.count += 1;
     this.#place(timer);
   }
 

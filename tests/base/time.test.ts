@@ -13,6 +13,7 @@ import {
   later,
   NEVER,
   reached,
+  whole,
 } from "../../src/base/time.js";
 
 const clockAt = (now: number, wall: number): Clock => ({
@@ -33,6 +34,18 @@ describe("an instant", () => {
     assert.equal(reached(noon, after(noon, -1)), false);
     assert.equal(reached(noon, noon), true);
     assert.equal(reached(noon, after(noon, 1)), true);
+  });
+
+  it("is kept as the whole millisecond that it is, or as the next", () => {
+    for (const [at, kept] of [
+      [1_000, 1_000],
+      [1_000.25, 1_001],
+      [1_000.75, 1_001],
+      [0, 0],
+    ] as const) {
+      assert.equal(between(instant(0), whole(instant(at))), kept);
+    }
+    assert.equal(whole(NEVER), NEVER);
   });
 
   it("never comes after an infinite length", () => {

@@ -209,7 +209,7 @@ describe("a heartbeat", () => {
   describe("while reading is suspended", () => {
     it("neither pings nor fails", () => {
       const heartbeat = beat();
-      heartbeat.suspend();
+      heartbeat.suspend(at(0));
       assert.deepEqual(heartbeat.next(at(25_000)), { do: "wait", until: NEVER });
       assert.deepEqual(heartbeat.next(at(1e9)), { do: "wait", until: NEVER });
     });
@@ -218,7 +218,7 @@ describe("a heartbeat", () => {
       const heartbeat = beat();
       heartbeat.next(at(25_000));
       heartbeat.next(at(25_000));
-      heartbeat.suspend();
+      heartbeat.suspend(at(0));
       assert.deepEqual(heartbeat.next(at(35_000)), { do: "wait", until: NEVER });
       heartbeat.resume(at(60_000));
       assert.deepEqual(live(heartbeat, at(60_000), at(1e9)), ["fail 70000"]);
@@ -226,7 +226,7 @@ describe("a heartbeat", () => {
 
     it("does not count the silence: the interval starts again", () => {
       const heartbeat = beat();
-      heartbeat.suspend();
+      heartbeat.suspend(at(0));
       heartbeat.resume(at(60_000));
       assert.deepEqual(live(heartbeat, at(60_000), at(1e9)), ["ping 85000", "fail 95000"]);
     });
@@ -235,7 +235,7 @@ describe("a heartbeat", () => {
       const heartbeat = beat();
       heartbeat.next(at(25_000));
       heartbeat.next(at(25_000));
-      heartbeat.suspend();
+      heartbeat.suspend(at(0));
       heartbeat.resume(at(30_000));
       assert.deepEqual(live(heartbeat, at(30_900), at(1e9)), ["fail 40000"]);
     });
@@ -243,7 +243,7 @@ describe("a heartbeat", () => {
     it("takes bytes that were read nevertheless as life", () => {
       const heartbeat = beat();
       heartbeat.next(at(25_000));
-      heartbeat.suspend();
+      heartbeat.suspend(at(0));
       heartbeat.heard(at(26_000));
       heartbeat.resume(at(30_000));
       assert.deepEqual(live(heartbeat, at(30_000), at(1e9)), ["ping 55000", "fail 65000"]);
@@ -255,7 +255,7 @@ describe("a heartbeat", () => {
     assert.equal(heartbeat.unanswered, false);
     heartbeat.next(at(25_000));
     assert.equal(heartbeat.unanswered, true);
-    heartbeat.suspend();
+    heartbeat.suspend(at(0));
     assert.equal(heartbeat.unanswered, false);
     heartbeat.resume(at(26_000));
     assert.equal(heartbeat.unanswered, true);
@@ -267,8 +267,8 @@ describe("a heartbeat", () => {
     const heartbeat = beat();
     heartbeat.resume(at(20_000));
     assert.deepEqual(heartbeat.next(at(20_000)), { do: "wait", until: at(25_000) });
-    heartbeat.suspend();
-    heartbeat.suspend();
+    heartbeat.suspend(at(0));
+    heartbeat.suspend(at(0));
     heartbeat.resume(at(30_000));
     heartbeat.resume(at(40_000));
     assert.deepEqual(heartbeat.next(at(40_000)), { do: "wait", until: at(55_000) });
