@@ -8,6 +8,7 @@ import type { Alarms } from "./alarms.js";
 import { Backlog } from "./backlog.js";
 import type { Batch, Burst } from "./burst.js";
 import { type Control, ControlLane } from "./lane.js";
+import { Levels, type LevelsOwner } from "./levels.js";
 import type { Overflow, SettledOptions } from "./options.js";
 import type { Outgoing, OutgoingStream, Queued } from "./outgoing.js";
 import { type Filled, SLAB, SlabWriter } from "./slab.js";
@@ -15,11 +16,9 @@ import type { Wait } from "./waits.js";
 import type { Wire } from "./wire.js";
 
 /** What the connection is told by its outbox. */
-export interface OutboxOwner {
+export interface OutboxOwner extends LevelsOwner {
   /** A message did not fit, and this was done. */
   overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void;
-  highWater(): void;
-  lowWater(): void;
   /** The kernel, which had no room, has some again: the peer has read something. */
   roomMade(): void;
   /** It follows `burst` no more. */
@@ -45,7 +44,7 @@ export class Outbox implements TurnTask {
   readonly #slab: SlabWriter;
   readonly #backlog: Backlog;
   readonly #lane = new ControlLane();
-  readonly #drains: Wait<void>[] = [];
+  readonly #levels: Levels;
   /** What it follows, and since which of its messages. Then nothing else waits here. */
   #burst: Burst | undefined;
   #from = 0;
@@ -56,7 +55,6 @@ export class Outbox implements TurnTask {
   #held = false;
   /** Whether a write was under way when the chunk that is being handled came: the kernel takes nothing. */
   #blocked = false;
-  #aboveHighWater = false;
   #closing: { readonly frame: Uint8Array | undefined; state: "waiting" | "written" | "told" } | undefined;
   #stopped = false;
 
@@ -69,6 +67,7 @@ export class Outbox implements TurnTask {
     this.#wire = wire;
     this.#slab = new SlabWriter(wire.encoder, wire.deflating, () => this.schedule());
     this.#backlog = new Backlog(options, (policy, error) => this.#owner.overflowed(policy, error));
+    this.#levels = new Levels(this.#backlog, options);
     this.#since = options.clock.now();
   }
 
@@ -90,7 +89,7 @@ export class Outbox implements TurnTask {
   get atRest(): boolean {
     const waits = this.#scheduled || this.#held || this.#underWay !== undefined || this.#lane.next !== undefined;
     const ends = this.#closing !== undefined || this.#stopped || this.#burst !== undefined;
-    return !waits && !ends && this.#drains.length === 0 && !this.#aboveHighWater && this.#backlog.atRest;
+    return !waits && !ends && this.#levels.atRest && this.#backlog.atRest;
   }
 
   /** From now on it is the part of `owner`; with none, it is on the shelf, and is asked nothing. */
@@ -112,7 +111,7 @@ export class Outbox implements TurnTask {
     this.stayApart();
     const added = this.#backlog.add(message, overflow);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
-    this.#tellLevel();
+    this.#levels.changed(this.#owner);
     this.schedule();
     return this.#leaves(0, 0) ? "sent" : "queued";
   }
@@ -120,7 +119,7 @@ export class Outbox implements TurnTask {
   /** Takes what `burst` holds last and all that is added, if it has nothing else to do. */
   follow(burst: Burst): boolean {
     if (this.#burst !== undefined || this.#underWay !== undefined || this.#backlog.length > 0) return false;
-    if (this.#lane.next !== undefined || this.#closing !== undefined || this.#stopped || this.#aboveHighWater)
+    if (this.#lane.next !== undefined || this.#closing !== undefined || this.#stopped || !this.#levels.atRest)
       return false;
     const from = burst.follow(this.#wire, this.#options);
     if (from === undefined) return false;
@@ -146,7 +145,7 @@ export class Outbox implements TurnTask {
   withdraw(message: Queued): boolean {
     if (!this.#backlog.withdraw(message)) return false;
     this.#backlog.admit();
-    this.#shrunk();
+    this.#levels.shrunk(this.#owner);
     // What stood behind a message in parts may be next now.
     this.schedule();
     return true;
@@ -181,13 +180,11 @@ export class Outbox implements TurnTask {
   /** Resolves `wait` once nothing waits to be written. */
   drain(wait: Wait<void>): void {
     this.stayApart();
-    if (this.#backlog.length === 0) wait.resolve();
-    else this.#drains.push(wait);
+    this.#levels.drain(wait);
   }
 
   forgetDrain(wait: Wait<void>): void {
-    const index = this.#drains.indexOf(wait);
-    if (index !== -1) this.#drains.splice(index, 1);
+    this.#levels.forgetDrain(wait);
   }
 
   /**
@@ -199,7 +196,7 @@ export class Outbox implements TurnTask {
     if (this.#closing !== undefined) return;
     this.#closing = { frame, state: "waiting" };
     this.#backlog.close(error);
-    this.#shrunk();
+    this.#levels.shrunk(this.#owner);
     this.schedule();
   }
 
@@ -217,7 +214,7 @@ export class Outbox implements TurnTask {
     this.#underWay = undefined;
     this.#backlog.clear(error);
     this.#lane.clear();
-    for (const wait of this.#drains.splice(0)) wait.reject(error);
+    this.#levels.end(error);
   }
 
   /** A chunk has come: keeps what is sent from now on until `release`, which writes it at once. */
@@ -308,26 +305,7 @@ export class Outbox implements TurnTask {
 
   #passedOn(): void {
     this.#backlog.written();
-    this.#shrunk();
-  }
-
-  /** Tells those who want to know that less waits than before. */
-  #shrunk(): void {
-    if (this.#backlog.length === 0 && this.#drains.length > 0)
-      for (const wait of this.#drains.splice(0)) wait.resolve();
-    this.#tellLevel();
-  }
-
-  #tellLevel(): void {
-    const { bytes } = this.#backlog;
-    const { highWaterMark, lowWaterMark } = this.#options;
-    if (!this.#aboveHighWater && bytes > highWaterMark) {
-      this.#aboveHighWater = true;
-      this.#owner.highWater();
-    } else if (this.#aboveHighWater && bytes <= lowWaterMark) {
-      this.#aboveHighWater = false;
-      this.#owner.lowWater();
-    }
+    this.#levels.shrunk(this.#owner);
   }
 
   /** Whether all that is queued, and so many bytes and messages more, finds room in this turn's write. */
