@@ -38,9 +38,10 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     const now = this.options.clock.now();
     this.watch.heard(now);
     // Most of what an idle connection hears is this: where it means nothing else it takes no intake.
-    if (!(this.unheeded && this.wire.emptyPong?.(chunk))) this.intake.take(chunk, now);
+    const takes = !(this.unheeded && this.wire.emptyPong?.(chunk));
+    if (takes) this.intake.take(chunk, now);
     // What a hook has answered is written by now.
-    if (this.hooked) this.arrived = 0;
+    if (this.hooked || !takes) this.arrived = 0;
     this.shrink();
   }
 
