@@ -26,7 +26,7 @@ export async function runOnce(work, peer, { seconds, warmup }) {
     const server = await startServer(peer, role, once);
     try {
       if (server.lacks !== undefined) return { lacks: server.lacks };
-      const given = { ...flags, seconds: work.seconds ?? seconds, warmup };
+      const given = { ...flags, seconds: work.seconds ?? seconds, warmup: work.warmup ?? warmup };
       const measure = memory ? MEMORY[kind] : plainly;
       return { version: server.version, figures: await measure(work, peer, server, given) };
     } finally {
@@ -75,7 +75,7 @@ const MEMORY = { idle, stalled };
 async function idle(_work, peer, server, flags) {
   await generate("idle", peer, server, { connections: WARMING, seconds: 0.1, warmup: 0 });
   const before = await server.memory();
-  const told = await generate("idle", peer, server, { ...flags, warmup: 2 }, () => server.memory());
+  const told = await generate("idle", peer, server, flags, () => server.memory());
   const { connections, held: after } = told;
   const grown = (name) => (after[name] - before[name]) / connections;
   return { ...shared(told), memory: grown("resident"), live: after.live === null ? null : grown("live") };
