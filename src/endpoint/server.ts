@@ -2,6 +2,7 @@
 
 import type { Server as NetServer, Socket } from "node:net";
 import type { Connection } from "../connection/connection.js";
+import { Roll } from "../engine/roll.js";
 import { stopAccepting } from "../transport/tcp-server.js";
 import { type DrainOptions, type Roster, type SettledDrain, settleDrain } from "./roster.js";
 
@@ -59,10 +60,10 @@ export interface Door {
 
 /** The door of a node server that is ours alone. */
 export function doorOf(server: NetServer): Door {
-  const sockets = new Set<Socket>();
+  const sockets = new Roll<Socket>();
   server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    const place = sockets.add(socket);
+    socket.on("close", () => sockets.remove(place));
   });
   let closed: Promise<void>;
   return {

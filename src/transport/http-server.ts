@@ -5,7 +5,7 @@ import { createServer as createHttps } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TlsOptions } from "node:tls";
-import { after, type Clock, type Instant } from "../base/time.js";
+import { after, type Clock, type Instant, type Wakeup } from "../base/time.js";
 import { judgeRequest } from "../engine/handshake-request.js";
 import { callOf, type RefusalAnswer, requestFacts, type UpgradeCall, writeRefusal } from "./http-upgrade.js";
 import { serverTls } from "./tcp-server.js";
@@ -34,7 +34,7 @@ export interface HttpReader {
  */
 export function createHttpReader(options: HttpReaderOptions): HttpReader {
   const { secure, tls, clock, openTimeout, upgrade, transportOf } = options;
-  const patience = new WeakMap<object, () => void>();
+  const patience = new WeakMap<object, Patience>();
   // RFC 9112 9.6: what stands behind a request that was answered with `close` is not looked at. Its socket is being ended.
   const refused = new WeakSet<object>();
   const refuse = (request: IncomingMessage): void => {
@@ -48,15 +48,18 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
   server.headersTimeout = 0;
   server.requestTimeout = 0;
   const bound = (socket: Socket, since: Instant): void => {
-    const wakeup = clock.wakeAt(after(since, openTimeout), () => socket.destroy());
-    const done = (): void => {
-      wakeup.cancel();
-      // What is left here, a connection would keep for as long as it lives.
-      socket.off("close", done);
-      patience.set(socket, NOTHING);
-    };
-    patience.set(socket, done);
-    socket.once("close", done);
+    patience.set(socket, { wakeup: clock.wakeAt(after(since, openTimeout), () => socket.destroy()) });
+    socket.on("close", left);
+  };
+  // One for all: what is left of it here, a connection would keep for as long as it lives.
+  const left = function (this: Socket): void {
+    done(this);
+  };
+  const done = (socket: object): void => {
+    const waiting = patience.get(socket);
+    if (waiting === undefined) return;
+    waiting.wakeup?.cancel();
+    waiting.wakeup = undefined;
   };
   const asked = (request: IncomingMessage, socket: Duplex, head: Uint8Array): void => {
     // Newer Nodes wrap the socket while the request's body has not come.
@@ -64,7 +67,8 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
       socket.on("error", () => undefined).resume();
       return;
     }
-    patience.get(request.socket)?.();
+    request.socket.off("close", left);
+    done(request.socket);
     upgrade(callOf(request, socket, head, transportOf));
   };
   // As above: Node's own answer is followed by a reset.
@@ -86,7 +90,10 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
   return { server, read };
 }
 
-const NOTHING = (): void => undefined;
+/** What a socket has until its upgrade; without a wakeup behind that. */
+interface Patience {
+  wakeup: Wakeup | undefined;
+}
 
 const TOO_LARGE: RefusalAnswer = { status: 431, fields: [], body: "the header fields are too large\n" };
 const MALFORMED: RefusalAnswer = { status: 400, fields: [], body: "this is no HTTP request\n" };

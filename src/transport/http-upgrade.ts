@@ -2,6 +2,7 @@
 
 import crypto, { createHash } from "node:crypto";
 import { type IncomingMessage, STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { after } from "../base/time.js";
 import type { HeaderFields } from "../engine/handshake.js";
@@ -49,6 +50,8 @@ export function callOf(
     judged: judgeRequest(facts),
     socket: () => socket,
     accept: (switching) => {
+      // A socket remembers it. Behind the answer, a peer that is gone already has none.
+      if (socket instanceof Socket) void socket.remoteAddress;
       socket.write(switching);
       return transportOf(socket, head);
     },

@@ -25,6 +25,8 @@ export class SocketTransport implements Transport {
   /** The peer's FIN has been read, and the head stands before it. */
   #endWaits = false;
   #error: TransportError | undefined;
+  /** Made with the first write. */
+  #written: ((error?: Error | null) => void) | undefined;
 
   /** `head` holds bytes that were read behind an upgrade; they come first. */
   constructor(stream: Duplex, head?: Uint8Array) {
@@ -35,9 +37,7 @@ export class SocketTransport implements Transport {
     // Behind the peer's FIN we may still write, also on the sockets of somebody else's server.
     stream.allowHalfOpen = true;
     // Before anything else: an error without a listener would end the process.
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      this.#error ??= transportError(error);
-    });
+    stream.on("error", this.#failed);
     if (stream instanceof Socket) stream.setTimeout(0).setNoDelay(true);
   }
 
@@ -53,27 +53,37 @@ export class SocketTransport implements Transport {
       setImmediate(() => events.closed(this.#error));
       return;
     }
-    stream.once("close", () => {
-      this.#head = undefined;
-      this.follow(false);
-      if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
-      events.closed(this.#error);
-    });
-    stream.once("end", this.#ended);
+    stream.on("close", this.#closed).on("end", this.#ended);
     // The same is true of `end`.
     if (stream.readableEnded) setImmediate(this.#ended);
     if (this.#head === undefined) this.#listen();
-    else setImmediate(this.#giveHead);
+    else setImmediate(giveHead, this);
   }
 
+  readonly #failed = (error: NodeJS.ErrnoException): void => {
+    this.#error ??= transportError(error);
+  };
+
+  readonly #closed = (): void => {
+    const events = this.#events;
+    const stream = this.#stream;
+    this.#head = undefined;
+    this.follow(false);
+    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
+    // V8 frees what is behind a socket in a full collection only. What hangs on it would be kept until then, copied and aged.
+    this.#events = undefined;
+    stream.on("error", IGNORE).off("error", this.#failed);
+    stream.off("close", this.#closed).off("end", this.#ended).off("data", this.#read);
+    events?.closed(this.#error);
+  };
+
   write(bytes: Uint8Array): boolean {
+    this.#written ??= (error) => {
+      if (error == null) this.#events?.written();
+    };
     this.#stream.write(bytes, this.#written);
     return false;
   }
-
-  readonly #written = (error?: Error | null): void => {
-    if (error == null) this.#events?.written();
-  };
 
   pause(): void {
     this.#paused = true;
@@ -109,7 +119,7 @@ export class SocketTransport implements Transport {
     this.#paused = false;
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
     if (this.#head === undefined) this.#stream.resume();
-    else setImmediate(this.#giveHead);
+    else setImmediate(giveHead, this);
   }
 
   end(): void {
@@ -129,36 +139,39 @@ export class SocketTransport implements Transport {
   }
 
   #listen(): void {
-    this.#stream.on("data", (chunk: Uint8Array) => {
-      this.#share += chunk.length;
-      this.#events?.data(chunk);
-      if (this.#share < SHARE || this.#paused) return;
-      this.#stream.pause();
-      setImmediate(this.#readOn);
-    });
+    this.#stream.on("data", this.#read);
     if (this.#paused) this.#stream.pause();
     else this.#stream.resume();
   }
 
-  readonly #readOn = (): void => {
+  readonly #read = (chunk: Uint8Array): void => {
+    this.#share += chunk.length;
+    this.#events?.data(chunk);
+    if (this.#share < SHARE || this.#paused) return;
+    this.#stream.pause();
+    setImmediate(readOn, this);
+  };
+
+  readOn(): void {
     this.#share = 0;
     if (!this.#paused) this.#stream.resume();
-  };
+  }
 
   readonly #ended = (): void => {
     const stream = this.#stream;
     if (stream.destroyed) return;
     if (this.#head !== undefined) this.#endWaits = true;
     // libuv before 1.52 takes a reset that it polls together with the last bytes for a FIN. A write tells them apart.
-    else if (this.#tcp && stream.writable && stream.writableLength === 0) stream.write(NOTHING, this.#probed);
+    else if (this.#tcp && stream.writable && stream.writableLength === 0)
+      stream.write(NOTHING, (error) => this.#probed(error));
     else this.#events?.ended();
   };
 
-  readonly #probed = (error?: Error | null): void => {
+  #probed(error: Error | null | undefined): void {
     if (error == null && !this.#stream.destroyed) this.#events?.ended();
-  };
+  }
 
-  readonly #giveHead = (): void => {
+  giveHead(): void {
     if (this.#paused || this.#head === undefined || this.#stream.destroyed) return;
     const head = this.#head;
     this.#head = undefined;
@@ -166,8 +179,19 @@ export class SocketTransport implements Transport {
     this.#events?.data(Uint8Array.from(head));
     this.#listen();
     if (this.#endWaits) this.#ended();
-  };
+  }
 }
+
+function readOn(transport: SocketTransport): void {
+  transport.readOn();
+}
+
+function giveHead(transport: SocketTransport): void {
+  transport.giveHead();
+}
+
+// Of what a socket says behind its end there is nobody left to be told.
+const IGNORE = (): void => undefined;
 
 /** The error of a stream as one of ours, with the original as its cause. */
 export function transportError(error: NodeJS.ErrnoException): TransportError {
