@@ -11,6 +11,7 @@ import {
 import { after, between, type Instant } from "../base/time.js";
 import { ABNORMAL, closePayload, NO_STATUS, NORMAL } from "../engine/close.js";
 import { CLOSE } from "../engine/frame.js";
+import { stackless } from "../transport/stackless.js";
 import type { Transport } from "../transport/transport.js";
 import type { Alarms } from "./alarms.js";
 import { type Beginning, Ending } from "./ending.js";
@@ -172,7 +173,7 @@ export class Closing {
     // Behind a closing handshake nothing can be lost. A FIN each way is the end itself: if one has met a reset, there was none.
     const clean = this.ending.state === "closeExchanged" && (wire.protocol === "websocket" || error === undefined);
     if (!clean) {
-      const cause = error ?? new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
+      const cause = error ?? lost();
       this.#begin({ code: ABNORMAL, reason: "", by: "peer", cause }, "over");
     }
     this.ending.step("ended");
@@ -222,8 +223,13 @@ export class Closing {
       return new ProtocolError({ problem, by: "peer", closeCode: ABNORMAL, clause: "unexpected-eof" });
     }
     if (wire.protocol === "tcp" || this.ending.state === "closeExchanged") return undefined;
-    return new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false });
+    return lost();
   }
+}
+
+/** The peer went without a word. */
+function lost(): ClosedError {
+  return stackless(() => new ClosedError({ closeCode: ABNORMAL, by: "peer", wasClean: false }));
 }
 
 /** The longest beginning of `reason` that a Close frame holds: 123 bytes (RFC 6455 5.5). */

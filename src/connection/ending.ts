@@ -3,6 +3,7 @@
 import { ClosedError, type ConnectionError, isConnectionError, type Side } from "../base/errors.js";
 import { ABNORMAL } from "../engine/close.js";
 import { type State, step, type Trigger } from "../engine/lifecycle.js";
+import { stackless } from "../transport/stackless.js";
 import type { CloseInfo } from "./options.js";
 
 /** What began the end. */
@@ -49,12 +50,10 @@ export class Ending {
     }
     this.#beginning = beginning;
     const { code, reason, by, cause } = beginning;
-    this.#refusal = isConnectionError(cause)
-      ? cause
-      : new ClosedError(
-          { closeCode: code, reason, by, wasClean: cause === undefined },
-          cause === undefined ? {} : { cause },
-        );
+    const facts = { closeCode: code, reason, by, wasClean: cause === undefined };
+    const closed = (): ClosedError => new ClosedError(facts, cause === undefined ? {} : { cause });
+    // Of what this side does, the stack tells where.
+    this.#refusal = isConnectionError(cause) ? cause : by === "peer" ? stackless(closed) : closed();
     return true;
   }
 

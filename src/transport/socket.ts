@@ -66,14 +66,11 @@ export class SocketTransport implements Transport {
 
   readonly #closed = (): void => {
     const events = this.#events;
-    const stream = this.#stream;
     this.#head = undefined;
     this.follow(false);
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
     // V8 frees what is behind a socket in a full collection only. What hangs on it would be kept until then, copied and aged.
     this.#events = undefined;
-    stream.on("error", IGNORE).off("error", this.#failed);
-    stream.off("close", this.#closed).off("end", this.#ended).off("data", this.#read);
     events?.closed(this.#error);
   };
 
@@ -189,9 +186,6 @@ function readOn(transport: SocketTransport): void {
 function giveHead(transport: SocketTransport): void {
   transport.giveHead();
 }
-
-// Of what a socket says behind its end there is nobody left to be told.
-const IGNORE = (): void => undefined;
 
 /** The error of a stream as one of ours, with the original as its cause. */
 export function transportError(error: NodeJS.ErrnoException): TransportError {
