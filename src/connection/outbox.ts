@@ -17,6 +17,8 @@ import type { Wire } from "./wire.js";
 
 /** What the connection is told by its outbox. */
 export interface OutboxOwner extends LevelsOwner {
+  readonly transport: Transport;
+  readonly alarms: Alarms;
   /** A message did not fit, and this was done. */
   overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void;
   /** The kernel, which had no room, has some again: the peer has read something. */
@@ -35,8 +37,6 @@ const WAITED = 50;
 export type SendResult = "sent" | "queued" | "refused";
 
 export class Outbox implements TurnTask {
-  #transport: Transport;
-  #alarms: Alarms;
   readonly #clock: Clock;
   readonly #options: SettledOptions;
   #owner: OutboxOwner;
@@ -58,9 +58,7 @@ export class Outbox implements TurnTask {
   #closing: { readonly frame: Uint8Array | undefined; state: "waiting" | "written" | "told" } | undefined;
   #stopped = false;
 
-  constructor(transport: Transport, wire: Wire, options: SettledOptions, alarms: Alarms, owner: OutboxOwner) {
-    this.#transport = transport;
-    this.#alarms = alarms;
+  constructor(wire: Wire, options: SettledOptions, owner: OutboxOwner) {
     this.#clock = options.clock;
     this.#options = options;
     this.#owner = owner;
@@ -93,9 +91,7 @@ export class Outbox implements TurnTask {
   }
 
   /** From now on it is the part of `owner`; with none, it is on the shelf, and is asked nothing. */
-  lend(transport?: Transport, alarms?: Alarms, owner?: OutboxOwner): void {
-    this.#transport = transport as Transport;
-    this.#alarms = alarms as Alarms;
+  lend(owner?: OutboxOwner): void {
     this.#owner = owner as OutboxOwner;
   }
 
@@ -256,7 +252,7 @@ export class Outbox implements TurnTask {
         this.#finishIfDone();
         return;
       }
-      const done = this.#transport.write(filled.bytes);
+      const done = this.#owner.transport.write(filled.bytes);
       this.#slab.handedOver(done);
       if (done) this.#passedOn();
       else this.#waitForRoom(filled);
@@ -268,7 +264,7 @@ export class Outbox implements TurnTask {
     const { bytes, outgoing } = this.#part(burst);
     const { deflating } = this.#wire;
     if (deflating !== undefined) for (const message of outgoing()) deflating.written(message, "whole");
-    if (this.#transport.write(bytes)) return;
+    if (this.#owner.transport.write(bytes)) return;
     for (const message of outgoing()) {
       message.state = "written";
       this.#backlog.add(message, "reject");
@@ -286,7 +282,7 @@ export class Outbox implements TurnTask {
   /** The transport has passed everything on to the kernel. */
   written(): void {
     if (between(this.#since, this.#clock.now()) >= WAITED) this.#owner.roomMade();
-    this.#alarms.clear("write");
+    this.#owner.alarms.clear("write");
     this.#underWay = undefined;
     this.#passedOn();
     this.flush();
@@ -300,7 +296,7 @@ export class Outbox implements TurnTask {
   #waitForRoom(filled: Filled): void {
     this.#underWay = filled;
     this.#since = this.#clock.now();
-    this.#alarms.set("write", after(this.#since, this.#options.writeTimeout));
+    this.#owner.alarms.set("write", after(this.#since, this.#options.writeTimeout));
   }
 
   #passedOn(): void {

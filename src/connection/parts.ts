@@ -302,8 +302,8 @@ export abstract class Parts extends Alarms implements Whole {
 
   #newOutbox(): Outbox {
     const lent = this.wire.shelves?.outboxes.take();
-    lent?.lend(this.transport, this.alarms, this.owner());
-    this.#outbox = lent ?? new Outbox(this.transport, this.wire, this.options, this.alarms, this.owner());
+    lent?.lend(this.owner());
+    this.#outbox = lent ?? new Outbox(this.wire, this.options, this.owner());
     if (this.#held) this.#outbox.hold();
     const told = this.#closing?.told;
     if (told !== undefined) this.#outbox.stop(told);

@@ -35,9 +35,9 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
   const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
   const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
-  const alarms = new Unheard(options);
-  const outbox = new Outbox(transport, webSocketWire("server")(options), options, alarms, {
+  const outbox = new Outbox(webSocketWire("server")(options), options, {
     ...owner,
+    ...{ transport, alarms: new Unheard(options) },
     roomMade: () => undefined,
     parted: () => undefined,
     finished: () => undefined,
