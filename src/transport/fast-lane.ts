@@ -23,8 +23,6 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   #paused = false;
   /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
   #kept: Uint8Array[] | undefined;
-  /** Bytes that were read since the others have had their turn. */
-  #share = 0;
   /** What the lookout knows it by; undefined until it was first needed. */
   #lookedFor: (Paused & Unanswered) | undefined;
   /** Bytes of the write that is under way. */
@@ -229,19 +227,18 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   // TcpHandle
 
   override read(chunk: Uint8Array): void {
-    this.#share += chunk.length;
     if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
     else this.#keep(Uint8Array.from(chunk));
     if (this.#state !== "live") return;
     if (this.#keepsEnough()) this.stopReading();
-    else if (this.#share >= SHARE) {
+    else if (chunk.length >= SHARE) {
+      // It filled the buffer: libuv would go on with it. Behind any other read the others have their turn anyway.
       this.stopReading();
       setImmediate(readOn, this);
     }
   }
 
   readOn(): void {
-    this.#share = 0;
     if (!this.#keepsEnough()) this.#startReading();
   }
 
