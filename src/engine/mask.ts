@@ -6,19 +6,21 @@ export const WORTH_WORDS = 96;
 // With the view at hand, words overtake bytes here.
 const WORTH_LOOKING = 48;
 
-// Four bytes seen as a word: gives the key the machine's own byte order without asking which that is.
-const keyBytes = new Uint8Array(4);
-const keyWord = new Int32Array(keyBytes.buffer);
+// Eight bytes seen as a word: gives the key the machine's own byte order without asking which that is.
+const keyBytes = new Uint8Array(8);
+const keyHalves = new Int32Array(keyBytes.buffer);
+const keyWord = new BigUint64Array(keyBytes.buffer);
 
-/** The aligned words in an array of at least four bytes. Made once for all the frames of a chunk. */
+/** The aligned words of eight bytes in an array of at least as many. Made once for all the frames of a chunk. */
 export class Words {
   /** The index of the byte at which the first word begins. Kept, because `byteOffset` is slow to ask for. */
   readonly origin: number;
-  readonly view: Int32Array;
+  // V8 makes machine words of what is only taken from such an array, XORed and put back: no BigInt comes to be.
+  readonly view: BigUint64Array;
 
   constructor(bytes: Uint8Array) {
-    this.origin = -bytes.byteOffset & 3;
-    this.view = new Int32Array(bytes.buffer, bytes.byteOffset + this.origin, (bytes.length - this.origin) >> 2);
+    this.origin = -bytes.byteOffset & 7;
+    this.view = new BigUint64Array(bytes.buffer, bytes.byteOffset + this.origin, (bytes.length - this.origin) >> 3);
   }
 }
 
@@ -39,10 +41,10 @@ export function mask(
     maskBytes(bytes, from, to, turned);
     return;
   }
-  const lead = (words.origin - from) & 3;
-  const first = (from + lead - words.origin) >> 2;
-  const count = (to - from - lead) >> 2;
-  const behind = from + lead + (count << 2);
+  const lead = (words.origin - from) & 7;
+  const first = (from + lead - words.origin) >> 3;
+  const count = (to - from - lead) >> 3;
+  const behind = from + lead + (count << 3);
   const aligned = turn(turned, lead);
   maskBytes(bytes, from, from + lead, turned);
   maskWords(words.view, first, first + count, aligned);
@@ -72,18 +74,19 @@ function maskBytes(bytes: Uint8Array, from: number, to: number, key: number): vo
   if (at + 2 < to) (bytes[at + 2] as number) ^= third;
 }
 
-function maskWords(words: Int32Array, from: number, to: number, key: number): void {
+function maskWords(words: BigUint64Array, from: number, to: number, key: number): void {
   keyBytes[0] = key >>> 24;
   keyBytes[1] = key >>> 16;
   keyBytes[2] = key >>> 8;
   keyBytes[3] = key;
-  const native = keyWord[0] as number;
+  keyHalves[1] = keyHalves[0] as number;
+  const native = keyWord[0] as bigint;
   let at = from;
   for (const fours = to - 3; at < fours; at += 4) {
-    (words[at] as number) ^= native;
-    (words[at + 1] as number) ^= native;
-    (words[at + 2] as number) ^= native;
-    (words[at + 3] as number) ^= native;
+    (words[at] as bigint) ^= native;
+    (words[at + 1] as bigint) ^= native;
+    (words[at + 2] as bigint) ^= native;
+    (words[at + 3] as bigint) ^= native;
   }
-  for (; at < to; at++) (words[at] as number) ^= native;
+  for (; at < to; at++) (words[at] as bigint) ^= native;
 }

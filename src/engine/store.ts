@@ -5,10 +5,28 @@ const SMALLEST = 64;
 
 const EMPTY = new Uint8Array();
 
+/**
+ * Bytes that all stores together may have taken ahead of what has come. A message that knows its place from the start is
+ * never moved, which is half of what it costs; beyond this ceiling stores grow by doubling.
+ */
+export const MOST_AHEAD: number = 16 * 1_048_576;
+
+// Of a message of which less has come there is little to move.
+const WORTH_AHEAD = 16_384;
+
+let left = MOST_AHEAD;
+
+// A connection that breaks in the middle of a message says nothing to its store: what that held is free when it is collected.
+const forgotten = new FinalizationRegistry<number>((ahead) => {
+  left += ahead;
+});
+
 export class Store {
   #bytes: Uint8Array = EMPTY;
   #size = 0;
   #expected = Infinity;
+  /** What was taken of the common room. */
+  #ahead = 0;
 
   get size(): number {
     return this.#size;
@@ -20,8 +38,8 @@ export class Store {
   }
 
   /**
-   * What all of it will measure, as soon as that is known. Nothing is taken for it before it arrives; it keeps the store
-   * from growing past it, so that bytes which fill their store are handed over without a copy.
+   * What all of it will measure, as soon as that is known. Nothing is taken for it before some of it has arrived; the store
+   * does not grow past it, so that bytes which fill their store are handed over without a copy.
    */
   expect(size: number): void {
     this.#expected = size;
@@ -47,12 +65,30 @@ export class Store {
     this.#bytes = EMPTY;
     this.#size = 0;
     this.#expected = Infinity;
+    if (this.#ahead > 0) this.#giveBack();
   }
 
   #grow(needed: number): void {
-    const doubled = Math.max(this.#bytes.length * 2, SMALLEST);
-    const grown = new Uint8Array(Math.max(needed, Math.min(doubled, this.#expected)));
+    if (this.#ahead > 0) this.#giveBack();
+    const grown = new Uint8Array(Math.max(needed, this.#capacity(needed)));
     grown.set(this.#bytes.subarray(0, this.#size));
     this.#bytes = grown;
+  }
+
+  #capacity(needed: number): number {
+    const expected = this.#expected;
+    if (expected <= 2 * needed) return expected;
+    const ahead = expected - needed;
+    if (needed < WORTH_AHEAD || ahead > left) return Math.max(this.#bytes.length * 2, SMALLEST);
+    left -= ahead;
+    this.#ahead = ahead;
+    forgotten.register(this, ahead, this);
+    return expected;
+  }
+
+  #giveBack(): void {
+    left += this.#ahead;
+    this.#ahead = 0;
+    forgotten.unregister(this);
   }
 }

@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 import { getSystemErrorName } from "node:util";
 import { markAsUntransferable } from "node:worker_threads";
 import { stackless } from "./stackless.js";
+import { SHARE } from "./turn.js";
 
 /** What became of a call: it is done, it goes on and its event will come, or it has failed. */
 export type Outcome = "done" | "waits" | NodeJS.ErrnoException;
@@ -69,7 +70,7 @@ export interface Knowledge {
 }
 
 // One for all: bytes are handed on before the next read. libuv keeps its address, so nobody may take the memory away.
-const BUFFER = Buffer.alloc(65_536);
+const BUFFER = Buffer.alloc(SHARE);
 markAsUntransferable(BUFFER.buffer);
 
 // Most chunks are small, and to make a view of one costs more than to find it.
