@@ -21,9 +21,9 @@ export class UnreadServer implements AsyncDisposable {
     return new UnreadServer(server);
   }
 
-  /** One more connection: the peer's end and the server's. */
-  async join(): Promise<{ readonly far: Socket; readonly near: Socket }> {
-    const far = connect({ port: this.port, host: "127.0.0.1", allowHalfOpen: true });
+  /** One more connection, from this address: the peer's end and the server's. */
+  async join(localAddress: string = "127.0.0.1"): Promise<{ readonly far: Socket; readonly near: Socket }> {
+    const far = connect({ port: this.port, host: "127.0.0.1", localAddress, allowHalfOpen: true });
     this.#keep(far);
     const [near] = (await once(this.#server, "connection")) as [Socket];
     return { far, near };

@@ -109,7 +109,9 @@ describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, 
 
   it("begins anew with a connection that has the same addresses", async () => {
     await using server = await UnreadServer.open();
-    const { far, near } = await server.join();
+    // Where nobody else has ports, who could be given ours meanwhile.
+    const localAddress = "127.7.7.7";
+    const { far, near } = await server.join(localAddress);
     const { clock, read } = lookAt(server);
     await read();
     const localPort = far.localPort ?? 0;
@@ -117,7 +119,7 @@ describe("the kernel's view of sockets", { skip: UNCOUNTED, timeout: 240_000 }, 
     near.destroy();
     await untilSockets(server.port, (sockets) => sockets.length === 0);
     await clock.advance(1_000);
-    const again = connect({ port: server.port, host: "127.0.0.1", localPort });
+    const again = connect({ port: server.port, host: "127.0.0.1", localAddress, localPort });
     await once(again, "connect");
     assert.deepEqual(
       (await read()).map(({ stateFor }) => stateFor),
