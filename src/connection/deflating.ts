@@ -48,7 +48,7 @@ export class Deflating {
       message.packed = part === "whole" && !isWorth(packed, message.size) ? "plain" : packed;
     };
     if (message.size <= AT_ONCE) {
-      done(deflateNow(bytesOf(message.data), how, last));
+      done(deflateNow(message.data, how, last));
       return true;
     }
     message.packed = "pending";

@@ -1,4 +1,4 @@
-/** Node's own handle of a TCP socket, without the net.Socket around it. Beside `tcp-arrivals.ts` no file names Node's internals. */
+/** Node's own handle of a TCP socket, without the net.Socket around it. Beside it, only `tcp-arrivals.ts` and `kept-zlib.ts` name Node's internals. */
 
 // `trial.ts` finds out whether they are as they are known here, before a connection depends on them.
 

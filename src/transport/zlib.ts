@@ -2,8 +2,9 @@
 
 import { constants, deflateRaw, deflateRawSync, inflateRaw, inflateRawSync, type ZlibOptions } from "node:zlib";
 import { concat } from "../base/bytes.js";
+import { keptZlib } from "./kept-zlib.js";
 
-// Nothing is kept between two messages: what the next may refer to is its dictionary. So a connection whose context is taken
+// Nothing of a message is kept: what the next may refer to is its dictionary. So a connection whose context is taken
 // over costs a window, 32 KiB at the most, and not a zlib stream of 40 to 300.
 
 /** Messages up to this size are done at once: to wait for another thread would take longer. */
@@ -33,6 +34,7 @@ export interface DeflateHow {
 // to begin with an octet: a compressed one could be the end of a block that the message has left open.
 const FLUSHED = 4;
 const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff);
+const TAIL_OF_NOTHING = TAIL.subarray(FLUSHED);
 
 /** An empty last block of another length than the one in `TAIL`. */
 const SHORTER_LAST = Uint8Array.of(0x03, 0x00);
@@ -42,11 +44,15 @@ const SHORTER_LAST = Uint8Array.of(0x03, 0x00);
 const MOST_LAST_BLOCKS = 16;
 
 /** The message without its last four octets if `last`; with them it can be followed by more of the same message. */
-export function deflateNow(data: Uint8Array, how: DeflateHow, last: boolean): Uint8Array {
+export function deflateNow(data: string | Uint8Array, how: DeflateHow, last: boolean): Uint8Array {
+  let bytes: Uint8Array | undefined;
   try {
-    return ending(deflateRawSync(data, deflateOptions(data.length, how)), last);
+    const kept = how.dictionary === undefined ? keptZlib()?.deflate(data, how.level, how.windowBits) : undefined;
+    if (kept !== undefined) return Buffer.from(ending(kept, last));
+    bytes = typeof data === "string" ? Buffer.from(data) : data;
+    return ending(deflateRawSync(bytes, deflateOptions(bytes.length, how)), last);
   } catch {
-    return ending(stored(data), last);
+    return ending(stored(bytes ?? (typeof data === "string" ? Buffer.from(data) : data)), last);
   }
 }
 
@@ -70,13 +76,32 @@ export function deflateLater(
   });
 }
 
-/** The message that `packed` was, of `most` bytes at the most. */
+/** The message that `packed` was, of `most` bytes at the most. It is to be read before the next call. */
 export function inflateNow(packed: Uint8Array, dictionary: Uint8Array | undefined, most: number): Inflated {
+  const kept = inflateKept(packed, dictionary, most);
+  if (kept !== undefined) return kept;
   let inflated: Inflated | undefined;
   new Inflation(inflateSync, dictionary, most, (outcome) => {
     inflated = outcome;
   }).run(withTail(packed));
   return inflated as Inflated;
+}
+
+/** The same by what is kept. Undefined if there is none, or if a message ends as few do. */
+function inflateKept(packed: Uint8Array, dictionary: Uint8Array | undefined, most: number): Inflated | undefined {
+  const tail = tailOf(packed);
+  const size = packed.length + tail.length;
+  const ran = keptZlib()?.inflate(packed, tail, dictionary, pieceOf(size), Math.max(most, 1));
+  if (ran === undefined) return undefined;
+  if (ran.error !== null) {
+    const outcome = failed(ran.error, most);
+    // What is kept may lack what another would get.
+    return "error" in outcome ? undefined : outcome;
+  }
+  if (ran.bytes.length > most) return over(most);
+  const rest = size - ran.taken;
+  const isWhole = rest === 0 ? !endsInTail(ran.bytes) : isOurs(rest, packed.at(-1));
+  return isWhole ? { bytes: ran.bytes } : undefined;
 }
 
 /** The same on another thread, when it is this message's turn. */
@@ -172,22 +197,22 @@ class Inflation {
 
   run(input: Uint8Array): void {
     const left = this.#most - this.#size;
-    // What fits is given in one piece; Node refuses a limit of 0.
-    const chunkSize = Math.min(Math.max(input.length * 4, 1_024), AT_ONCE);
-    const options = { chunkSize, maxOutputLength: Math.max(left, 1), info: true };
+    // Node refuses a limit of 0.
+    const options = { chunkSize: pieceOf(input.length), maxOutputLength: Math.max(left, 1), info: true };
     this.#inflate(
       input,
       this.#dictionary === undefined ? options : { ...options, dictionary: this.#dictionary },
       (error, result) => {
-        if (error !== null) this.#fail(error);
-        else if (result.buffer.length > left) this.#over();
+        if (error !== null) this.#done(failed(error, this.#most));
+        else if (result.buffer.length > left) this.#done(over(this.#most));
         else this.#take(input, result);
       },
     );
   }
 
   #take(input: Uint8Array, { buffer, engine }: WithInfo): void {
-    if (!this.#sure && engine.bytesWritten === input.length && endsInTail(buffer)) {
+    const rest = input.subarray(engine.bytesWritten);
+    if (!this.#sure && rest.length === 0 && endsInTail(buffer)) {
       // What is not compressed may have announced our octets as its own. Then it does not end with fewer.
       this.#sure = true;
       this.run(concat([input.subarray(0, input.length - TAIL.length + FLUSHED), SHORTER_LAST]));
@@ -195,34 +220,44 @@ class Inflation {
     }
     this.#pieces.push(buffer);
     this.#size += buffer.length;
-    const rest = input.subarray(engine.bytesWritten);
     this.#lastBlocks += 1;
-    // Behind the message's own last block stand our octets, and before them the one that its sender has put there
-    // (section 7.2.3.4).
-    if (rest.length === 0 || rest.length === TAIL.length || (rest.length === TAIL.length + 1 && rest[0] === 0)) {
+    if (rest.length === 0 || isOurs(rest.length, rest[0])) {
       this.#done({ bytes: this.#pieces.length === 1 ? buffer : concat(this.#pieces) });
     } else if (this.#lastBlocks > MOST_LAST_BLOCKS) {
-      this.#invalid(`more than ${MOST_LAST_BLOCKS} blocks are marked as the last`);
+      this.#done(invalid(`more than ${MOST_LAST_BLOCKS} blocks are marked as the last`));
     } else {
       this.#dictionary = concat([this.#dictionary ?? new Uint8Array(), buffer]).subarray(-32_768);
       this.run(rest);
     }
   }
+}
 
-  #fail(error: NodeJS.ErrnoException): void {
-    if (error.code === "ERR_BUFFER_TOO_LARGE") this.#over();
-    else if (error.code === "Z_BUF_ERROR") this.#invalid("the compressed data ends inside a block");
-    else if (error.code === "Z_DATA_ERROR") this.#invalid(`the compressed data is invalid: ${error.message}`);
-    else this.#done({ bytes: undefined, why: "failed", error });
-  }
+/** How much output is made before it is looked at: what fits is given in one piece. */
+function pieceOf(size: number): number {
+  return Math.min(Math.max(size * 4, 1_024), AT_ONCE);
+}
 
-  #over(): void {
-    this.#done({ bytes: undefined, why: "over", problem: `a message inflates to more than ${this.#most} bytes` });
-  }
+/**
+ * Whether the `rest` behind a message's own last block, which begins with `next`, is our octets, and before them the one that
+ * its sender has put there (section 7.2.3.4).
+ */
+function isOurs(rest: number, next: number | undefined): boolean {
+  return rest === TAIL.length || (rest === TAIL.length + 1 && next === 0);
+}
 
-  #invalid(problem: string): void {
-    this.#done({ bytes: undefined, why: "invalid", problem });
-  }
+function failed(error: NodeJS.ErrnoException, most: number): Inflated {
+  if (error.code === "ERR_BUFFER_TOO_LARGE") return over(most);
+  if (error.code === "Z_BUF_ERROR") return invalid("the compressed data ends inside a block");
+  if (error.code === "Z_DATA_ERROR") return invalid(`the compressed data is invalid: ${error.message}`);
+  return { bytes: undefined, why: "failed", error };
+}
+
+function over(most: number): Inflated {
+  return { bytes: undefined, why: "over", problem: `a message inflates to more than ${most} bytes` };
+}
+
+function invalid(problem: string): Inflated {
+  return { bytes: undefined, why: "invalid", problem };
 }
 
 // For raw data zlib cannot do a window of 2^8: with 2^9 it refers back by 250 bytes at the most, because of this look-ahead,
@@ -259,7 +294,11 @@ function endsInTail(bytes: Uint8Array): boolean {
   return start >= 0 && TAIL.every((octet, index) => bytes[start + index] === octet);
 }
 
-function withTail(packed: Uint8Array): Uint8Array {
+function tailOf(packed: Uint8Array): Uint8Array {
   // Some senders write an empty message as no octet at all, where section 7.2.3.6 has one.
-  return packed.length === 0 ? TAIL.subarray(FLUSHED) : concat([packed, TAIL]);
+  return packed.length === 0 ? TAIL_OF_NOTHING : TAIL;
+}
+
+function withTail(packed: Uint8Array): Uint8Array {
+  return concat([packed, tailOf(packed)]);
 }
