@@ -94,14 +94,18 @@ export abstract class Alarms extends Timer {
     }
   }
 
+  /** A wakeup that comes before `at` finds nothing due and arms anew: to set and clear an alarm for each write costs no timer. */
   #arm(at: Instant): void {
-    this.#disarm();
     if (at === NEVER) return;
     const { clock } = this.options;
     // Nobody waits for the heartbeat: those of many connections may be a little late, and come together.
     const slack = at === this.#heartbeat ? SLACK : 0;
-    if (clock instanceof SystemClock) clock.arm(this, at, slack);
-    else this.#wakeup = clock.wakeAt(at, (now) => this.wake(now));
+    if (clock instanceof SystemClock) {
+      clock.armBy(this, at, slack);
+      return;
+    }
+    this.#wakeup?.cancel();
+    this.#wakeup = clock.wakeAt(at, (now) => this.wake(now));
   }
 
   #disarm(): void {

@@ -16,6 +16,11 @@ export abstract class Timer extends Link {
 
   abstract wake(now: Instant): void;
 
+  /** Whether it is to be woken. */
+  get armed(): boolean {
+    return this.next !== this;
+  }
+
   /** It will not be woken. Does nothing once it has been. */
   cancel(): void {
     this.unlink();
@@ -136,12 +141,29 @@ export class TimerWheel {
    * than that: then timers that are due at about the same time are woken together.
    */
   arm(timer: Timer, at: Instant, slack: number = 0): void {
+    const tick = this.#tickWithin(at, slack);
+    timer.cancel();
+    this.#put(timer, tick);
+  }
+
+  /** Wakes `timer` as `arm` does; but one that is to be woken before that stays as it is. */
+  armBy(timer: Timer, at: Instant, slack: number = 0): void {
+    const tick = this.#tickWithin(at, slack);
+    if (timer.armed && timer.tick <= tick) return;
+    timer.cancel();
+    this.#put(timer, tick);
+  }
+
+  #tickWithin(at: Instant, slack: number): number {
     // A tick that can be divided by as high a power of two as the slack allows is one that others choose as well.
-    const step = 2 ** Math.floor(Math.log2(Math.max(slack / this.#length, 1)));
+    const step = slack > this.#length ? 2 ** Math.floor(Math.log2(slack / this.#length)) : 1;
     // Not into the ticks of an advance that is under way: a wake that always adds what is already due must not keep it going.
     const tick = Math.max(Math.ceil(this.#tickFrom(at) / step) * step, this.#horizon + 1);
     if (Number.isNaN(tick)) throw new RangeError("Cannot add a wakeup: its instant is not a number");
-    timer.cancel();
+    return tick;
+  }
+
+  #put(timer: Timer, tick: number): void {
     if (tick >= LIMIT) return;
     timer.tick = tick;
     this.#place(timer);

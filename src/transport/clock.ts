@@ -33,13 +33,13 @@ export class SystemClock implements Clock {
   }
 
   /**
-   * Wakes `timer` at `at`, and no more at the instant that it was armed for before. `slack`: how much later it may be, as a
-   * part of how far off that is; but never by as much as would pass for a stall.
+   * Wakes `timer` at `at`, or when it was armed for before if that comes first. `slack`: how much later it may be, as a part of
+   * how far off that is; but never by as much as would pass for a stall.
    */
-  arm(timer: Timer, at: Instant, slack: number = 0): void {
+  armBy(timer: Timer, at: Instant, slack: number = 0): void {
     this.#wheel ??= new TimerWheel(this.now());
     const late = slack === 0 ? 0 : Math.min(between(this.now(), at) * slack, MOST_SLACK);
-    this.#wheel.arm(timer, at, late);
+    this.#wheel.armBy(timer, at, late);
     if (!reached(this.#armedAt, at)) this.#arm();
   }
 

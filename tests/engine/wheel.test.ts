@@ -74,6 +74,33 @@ describe("a timer wheel", () => {
     assert.equal(wheel.size, 0);
   });
 
+  it("leaves a timer that is to be woken before, if asked for one that comes by a time", () => {
+    const wheel = new TimerWheel(START, 4);
+    const fired: number[] = [];
+    class Told extends Timer {
+      override wake(now: Instant): void {
+        fired.push(since(now));
+      }
+    }
+    const timer = new Told();
+    assert.equal(timer.armed, false);
+    wheel.armBy(timer, at(40));
+    wheel.armBy(timer, at(80));
+    assert.equal(timer.armed, true);
+    assert.deepEqual(wheel.next(), at(40));
+    wheel.armBy(timer, at(20));
+    assert.deepEqual(wheel.next(), at(20));
+    assert.equal(wheel.size, 1);
+    for (let now = 0; now <= 100; now += 1) wheel.advance(at(now));
+    assert.deepEqual(fired, [20]);
+    assert.equal(timer.armed, false);
+    wheel.armBy(timer, at(120));
+    assert.equal(timer.armed, true);
+    timer.cancel();
+    assert.equal(timer.armed, false);
+    assert.throws(() => wheel.armBy(timer, at(Number.NaN)), RangeError);
+  });
+
   it("has ticks of 4 ms when nothing else is said", () => {
     const wheel = new TimerWheel(START);
     wheel.add(at(1), () => {});
