@@ -62,7 +62,7 @@ export class Accepting {
   /** The error of one who wants a descriptor, if there is none. */
   #shortage(): NodeJS.ErrnoException | undefined {
     try {
-      this.#reserve ??= openSync(devNull, "r");
+      this.#keep();
       closeSync(openSync(devNull, "r"));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -77,6 +77,16 @@ export class Accepting {
     this.#release();
     // The handle is made at once, and the connection attempted in the next tick: by then the socket is destroyed.
     new Socket().connect({ host: "127.0.0.1", port: 9 }).destroy();
+    try {
+      // If libuv had not lost it, ours is free: somebody would be accepted with it, and when libuv loses its own there were none.
+      this.#keep();
+    } catch {
+      // Libuv has it, or somebody was faster.
+    }
+  }
+
+  #keep(): void {
+    this.#reserve ??= openSync(devNull, "r");
   }
 
   #release(): void {

@@ -118,6 +118,14 @@ describe("a server without a free descriptor", options, () => {
       assert.deepEqual((await server.tell("measure")).errors, [], "it is over");
     });
 
+    it(`S3-9 keeps the descriptor out of which libuv's can be made anew until it is needed, on ${speech.name}`, async () => {
+      await using server = await Short.start(speech.url);
+      assert.notEqual((await server.tell("exhaust")).taken, 0);
+      // It looks several times meanwhile, and each time makes sure that libuv has its own.
+      assert.notDeepEqual((await server.tell("measure")).errors, []);
+      assert.equal((await server.tell("exhaust")).taken, 0);
+    });
+
     for (const stolen of [false, true]) {
       const how = stolen ? ", even if another thread has taken libuv's reserve" : "";
       it(`S3-9 does not spin${how}, and its accept loop ends on close, on ${speech.name}`, {

@@ -23,6 +23,8 @@ export interface Answer {
   readonly port?: number;
   /** What was measured over two seconds. */
   readonly busyness?: Busyness;
+  /** How many descriptors there were to be taken. */
+  readonly taken?: number;
   /** What onError was told since the last answer. */
   readonly errors: readonly string[];
 }
@@ -42,11 +44,12 @@ const server = await listen(
 
 const taken: number[] = [];
 
-function exhaust(): void {
+function exhaust(): number {
+  const before = taken.length;
   try {
     for (;;) taken.push(openSync(devNull, "r"));
   } catch {
-    // Now there is none.
+    return taken.length - before;
   }
 }
 
@@ -78,8 +81,7 @@ function answer(facts: Partial<Answer>): void {
 async function obey(order: Order): Promise<void> {
   switch (order) {
     case "exhaust":
-      exhaust();
-      return answer({});
+      return answer({ taken: exhaust() });
     case "steal":
       await steal();
       return answer({});
