@@ -53,7 +53,7 @@ export class Burst {
     const { kind } = wire;
     if (kind === undefined || this.#over) return undefined;
     if (this.#wire === undefined) {
-      const form = this.#messages[0]?.for(wire);
+      const form = formOf(this.#messages[0] as PreparedMessage, wire);
       if (form === undefined || !this.#fits(form)) return undefined;
       this.#wire = wire;
       this.#join(form);

@@ -1,3 +1,5 @@
+/** When the alarms of a connection ring, and what they cost: setting one later, or clearing it, touches no timer. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { after, type Instant, NEVER, reached } from "../../src/base/time.js";

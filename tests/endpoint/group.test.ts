@@ -191,6 +191,17 @@ describe("a message to a group", () => {
     );
   });
 
+  it("reaches also those whose protocol could not say the one before it", async () => {
+    const line = seat({ protocol: "tcp", framing: "lines" });
+    const [ann, ben] = seats(2) as [Seat, Seat];
+    const group = groupOf([line, ann, ben]);
+    assert.throws(() => group.send("two\nlines"), RangeError);
+    assert.deepEqual(group.send("one line"), { taken: 3, refused: 0 });
+    await settled();
+    assert.deepEqual(line.heard, ["one line"]);
+    for (const { heard } of [ann, ben]) assert.deepEqual(heard, ["two\nlines", "one line"]);
+  });
+
   it("that is none is a TypeError, and nothing is sent", async () => {
     const one = seat();
     const group = groupOf([one]);
