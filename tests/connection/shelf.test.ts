@@ -11,6 +11,7 @@ import type { ConnectionOptions, Data } from "../../src/index.js";
 import { ManualClock, settled } from "../../src/testing/index.js";
 import { Wire } from "../../src/testing/wire.js";
 import { memoryPair } from "../../src/transport/memory.js";
+import type { Transport, TransportEvents } from "../../src/transport/transport.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { received } from "./blocked.js";
 
@@ -117,6 +118,30 @@ describe("connections of one server", () => {
       ["a", "b", "c", "d"],
       ["e", "f"],
     ]);
+  });
+
+  it("keep the parts that are at work, though a chunk comes while another is handled", () => {
+    const heard: string[] = [];
+    const arriving: TransportEvents[] = [];
+    const text = (payload: string): Buffer => Buffer.from(peerFrame({ opcode: 1, payload, key: KEY }));
+    const half = text("x".repeat(200)).subarray(0, 100);
+    const message = (connection: Connection, data: Data): void => {
+      heard.push(`${connection.data}: ${String(data)}`);
+      if (data !== "outer") return;
+      arriving[0]?.data(text("inner"));
+      arriving[1]?.data(Buffer.from(half));
+    };
+    const options = settle({ clock: new ManualClock(), message } as ConnectionOptions<never>, "websocket");
+    const wire = webSocketWire("server");
+    for (const data of [0, 1]) {
+      const ends = { localAddress: "", remoteAddress: "", secure: false };
+      const open = (events: TransportEvents): void => void arriving.push(events);
+      const transport = { ends, open, write: () => true } as unknown as Transport;
+      const setup = { transport, wire, options, url: "ws://memory", subprotocol: "", extensions: "", data };
+      new Connection(setup).start();
+    }
+    arriving[0]?.data(Buffer.concat([text("outer"), text("behind")]));
+    assert.deepEqual(heard, ["0: outer", "0: inner", "0: behind"]);
   });
 });
 

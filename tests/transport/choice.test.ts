@@ -1,25 +1,15 @@
 /** Which transport is chosen: on a Node as it is, on one that has changed, and where the choice was made already. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
+import { toldBy } from "./broken-node.js";
 import type { Choice } from "./choosing.js";
 
-const PROGRAM = fileURLToPath(new URL("./choosing.js", import.meta.url));
 const skip =
   process.platform === "linux" || process.platform === "darwin" ? false : "the fast lane is for Linux and macOS";
 
-function choice(broken: string, flags: readonly string[] = [], env: Record<string, string> = {}): Choice {
-  const { HOLDFAST_TRANSPORT: _, ...inherited } = process.env;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, PROGRAM, broken], {
-    env: { ...inherited, ...env },
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  assert.equal(status, 0, stderr);
-  return JSON.parse(stdout);
-}
+const choice = (broken: string, flags?: readonly string[], env?: Record<string, string>): Choice =>
+  toldBy("choosing", broken, flags, env);
 
 describe("the transport of a TCP connection", { skip }, () => {
   it("is the fast lane, for which Node gives no warning, not even one that is pending", () => {

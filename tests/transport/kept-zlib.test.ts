@@ -1,15 +1,13 @@
 /** The zlib that is kept: it gives what Node's public calls give, remembers nothing, and is not missed where it does not work. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { constants, deflateRawSync, inflateRawSync, type ZlibOptions } from "node:zlib";
 import fc from "fast-check";
 import { keptZlib } from "../../src/transport/kept-zlib.js";
+import { toldBy } from "./broken-node.js";
 import type { Keeping } from "./keeping.js";
 
-const PROGRAM = fileURLToPath(new URL("./keeping.js", import.meta.url));
 const NOTHING = new Uint8Array();
 const flushed = { finishFlush: constants.Z_SYNC_FLUSH };
 const kept = keptZlib();
@@ -125,16 +123,8 @@ function publicly(bytes: Uint8Array, limits: ZlibOptions): { buffer: Buffer; tak
   }
 }
 
-function keeping(broken: string, flags: readonly string[] = [], env: Record<string, string> = {}): Keeping {
-  const { HOLDFAST_TRANSPORT: _, ...inherited } = process.env;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, PROGRAM, broken], {
-    env: { ...inherited, ...env },
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  assert.equal(status, 0, stderr);
-  return JSON.parse(stdout);
-}
+const keeping = (broken: string, flags?: readonly string[], env?: Record<string, string>): Keeping =>
+  toldBy("keeping", broken, flags, env);
 
 describe("zlib is", () => {
   const same = { message: "hello again", invalid: "the compressed data is invalid: invalid block type" };
