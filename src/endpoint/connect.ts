@@ -162,7 +162,7 @@ async function upgrade(
     socket.destroy();
     throw error;
   }
-  const { status, rawHeaders, headers, head, discard } = answer;
+  const { status, rawHeaders, headers, head } = answer;
   const verdict = judgeResponse({ status, rawHeaders, accept, protocols, extensions });
   const deflate = verdict.agreed ? agreedDeflate(verdict.extensions, compression) : undefined;
   const refusal = !verdict.agreed
@@ -176,7 +176,8 @@ async function upgrade(
   if (verdict.agreed && typeof deflate !== "string") {
     return { protocol: verdict.protocol, extensions: verdict.extensions, compression: deflate, head };
   }
-  discard();
+  // Not left to node:http, for which an answer that has ended is done with: the socket would close some time later.
+  socket.destroy();
   throw new HandshakeError({ problem: refusal ?? "", phase: "upgrade", status, headers });
 }
 

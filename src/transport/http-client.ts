@@ -12,8 +12,6 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes behind the head, which are frames already. */
   readonly head: Uint8Array;
-  /** Ends the exchange when the answer was not the right one. */
-  readonly discard: () => void;
 }
 
 /**
@@ -49,18 +47,18 @@ export function requestUpgrade(
     });
     outgoing.once("upgrade", (response, _socket, head) => {
       settle();
-      resolve(answerOf(response, head, () => socket.destroy()));
+      resolve(answerOf(response, head));
     });
     outgoing.once("response", (response) => {
       settle();
-      resolve(answerOf(response, new Uint8Array(), () => outgoing.destroy()));
+      resolve(answerOf(response, new Uint8Array()));
     });
     outgoing.end();
   });
 }
 
-function answerOf(response: IncomingMessage, head: Uint8Array, discard: () => void): Answer {
+function answerOf(response: IncomingMessage, head: Uint8Array): Answer {
   // Not node's own record: in one of an older Node a field that is named like a property of every object throws.
   const { rawHeaders, statusCode = 0 } = response;
-  return { status: statusCode, rawHeaders, headers: fieldRecord(fieldLines(rawHeaders) ?? new Map()), head, discard };
+  return { status: statusCode, rawHeaders, headers: fieldRecord(fieldLines(rawHeaders) ?? new Map()), head };
 }

@@ -305,6 +305,26 @@ describe("an answer that does not agree", LIMIT, () => {
     });
   }
 
+  const ended = {
+    "of no upgrade": "101 Upgrade",
+    "with a length": "200 OK\r\nContent-Length: 4",
+    "up to the FIN": "403 No",
+  };
+  for (const [what, head] of Object.entries(ended)) {
+    it(`holds no descriptor any more when it is told, if the server has closed: ${what}`, async () => {
+      await using server = await rawServer(async (peer) => {
+        await peer.head();
+        peer.socket.end(`HTTP/1.1 ${head}\r\n\r\nbody`);
+      });
+      const before = openSockets();
+      for (let count = 0; count < 20; count += 1) {
+        await refusal(connect(urlOf(server)));
+        for (const { socket } of server.peers) socket.destroy();
+        assert.equal(openSockets(), before);
+      }
+    });
+  }
+
   it("joins fields that came twice, and fears no name", async () => {
     await using server = await answering(
       () => "HTTP/1.1 403 No\r\nSet-Cookie: a=1\r\n__proto__: x\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
