@@ -221,10 +221,11 @@ class Inflation {
     this.#pieces.push(buffer);
     this.#size += buffer.length;
     this.#lastBlocks += 1;
-    if (rest.length === 0 || isOurs(rest.length, rest[0])) {
-      this.#done({ bytes: this.#pieces.length === 1 ? buffer : concat(this.#pieces) });
-    } else if (this.#lastBlocks > MOST_LAST_BLOCKS) {
+    // The last of them is ours where nothing is left, and its sender's where something is.
+    if (rest.length > 0 && this.#lastBlocks > MOST_LAST_BLOCKS) {
       this.#done(invalid(`more than ${MOST_LAST_BLOCKS} blocks are marked as the last`));
+    } else if (rest.length === 0 || isOurs(rest.length, rest[0])) {
+      this.#done({ bytes: this.#pieces.length === 1 ? buffer : concat(this.#pieces) });
     } else {
       this.#dictionary = concat([this.#dictionary ?? new Uint8Array(), buffer]).subarray(-32_768);
       this.run(rest);
