@@ -61,7 +61,9 @@ const CLIENT_LEFT = new Error("the client has left");
 const GOODBYES = ["end", "close", "error"] as const;
 
 // What a client that was refused for want of room may wait before it asks again, in seconds.
-const RETRY_AFTER = "5";
+const RETRY: ExtraHeaders = { "Retry-After": "5" };
+
+const CLOSING = "the server is closing";
 
 /** Answers one request. Never throws: whatever goes wrong is answered on the socket, and told to `onError` if it is ours. */
 export function upgrade<UserData>(setup: UpgradeSetup<UserData>, call: UpgradeCall): void {
@@ -70,12 +72,8 @@ export function upgrade<UserData>(setup: UpgradeSetup<UserData>, call: UpgradeCa
     const { status, problem, headers, clause } = judged;
     refuse(setup, call, plain(status, problem, headers), `${problem} (${clause})`);
   } else if (!setup.roster.reserve()) {
-    refuse(
-      setup,
-      call,
-      plain(503, "too many connections", { "Retry-After": RETRY_AFTER }),
-      "maxConnections is reached",
-    );
+    if (setup.roster.closing) refuse(setup, call, plain(503, CLOSING, {}), CLOSING);
+    else refuse(setup, call, plain(503, "too many connections", RETRY), "maxConnections is reached");
   } else if (setup.upgrade.authorize === undefined) {
     // Decided at once: nobody waits, so no socket has to tell that the client has left.
     conclude(setup, call, judged, () => stranger(setup, judged) ?? { gone: false, data: undefined as UserData });
@@ -103,7 +101,7 @@ function conclude<UserData>(
     const verdict = verdictOf();
     if (verdict.gone) call.socket().destroy();
     else if ("answer" in verdict) refuse(setup, call, verdict.answer, verdict.refusal);
-    else if (roster.closing) refuse(setup, call, plain(503, "the server is closing", {}), "the server is closing");
+    else if (roster.closing) refuse(setup, call, plain(503, CLOSING, {}), CLOSING);
     else connection = open(setup, call, judged, verdict.data);
   } catch (error) {
     options.onError(error);

@@ -11,7 +11,7 @@ import { ManualClock } from "../../src/testing/index.js";
 import { openSockets } from "../descriptors.js";
 import { KEY, peerFrame } from "../engine/peer-frames.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
-import { portOf, RawPeer, upgraded, upgradeRequest } from "../raw-peers.js";
+import { portOf, RawPeer, refused, upgraded, upgradeRequest } from "../raw-peers.js";
 
 const LIMIT = { timeout: 240_000 };
 const echo = async (connection: Connection): Promise<void> => {
@@ -138,6 +138,21 @@ describe("closing a server", LIMIT, () => {
     late.write(upgradeRequest());
     await late.until(({ text }) => text.includes("101 ") && text.includes("\x88\x02\x03\xe9"));
     late.write(peerFrame({ opcode: 8, payload: Buffer.of(3, 233), key: KEY }));
+    await state.closing;
+  });
+
+  it("with opening lets them in though others have just ended, too", async () => {
+    const server = await opened("ws");
+    const clients = await Promise.all([dialled(server), dialled(server)]);
+    await using late = await RawPeer.to(portOf(server));
+    // The server has that one when it has answered another who came later.
+    await refused(portOf(server), "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    for (const connection of server.connections) connection.terminate();
+    const state = watched(server.close({ opening: 60_000 }));
+    await Promise.all(clients.map(({ closed }) => closed));
+    late.write(upgradeRequest());
+    await late.until(({ text }) => text.includes("101 ") && text.includes("\x88\x02\x03\xe9"));
+    late.socket.destroy();
     await state.closing;
   });
 
