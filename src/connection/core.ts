@@ -7,6 +7,7 @@ import type { Instant } from "../base/time.js";
 import { INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED_DATA } from "../engine/close.js";
 import { PING, PONG } from "../engine/frame.js";
 import type { Data, Violation } from "../engine/protocol.js";
+import { stackless } from "../transport/stackless.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { AlarmName } from "./alarms.js";
 import type { Burst } from "./burst.js";
@@ -120,10 +121,12 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   }
 
   fail({ closeCode, clause, problem, limit }: Violation): void {
-    const error =
+    // A stack would also hold on to whatever has called: a zlib, with all that it has made of the message.
+    const error = stackless(() =>
       limit === undefined
         ? new ProtocolError({ problem, by: "peer", closeCode, clause })
-        : new LimitError({ operation: "receive", problem, limit: limit.name, ...limit });
+        : new LimitError({ operation: "receive", problem, limit: limit.name, ...limit }),
+    );
     this.lastWord.say(() => {
       // The answers to what came before it, as far as the kernel takes them at once.
       this.outbox.flush();

@@ -72,6 +72,8 @@ export type Answer =
 const troubles: string[] = [];
 const complaints: string[] = [];
 const ends: End[] = [];
+/** Kept, as a program does that logs them later: what hangs on them is held. */
+const causes: unknown[] = [];
 const group = new Group();
 let handled = 0;
 let paused = 0;
@@ -154,6 +156,7 @@ function serve({ url, options, observed, does }: Orders): Promise<Server> {
       handled += 1;
     },
     close: (_, { code, by, cause }) => {
+      causes.push(cause);
       const error = isConnectionError(cause) ? cause.name : cause === undefined ? "" : `not typed: ${told(cause)}`;
       const limit = isConnectionError(cause) && "limit" in cause ? cause.limit : "";
       ends.push({ code, by, error, limit });
