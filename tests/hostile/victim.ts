@@ -72,8 +72,9 @@ export type Answer =
 const troubles: string[] = [];
 const complaints: string[] = [];
 const ends: End[] = [];
-/** Kept, as a program does that logs them later: what hangs on them is held. */
+/** The latest are kept, as by a program that logs them later: what hangs on them is held. */
 const causes: unknown[] = [];
+const MOST_CAUSES = 100;
 const group = new Group();
 let handled = 0;
 let paused = 0;
@@ -156,7 +157,7 @@ function serve({ url, options, observed, does }: Orders): Promise<Server> {
       handled += 1;
     },
     close: (_, { code, by, cause }) => {
-      causes.push(cause);
+      if (causes.push(cause) > MOST_CAUSES) causes.shift();
       const error = isConnectionError(cause) ? cause.name : cause === undefined ? "" : `not typed: ${told(cause)}`;
       const limit = isConnectionError(cause) && "limit" in cause ? cause.limit : "";
       ends.push({ code, by, error, limit });
