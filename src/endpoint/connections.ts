@@ -17,12 +17,13 @@ export class Connections<UserData> implements ReadonlySet<Connection<UserData>> 
 
   /** @internal */
   delete(connection: Connection<UserData>): void {
-    if (this.has(connection)) this.#roll.remove(connection.place as Place<Connection<UserData>>);
+    const { place } = connection;
+    if (this.#isOurs(place)) this.#roll.remove(place, connection);
   }
 
   has(connection: Connection<UserData>): boolean {
     const { place } = connection;
-    return place instanceof Place && place.roll === this.#roll && place.value === connection;
+    return this.#isOurs(place) && place.has(connection);
   }
 
   forEach(
@@ -46,6 +47,10 @@ export class Connections<UserData> implements ReadonlySet<Connection<UserData>> 
 
   [Symbol.iterator](): Generator<Connection<UserData>, undefined> {
     return this.#roll[Symbol.iterator]();
+  }
+
+  #isOurs(place: object | undefined): place is Place<Connection<UserData>> {
+    return place instanceof Place && place.roll === this.#roll;
   }
 }
 

@@ -63,7 +63,7 @@ export function doorOf(server: NetServer): Door {
   const sockets = new Roll<Socket>();
   server.on("connection", (socket: Socket) => {
     const place = sockets.add(socket);
-    socket.on("close", () => sockets.remove(place));
+    socket.on("close", () => sockets.remove(place, socket));
   });
   let closed: Promise<void>;
   return {

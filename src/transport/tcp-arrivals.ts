@@ -93,8 +93,8 @@ export class TcpArrivals {
   }
 
   /** Forgets one that has found its way. */
-  delete({ place }: TcpArrival): void {
-    if (place !== undefined) this.#silent.remove(place);
+  delete(arrival: TcpArrival): void {
+    if (arrival.place !== undefined) this.#silent.remove(arrival.place, arrival);
   }
 
   #accept(native: Native): void {

@@ -17,16 +17,30 @@ describe("a roll", () => {
     const roll = new Roll<string>();
     const place = roll.add("a");
     roll.add("b");
-    roll.remove(place);
-    roll.remove(place);
-    assert.deepEqual([[...roll], roll.size, roll.first, place.value], [["b"], 1, "b", undefined]);
+    assert.equal(place.has("a"), true);
+    roll.remove(place, "a");
+    roll.remove(place, "a");
+    assert.deepEqual([[...roll], roll.size, roll.first, place.has("a")], [["b"], 1, "b", false]);
     assert.equal(place.roll, roll);
+  });
+
+  it("goes on behind those who are left, when whoever was next to the one looked at has left after him", () => {
+    const roll = new Roll<number>();
+    const places = Array.from({ length: 100 }, (_, member) => roll.add(member));
+    const look = roll[Symbol.iterator]();
+    for (let member = 0; member <= 60; member += 1) assert.equal(look.next().value, member);
+    for (let member = 70; member >= 20; member -= 1) roll.remove(places[member] as Place<number>, member);
+    assert.deepEqual([look.next().value, roll.size, [...roll].length], [71, 49, 49]);
+    for (let member = 99; member >= 0; member -= 1) roll.remove(places[member] as Place<number>, member);
+    roll.add(100);
+    assert.deepEqual([look.next().value, roll.first, look.next().done], [100, 100, true]);
   });
 
   it("goes on as a Set does when members join and leave while somebody looks", () => {
     const step = fc.oneof(
-      fc.record({ do: fc.constant("add" as const) }),
-      fc.record({ do: fc.constant("remove" as const), which: fc.nat(20) }),
+      // More than stand in one place.
+      fc.record({ do: fc.constant("add" as const), many: fc.integer({ min: 1, max: 20 }) }),
+      fc.record({ do: fc.constant("remove" as const), which: fc.nat(200), many: fc.integer({ min: 1, max: 40 }) }),
       fc.record({ do: fc.constant("look" as const) }),
       fc.record({ do: fc.constant("next" as const), which: fc.nat(3) }),
     );
@@ -38,14 +52,16 @@ describe("a roll", () => {
         const looks: [Iterator<number>, Iterator<number>][] = [];
         for (const one of steps) {
           if (one.do === "add") {
-            set.add(places.length);
-            places.push(roll.add(places.length));
+            for (let joined = 0; joined < one.many; joined += 1) {
+              set.add(places.length);
+              places.push(roll.add(places.length));
+            }
           } else if (one.do === "remove") {
-            const which = one.which % Math.max(1, places.length);
-            const place = places[which];
-            if (place === undefined) continue;
-            roll.remove(place);
-            set.delete(which);
+            const from = one.which % Math.max(1, places.length);
+            for (const [index, place] of places.slice(from, from + one.many).entries()) {
+              roll.remove(place, from + index);
+              set.delete(from + index);
+            }
           } else if (one.do === "look") {
             looks.push([roll[Symbol.iterator](), set[Symbol.iterator]()]);
           } else {
