@@ -1,6 +1,6 @@
 /** Everything that one connection waits for, on one timer. */
 
-import { type Clock, earlier, type Instant, NEVER, reached, type Wakeup } from "../base/time.js";
+import { between, type Clock, earlier, type Instant, NEVER, reached, type Wakeup } from "../base/time.js";
 import { Timer } from "../engine/wheel.js";
 import { SystemClock } from "../transport/clock.js";
 
@@ -10,15 +10,19 @@ const OTHERS = ["idle", "lifetime", "message", "pause", "waits", "write", "close
 /** What may come due. The owner's `rang` has one case for each. */
 export type AlarmName = "heartbeat" | (typeof OTHERS)[number];
 
-// How late a heartbeat may be, as a part of how far off it is.
-const SLACK = 1 / 256;
+// How late a heartbeat may be, as a part of how far off it is; and at most, in milliseconds. It is in nobody's way, and many
+// that come together cost less than each by itself. Behind a Ping the waits are no longer than
+// what passes for a stall, so that this is far from being one.
+const SLACK = 1 / 64;
+const MOST_SLACK = 1_000;
 
 /**
  * Instants by name, lazily armed: to move one later is to store a number, and costs a timer only if it came
  * earlier than everything else. So activity that keeps pushing the idle limit away never touches the timer wheel.
  *
  * Each connection has them for all its life, so it is itself what stands in the wheel of the system's clock. Any other clock
- * is asked for a wakeup.
+ * is asked for a wakeup. Private methods are static, here and in all that a connection consists of: for others V8 keeps a
+ * word in each object, for each class.
  */
 export abstract class Alarms extends Timer {
   abstract readonly options: { readonly clock: Clock };
@@ -35,19 +39,31 @@ export abstract class Alarms extends Timer {
 
   /** Rings `name` at `at`, and no more at the instant it was set to before. `NEVER` clears it. */
   set(name: AlarmName, at: Instant): void {
-    const next = this.#next();
-    this.#put(name, at);
-    if (this.#state === "waiting" && !reached(next, at)) this.#arm(at);
+    const next = Alarms.#next(this);
+    Alarms.#put(this, name, at);
+    if (this.#state === "waiting" && !reached(next, at)) Alarms.#arm(this, at, this.options.clock.now());
+  }
+
+  /** Sets the heartbeat later than it was. For what happens so seldom that to move the timer is less than to be woken in vain. */
+  postpone(at: Instant, now: Instant): void {
+    this.#heartbeat = at;
+    const { clock } = this.options;
+    if (this.#state === "waiting" && this.#others === undefined && clock instanceof SystemClock) {
+      this.cancel();
+      Alarms.#arm(this, at, now);
+    }
   }
 
   clear(name: AlarmName): void {
-    this.#put(name, NEVER);
+    Alarms.#put(this, name, NEVER);
   }
 
   /** Nothing rings any more. */
   stop(): void {
     this.#state = "stopped";
-    this.#disarm();
+    this.cancel();
+    this.#wakeup?.cancel();
+    this.#wakeup = undefined;
   }
 
   /** Called by the clock. */
@@ -55,62 +71,54 @@ export abstract class Alarms extends Timer {
     this.#wakeup = undefined;
     if (this.#state === "waiting") this.#state = "ringing";
     try {
-      this.#ringIfDue("heartbeat", now);
+      Alarms.#ringIfDue(this, "heartbeat", now);
       if (this.#others !== undefined) {
-        for (const name of OTHERS) this.#ringIfDue(name, now);
+        for (const name of OTHERS) Alarms.#ringIfDue(this, name, now);
         if (this.#others?.every((at) => at === NEVER)) this.#others = undefined;
       }
     } finally {
-      this.#goOn();
+      Alarms.#goOn(this, now);
     }
   }
 
-  #goOn(): void {
-    if (this.#state !== "ringing") return;
-    this.#state = "waiting";
-    this.#arm(this.#next());
+  static #goOn(alarms: Alarms, now: Instant): void {
+    if (alarms.#state !== "ringing") return;
+    alarms.#state = "waiting";
+    Alarms.#arm(alarms, Alarms.#next(alarms), now);
   }
 
-  #ringIfDue(name: AlarmName, now: Instant): void {
-    if (this.#state === "stopped" || !reached(this.#at(name), now)) return;
-    this.#put(name, NEVER);
-    this.rang(name, now);
+  static #ringIfDue(alarms: Alarms, name: AlarmName, now: Instant): void {
+    if (alarms.#state === "stopped" || !reached(Alarms.#at(alarms, name), now)) return;
+    Alarms.#put(alarms, name, NEVER);
+    alarms.rang(name, now);
   }
 
-  #next(): Instant {
-    const heartbeat = this.#at("heartbeat");
-    return this.#others === undefined ? heartbeat : this.#others.reduce(earlier, heartbeat);
+  static #next(alarms: Alarms): Instant {
+    const heartbeat = Alarms.#at(alarms, "heartbeat");
+    return alarms.#others === undefined ? heartbeat : alarms.#others.reduce(earlier, heartbeat);
   }
 
-  #at(name: AlarmName): Instant {
-    return (name === "heartbeat" ? this.#heartbeat : this.#others?.[OTHERS.indexOf(name)]) ?? NEVER;
+  static #at(alarms: Alarms, name: AlarmName): Instant {
+    return (name === "heartbeat" ? alarms.#heartbeat : alarms.#others?.[OTHERS.indexOf(name)]) ?? NEVER;
   }
 
-  #put(name: AlarmName, at: Instant): void {
-    if (name === "heartbeat") this.#heartbeat = at === NEVER ? undefined : at;
-    else if (this.#others !== undefined || at !== NEVER) {
-      this.#others ??= OTHERS.map(() => NEVER);
-      this.#others[OTHERS.indexOf(name)] = at;
+  static #put(alarms: Alarms, name: AlarmName, at: Instant): void {
+    if (name === "heartbeat") alarms.#heartbeat = at === NEVER ? undefined : at;
+    else if (alarms.#others !== undefined || at !== NEVER) {
+      alarms.#others ??= OTHERS.map(() => NEVER);
+      alarms.#others[OTHERS.indexOf(name)] = at;
     }
   }
 
   /** A wakeup that comes before `at` finds nothing due and arms anew: to set and clear an alarm for each write costs no timer. */
-  #arm(at: Instant): void {
+  static #arm(alarms: Alarms, at: Instant, now: Instant): void {
     if (at === NEVER) return;
-    const { clock } = this.options;
-    // Nobody waits for the heartbeat: those of many connections may be a little late, and come together.
-    const slack = at === this.#heartbeat ? SLACK : 0;
+    const { clock } = alarms.options;
     if (clock instanceof SystemClock) {
-      clock.armBy(this, at, slack);
+      clock.armBy(alarms, at, at === alarms.#heartbeat ? Math.min(between(now, at) * SLACK, MOST_SLACK) : 0);
       return;
     }
-    this.#wakeup?.cancel();
-    this.#wakeup = clock.wakeAt(at, (now) => this.wake(now));
-  }
-
-  #disarm(): void {
-    this.cancel();
-    this.#wakeup?.cancel();
-    this.#wakeup = undefined;
+    alarms.#wakeup?.cancel();
+    alarms.#wakeup = clock.wakeAt(at, (then) => alarms.wake(then));
   }
 }

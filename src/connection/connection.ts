@@ -167,7 +167,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * nobody handles is not reported as unhandled, so that no peer can end the process: of the end `closed` tells.
    */
   send(message: Sendable, options?: SendOptions): Promise<void> {
-    return this.#sends().send(message, options);
+    return Connection.#sends(this).send(message, options);
   }
 
   /**
@@ -175,12 +175,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * there is no room, or the connection has ended, or its write deadline has passed. Under `wait`, what does not fit is refused.
    */
   trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key" | "compress">): SendResult {
-    return this.#sends().trySend(message, options);
+    return Connection.#sends(this).trySend(message, options);
   }
 
   /** Is sent `message`, the last of `burst`, and if it can be all that are added to it. @internal */
   takeFrom(burst: Burst, message: PreparedMessage, how: Pick<SendOptions, "overflow" | "key">): SendResult {
-    return this.#sends().takeFrom(burst, message, how);
+    return Connection.#sends(this).takeFrom(burst, message, how);
   }
 
   /** Takes no more of what is added to a burst. @internal */
@@ -193,42 +193,42 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * was under way, and what has arrived of it is kept. Rejects with the reason of the end behind the last message.
    */
   receive(options?: WaitOptions): Promise<Data> {
-    return this.#received().receive(options);
+    return Connection.#received(this).receive(options);
   }
 
   /** Reads the next message in pieces. Without `streaming` it is one piece, and bounded by `maxMessageSize`. */
   reader(options?: WaitOptions): Promise<MessageReader> {
-    return this.#received().reader(options);
+    return Connection.#received(this).reader(options);
   }
 
   /** Begins a message that is written in parts. Its place among the messages is that of this call. */
   writer(type: "text" | "binary" = "binary", options: WriterOptions = {}): MessageWriter {
-    return this.#sends().writer(type, options, (cause) => this.terminate(cause));
+    return Connection.#sends(this).writer(type, options, (cause) => this.terminate(cause));
   }
 
   /** Ends at a clean close and throws the reason of any other end. Leaving the loop early does not close the connection. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Data, undefined> {
-    return this.#received().iterator();
+    return Connection.#received(this).iterator();
   }
 
   /** The messages as a WHATWG stream, pulled from the same inbox. Cancelling it closes the connection. */
   get readable(): ReadableStream<Data> {
-    return this.#viewed().readable;
+    return Connection.#viewed(this).readable;
   }
 
   /** `send` as a WHATWG stream. Closing it closes the connection, aborting it terminates. */
   get writable(): WritableStream<Data> {
-    return this.#viewed().writable;
+    return Connection.#viewed(this).writable;
   }
 
   /** Resolves with the round-trip time in milliseconds. At most 16 at once: one more is a LimitError. */
   ping(options?: WaitOptions): Promise<number> {
-    return this.#sends().ping(options);
+    return Connection.#sends(this).ping(options);
   }
 
   /** Resolves once everything that was queued is with the kernel. */
   drain(options?: WaitOptions): Promise<void> {
-    return this.#sends().drain(options);
+    return Connection.#sends(this).drain(options);
   }
 
   /**
@@ -251,13 +251,13 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
 
   /** From this moment on every `receive` fails, until the deadline is renewed or cleared with `undefined`. Pending ones too. */
   setReadDeadline(deadline: Date | undefined): void {
-    this.#throwIfClosed();
+    Connection.#throwIfClosed(this);
     this.#core.waits.setReadDeadline(deadline);
   }
 
   /** From this moment on every `send` fails, until the deadline is renewed or cleared with `undefined`. Pending ones too; pongs never. */
   setWriteDeadline(deadline: Date | undefined): void {
-    this.#throwIfClosed();
+    Connection.#throwIfClosed(this);
     this.stayApart();
     this.#core.waits.setWriteDeadline(deadline);
   }
@@ -273,28 +273,28 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     await this.close();
   }
 
-  #sends(): Sending {
-    this.#sending ??= new Sending(this.#core);
-    return this.#sending;
+  static #sends(connection: Connection): Sending {
+    connection.#sending ??= new Sending(connection.#core);
+    return connection.#sending;
   }
 
-  #received(): Receiving {
-    this.#receiving ??= new Receiving(this.#core);
-    return this.#receiving;
+  static #received(connection: Connection): Receiving {
+    connection.#receiving ??= new Receiving(connection.#core);
+    return connection.#receiving;
   }
 
-  #viewed(): Streams {
-    this.#streams ??= new Streams({
-      next: () => this.#received().next(),
-      send: (data) => this.send(data),
-      close: () => this.close(),
-      terminate: (cause) => this.terminate(cause),
+  static #viewed(connection: Connection): Streams {
+    connection.#streams ??= new Streams({
+      next: () => Connection.#received(connection).next(),
+      send: (data) => connection.send(data),
+      close: () => connection.close(),
+      terminate: (cause) => connection.terminate(cause),
     });
-    return this.#streams;
+    return connection.#streams;
   }
 
-  #throwIfClosed(): void {
-    const { refusal, state } = this.#core;
+  static #throwIfClosed(connection: Connection): void {
+    const { refusal, state } = connection.#core;
     if (state === "closed") throw refusal;
   }
 }

@@ -88,12 +88,12 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   message(data: Data): boolean {
     this.arrived += 1;
-    return this.#offer(data, typeof data === "string" ? "text" : "binary");
+    return Core.#offer(this, data, typeof data === "string" ? "text" : "binary");
   }
 
   piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean {
     this.roused();
-    return this.#offer({ type, bytes, last }, type);
+    return Core.#offer(this, { type, bytes, last }, type);
   }
 
   packed(type: "text" | "binary", bytes: Uint8Array): boolean {
@@ -104,15 +104,15 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   ping(payload: Uint8Array): boolean {
     const { ping } = this.options.hooks;
-    this.#control("write:pong", PONG, payload);
-    if (ping !== undefined) this.#call(() => ping(this.connection, payload));
+    Core.#control(this, "write:pong", PONG, payload);
+    if (ping !== undefined) Core.#call(this, () => ping(this.connection, payload));
     return !this.discarding;
   }
 
   pong(payload: Uint8Array): boolean {
     const { pong } = this.options.hooks;
     this.answered(payload);
-    if (pong !== undefined) this.#call(() => pong(this.connection, payload));
+    if (pong !== undefined) Core.#call(this, () => pong(this.connection, payload));
     return !this.discarding;
   }
 
@@ -152,12 +152,12 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   highWater(): void {
     const { highWater } = this.options.hooks;
-    if (highWater !== undefined) this.#call(() => highWater(this.connection));
+    if (highWater !== undefined) Core.#call(this, () => highWater(this.connection));
   }
 
   lowWater(): void {
     const { lowWater } = this.options.hooks;
-    if (lowWater !== undefined) this.#call(() => lowWater(this.connection));
+    if (lowWater !== undefined) Core.#call(this, () => lowWater(this.connection));
   }
 
   roomMade(): void {
@@ -197,7 +197,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     // The end has a bound of its own, and behind our FIN nothing can be sent.
     if (this.refusal !== undefined) return;
     this.idled();
-    if (message === undefined) this.#ping();
+    if (message === undefined) Core.#ping(this);
     else this.out.send(new Outgoing(message, this.wire.encoder.payload(message, "whole")), "reject");
   }
 
@@ -240,17 +240,17 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   endReached(): void {
     const { hooks, observe } = this.options;
     const { close } = hooks;
-    if (observe !== undefined) this.emit({ type: "close", id: this.connection.id, ...this.#account });
+    if (observe !== undefined) this.emit({ type: "close", id: this.connection.id, ...Core.#account(this) });
     const keeper = this.#keeper;
     // Not by queueMicrotask(), which makes an object of async_hooks for each.
     if (keeper !== undefined) void OVER.then(() => keeper(this.connection));
     this.tellEnded();
     if (close !== undefined)
-      this.delivery.whenDone(() => this.#tellClosed(() => close(this.connection, this.#account)));
+      this.delivery.whenDone(() => Core.#tellClosed(this, () => close(this.connection, Core.#account(this))));
   }
 
-  get #account(): CloseInfo {
-    return this.closing.info as CloseInfo;
+  static #account(core: Core): CloseInfo {
+    return core.closing.info as CloseInfo;
   }
 
   /** Nobody observes it: see `TracedCore`. */
@@ -261,52 +261,52 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.transport.open(this);
   }
 
-  #offer(item: Item, type: "text" | "binary"): boolean {
+  static #offer(core: Core, item: Item, type: "text" | "binary"): boolean {
     // As in browsers, what comes after the end has begun is not delivered.
-    if (this.refusal !== undefined) return !this.discarding;
-    const { messageType } = this.options;
+    if (core.refusal !== undefined) return !core.discarding;
+    const { messageType } = core.options;
     if (messageType !== "any" && messageType !== type) {
-      this.fail({
+      core.fail({
         closeCode: UNSUPPORTED_DATA,
         clause: "RFC 6455 7.4.1",
         problem: `a ${type} message came, not ${messageType}`,
       });
       return false;
     }
-    return this.delivery.offer(item) && !this.discarding;
+    return core.delivery.offer(item) && !core.discarding;
   }
 
-  #ping(): void {
+  static #ping(core: Core): void {
     const operation = "write:ping";
-    if (!this.quiet) {
-      this.#control(operation, PING, NOTHING);
+    if (!core.quiet) {
+      Core.#control(core, operation, PING, NOTHING);
       return;
     }
     // Most of what an idle connection does is this: where nothing stands in its way it takes no outbox.
-    const bytes = this.wire.control?.(PING, NOTHING);
-    if (bytes !== undefined && !this.transport.write(bytes)) this.out.adopt({ bytes, operation });
+    const bytes = core.wire.control?.(PING, NOTHING);
+    if (bytes !== undefined && !core.transport.write(bytes)) core.out.adopt({ bytes, operation });
   }
 
-  #control(operation: "write:ping" | "write:pong", opcode: number, payload: Uint8Array): boolean {
-    const frame = this.wire.control?.(opcode, payload);
-    return frame !== undefined && this.out.control({ operation, frame });
+  static #control(core: Core, operation: "write:ping" | "write:pong", opcode: number, payload: Uint8Array): boolean {
+    const frame = core.wire.control?.(opcode, payload);
+    return frame !== undefined && core.out.control({ operation, frame });
   }
 
   /** Calls a hook whose failure is the connection's end. */
-  #call(hook: () => void): void {
+  static #call(core: Core, hook: () => void): void {
     try {
       hook();
     } catch (error) {
-      this.fault(error);
+      core.fault(error);
     }
   }
 
   /** The connection is over: what the hook does wrong ends nothing any more. */
-  #tellClosed(hook: () => void): void {
+  static #tellClosed(core: Core, hook: () => void): void {
     try {
       hook();
     } catch (error) {
-      this.options.onError(error);
+      core.options.onError(error);
     }
   }
 
@@ -320,17 +320,17 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   // Alarms
 
   override rang(name: AlarmName, now: Instant): void {
-    if (name === "waits") this.#waitsRang(now);
+    if (name === "waits") Core.#waitsRang(this, now);
     else if (name === "write") this.closing.abort(this.out.overdue(now));
     else if (name === "linger") this.closing.local(NORMAL, "");
     else if (name === "close") this.closing.timedOut(now);
     else this.watch.rang(name, now);
   }
 
-  #waitsRang(now: Instant): void {
-    this.waits.expire(now);
+  static #waitsRang(core: Core, now: Instant): void {
+    core.waits.expire(now);
     // A hook makes no call that could fail, so the deadline's passing ends the connection.
-    const expired = this.hooked ? this.waits.readExpired : undefined;
-    if (expired !== undefined) this.limitReached(expired, POLICY_VIOLATION);
+    const expired = core.hooked ? core.waits.readExpired : undefined;
+    if (expired !== undefined) core.limitReached(expired, POLICY_VIOLATION);
   }
 }

@@ -76,26 +76,26 @@ export abstract class Parts extends Alarms implements Whole {
   // On the way of every message: so small that V8 puts them where they are used.
 
   get intake(): Intake {
-    return this.#intake ?? this.#newIntake();
+    return this.#intake ?? Parts.#newIntake(this);
   }
 
   /** For those who send on the application's behalf. */
   get outbox(): Outbox {
     this.#idle = false;
-    return this.#outbox ?? this.#newOutbox();
+    return this.#outbox ?? Parts.#newOutbox(this);
   }
 
   /** For what goes out without the application. */
   get out(): Outbox {
-    return this.#outbox ?? this.#newOutbox();
+    return this.#outbox ?? Parts.#newOutbox(this);
   }
 
   get delivery(): Delivery {
-    return this.#delivery ?? this.#newDelivery();
+    return this.#delivery ?? Parts.#newDelivery(this);
   }
 
   get waits(): Waits {
-    return this.#waits ?? this.#newWaits();
+    return this.#waits ?? Parts.#newWaits(this);
   }
 
   get inbox(): Inbox {
@@ -158,11 +158,11 @@ export abstract class Parts extends Alarms implements Whole {
   }
 
   get deaf(): boolean {
-    return this.discarding || this.#lastWordWaits();
+    return this.discarding || Parts.#lastWordWaits(this);
   }
 
   get over(): boolean {
-    return this.refusal !== undefined || this.#lastWordWaits();
+    return this.refusal !== undefined || Parts.#lastWordWaits(this);
   }
 
   /** Whether an empty Pong, which is no answer to the application's own Pings, would be heeded by nobody. */
@@ -173,7 +173,7 @@ export abstract class Parts extends Alarms implements Whole {
 
   /** Whether something that has come has yet to take effect. */
   get pending(): boolean {
-    return this.#intake?.pending === true || this.#lastWordWaits();
+    return this.#intake?.pending === true || Parts.#lastWordWaits(this);
   }
 
   /** Whether messages go to a hook. */
@@ -293,39 +293,39 @@ export abstract class Parts extends Alarms implements Whole {
     }
   }
 
-  #newIntake(): Intake {
-    const lent = this.wire.shelves?.intakes.take();
-    lent?.lend(this.owner());
-    this.#intake = lent ?? new Intake(this.owner());
-    return this.#intake;
+  static #newIntake(parts: Parts): Intake {
+    const lent = parts.wire.shelves?.intakes.take();
+    lent?.lend(parts.owner());
+    parts.#intake = lent ?? new Intake(parts.owner());
+    return parts.#intake;
   }
 
-  #newOutbox(): Outbox {
-    const lent = this.wire.shelves?.outboxes.take();
-    lent?.lend(this.owner());
-    this.#outbox = lent ?? new Outbox(this.wire, this.options, this.owner());
-    if (this.#held) this.#outbox.hold();
-    const told = this.#closing?.told;
-    if (told !== undefined) this.#outbox.stop(told);
-    return this.#outbox;
+  static #newOutbox(parts: Parts): Outbox {
+    const lent = parts.wire.shelves?.outboxes.take();
+    lent?.lend(parts.owner());
+    parts.#outbox = lent ?? new Outbox(parts.wire, parts.options, parts.owner());
+    if (parts.#held) parts.#outbox.hold();
+    const told = parts.#closing?.told;
+    if (told !== undefined) parts.#outbox.stop(told);
+    return parts.#outbox;
   }
 
-  #newDelivery(): Delivery {
-    const { hooks, maxInboxBytes, maxInboxMessages } = this.options;
-    const lent = this.wire.shelves?.deliveries.take();
-    lent?.lend(this.owner());
-    this.#delivery = lent ?? new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hooks.message, this.owner());
-    const told = this.#closing?.told;
-    if (told !== undefined) this.#delivery.inbox.end(told);
-    return this.#delivery;
+  static #newDelivery(parts: Parts): Delivery {
+    const { hooks, maxInboxBytes, maxInboxMessages } = parts.options;
+    const lent = parts.wire.shelves?.deliveries.take();
+    lent?.lend(parts.owner());
+    parts.#delivery = lent ?? new Delivery(new Inbox(maxInboxBytes, maxInboxMessages), hooks.message, parts.owner());
+    const told = parts.#closing?.told;
+    if (told !== undefined) parts.#delivery.inbox.end(told);
+    return parts.#delivery;
   }
 
-  #newWaits(): Waits {
-    this.#waits = new Waits(this.options.clock, this.owner());
-    return this.#waits;
+  static #newWaits(parts: Parts): Waits {
+    parts.#waits = new Waits(parts.options.clock, parts.owner());
+    return parts.#waits;
   }
 
-  #lastWordWaits(): boolean {
-    return this.#lastWord?.pending === true;
+  static #lastWordWaits(parts: Parts): boolean {
+    return parts.#lastWord?.pending === true;
   }
 }

@@ -48,10 +48,12 @@ export class Watch extends Heartbeat {
     alarms.set("lifetime", after(now, lifetime));
   }
 
-  /** Bytes came: the peer lives. Only stores numbers; the alarms find out when they ring. */
+  /** Bytes came: the peer lives. Unless it had been asked, this only stores numbers; the alarms find out when they ring. */
   override heard(now: Instant): void {
     if (this.#heardAt !== undefined) this.#heardAt = whole(now);
+    const answer = this.unanswered;
     super.heard(now);
+    if (answer) Watch.#answered(this, now);
   }
 
   /** The peer has read what we sent: it lives, though it may be too busy with that to answer a Ping behind it. */
@@ -95,62 +97,70 @@ export class Watch extends Heartbeat {
     this.#connection.alarms.clear("pause");
     if (this.#heardAt !== undefined) this.#heardAt = whole(now);
     this.resume(now);
-    this.#heartbeatRang(now);
+    Watch.#heartbeatRang(this, now);
   }
 
   /** One of its own alarms has come due. */
   rang(name: "heartbeat" | "idle" | "lifetime" | "message" | "pause", now: Instant): void {
-    if (name === "heartbeat") this.#heartbeatRang(now);
-    else if (name === "idle") this.#idleRang(now);
-    else if (name === "message") this.#messageRang(now);
-    else if (name === "pause") this.#pauseRang(now);
-    else this.#lifetimeRang(now);
+    if (name === "heartbeat") Watch.#heartbeatRang(this, now);
+    else if (name === "idle") Watch.#idleRang(this, now);
+    else if (name === "message") Watch.#messageRang(this, now);
+    else if (name === "pause") Watch.#pauseRang(this, now);
+    else Watch.#lifetimeRang(this, now);
   }
 
-  #heartbeatRang(now: Instant): void {
-    const { alarms, options } = this.#connection;
-    let beat = this.next(now);
+  /** The next Ping is due when no further call of the heartbeat's is: nobody need be woken to find that out. */
+  static #answered(watch: Watch, now: Instant): void {
+    const { alarms, options } = watch.#connection;
+    watch.#connection.follow(false);
+    alarms.postpone(after(whole(now), options.heartbeat.interval), now);
+  }
+
+  static #heartbeatRang(watch: Watch, now: Instant): void {
+    const { alarms, options } = watch.#connection;
+    let beat = watch.next(now);
     if (beat.do === "ping") {
-      this.#askedAt = whole(now);
-      this.#connection.askForLife();
-      beat = this.next(now);
+      watch.#askedAt = whole(now);
+      watch.#connection.askForLife();
+      beat = watch.next(now);
     } else {
       // Behind a long message on a slow link the Ping may take minutes to leave. Most answers are here by now.
-      this.#connection.follow(this.unanswered);
+      watch.#connection.follow(watch.unanswered);
     }
     if (beat.do === "wait") alarms.set("heartbeat", beat.until);
-    else this.#end("ping", "heartbeat.timeout", options.heartbeat.timeout, this.#askedAt, now, undefined);
+    else Watch.#end(watch, "ping", "heartbeat.timeout", options.heartbeat.timeout, watch.#askedAt, now, undefined);
   }
 
-  #idleRang(now: Instant): void {
-    const { alarms, busy, options } = this.#connection;
+  static #idleRang(watch: Watch, now: Instant): void {
+    const { alarms, busy, options } = watch.#connection;
     const { idleTimeout } = options;
-    const due = after(busy || this.suspendedAt !== undefined ? now : (this.#heardAt ?? now), idleTimeout);
-    if (reached(due, now)) this.#end("receive", "idleTimeout", idleTimeout, this.#heardAt, now, GOING_AWAY);
+    const due = after(busy || watch.suspendedAt !== undefined ? now : (watch.#heardAt ?? now), idleTimeout);
+    if (reached(due, now)) Watch.#end(watch, "receive", "idleTimeout", idleTimeout, watch.#heardAt, now, GOING_AWAY);
     else alarms.set("idle", due);
   }
 
-  #messageRang(now: Instant): void {
+  static #messageRang(watch: Watch, now: Instant): void {
     // Reading pauses only between messages, so that one which is under way is never held up by it.
-    if (this.#messageSince === undefined) return;
-    const { messageTimeout } = this.#connection.options;
-    this.#end("receive", "messageTimeout", messageTimeout, this.#messageSince, now, POLICY_VIOLATION);
+    if (watch.#messageSince === undefined) return;
+    const { messageTimeout } = watch.#connection.options;
+    Watch.#end(watch, "receive", "messageTimeout", messageTimeout, watch.#messageSince, now, POLICY_VIOLATION);
   }
 
-  #pauseRang(now: Instant): void {
-    if (this.suspendedAt === undefined) return;
-    const { lingerTimeout, pauseTimeout } = this.#connection.options;
-    const overdue = reached(after(this.suspendedAt, pauseTimeout), now);
-    if (this.#endSeenAt === undefined || overdue)
-      this.#end("receive", "pauseTimeout", pauseTimeout, this.suspendedAt, now, POLICY_VIOLATION);
-    else this.#end("receive", "lingerTimeout", lingerTimeout, this.#endSeenAt, now, POLICY_VIOLATION);
+  static #pauseRang(watch: Watch, now: Instant): void {
+    if (watch.suspendedAt === undefined) return;
+    const { lingerTimeout, pauseTimeout } = watch.#connection.options;
+    const overdue = reached(after(watch.suspendedAt, pauseTimeout), now);
+    if (watch.#endSeenAt === undefined || overdue)
+      Watch.#end(watch, "receive", "pauseTimeout", pauseTimeout, watch.suspendedAt, now, POLICY_VIOLATION);
+    else Watch.#end(watch, "receive", "lingerTimeout", lingerTimeout, watch.#endSeenAt, now, POLICY_VIOLATION);
   }
 
-  #lifetimeRang(now: Instant): void {
-    this.#end("live", "lifetime", this.#connection.options.lifetime, this.#openedAt, now, GOING_AWAY);
+  static #lifetimeRang(watch: Watch, now: Instant): void {
+    Watch.#end(watch, "live", "lifetime", watch.#connection.options.lifetime, watch.#openedAt, now, GOING_AWAY);
   }
 
-  #end(
+  static #end(
+    watch: Watch,
     operation: "ping" | "receive" | "live",
     limit: string,
     bound: number,
@@ -159,6 +169,6 @@ export class Watch extends Heartbeat {
     closeCode: number | undefined,
   ): void {
     const error = new TimeoutError({ operation, limit, bound, after: between(since ?? now, now), retriable: false });
-    this.#connection.limitReached(error, closeCode);
+    watch.#connection.limitReached(error, closeCode);
   }
 }

@@ -57,7 +57,7 @@ export class Heartbeat {
   resume(now: Instant): void {
     if (this.#suspendedAt === undefined) return;
     this.#suspendedAt = undefined;
-    this.#restart(now);
+    Heartbeat.#restart(this, now);
   }
 
   /** Whether there has been no answer to the last Ping yet. */
@@ -66,32 +66,34 @@ export class Heartbeat {
   }
 
   next(now: Instant): Beat {
-    if (this.#suspendedAt !== undefined) return this.#wait(NEVER);
+    if (this.#suspendedAt !== undefined) return Heartbeat.#wait(this, NEVER);
     const { interval, timeout } = this.#bounds;
     if (this.#pingedAt === undefined) {
       const due = after(this.#heardAt, interval);
-      if (!reached(due, now)) return this.#wait(due);
+      if (!reached(due, now)) return Heartbeat.#wait(this, due);
       this.#pingedAt = whole(now);
+      // Whatever it was asked for last, since the owner may have found out by itself that the peer was heard.
+      this.#askedFor = this.#pingedAt;
       return { do: "ping" };
     }
     const stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
-    if (this.#askedFor !== undefined && between(this.#askedFor, now) > stall) this.#restart(now);
+    if (this.#askedFor !== undefined && between(this.#askedFor, now) > stall) Heartbeat.#restart(this, now);
     const dead = after(this.#pingedAt, timeout);
     if (reached(dead, now)) return { do: "fail" };
     // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
     // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
     // that answers within the first step costs no further call.
-    return this.#wait(earlier(dead, whole(after(now, Math.min(stall, interval)))));
+    return Heartbeat.#wait(this, earlier(dead, whole(after(now, Math.min(stall, interval)))));
   }
 
-  #wait(until: Instant): Beat {
-    this.#askedFor = until;
+  static #wait(heartbeat: Heartbeat, until: Instant): Beat {
+    heartbeat.#askedFor = until;
     return { do: "wait", until };
   }
 
-  #restart(now: Instant): void {
-    if (this.#pingedAt === undefined) this.#heardAt = whole(now);
-    else this.#pingedAt = whole(now);
-    this.#askedFor = whole(now);
+  static #restart(heartbeat: Heartbeat, now: Instant): void {
+    if (heartbeat.#pingedAt === undefined) heartbeat.#heardAt = whole(now);
+    else heartbeat.#pingedAt = whole(now);
+    heartbeat.#askedFor = whole(now);
   }
 }

@@ -19,6 +19,12 @@ export class Link {
     this.previous = link;
   }
 
+  /** Stands where `link` has stood, which is alone then, as this one was. */
+  replace(link: Link): void {
+    link.append(this);
+    link.unlink();
+  }
+
   unlink(): void {
     this.previous.next = this.next;
     this.next.previous = this.previous;

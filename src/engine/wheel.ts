@@ -63,12 +63,14 @@ class Level {
   }
 
   put(timer: Timer): void {
-    const digit = Math.floor(timer.tick / this.#span) % SLOTS;
-    const slot = this.#slots[digit] ?? new Link();
-    this.#slots[digit] = slot;
-    this.#taken |= 1 << digit;
+    const slot = this.#slot(timer.tick);
     timer.unlink();
     slot.append(timer);
+  }
+
+  /** Takes all that stand behind `link`, which are due at `tick`: nobody is on this level. */
+  take(link: Link, tick: number): void {
+    this.#slot(tick).replace(link);
   }
 
   get size(): number {
@@ -91,6 +93,14 @@ class Level {
     return Math.floor(current / this.#reach) * this.#reach + this.#firstDigit() * this.#span;
   }
 
+  #slot(tick: number): Link {
+    const digit = Math.floor(tick / this.#span) % SLOTS;
+    const slot = this.#slots[digit] ?? new Link();
+    this.#slots[digit] = slot;
+    this.#taken |= 1 << digit;
+    return slot;
+  }
+
   #firstDigit(): number {
     return 31 - Math.clz32(this.#taken & -this.#taken);
   }
@@ -106,7 +116,11 @@ class Level {
 export class TimerWheel {
   readonly #start: Instant;
   readonly #length: number;
-  readonly #levels: readonly Level[] = Array.from({ length: LEVELS }, (_, level) => new Level(SLOTS ** level));
+  readonly #finest = new Level(1);
+  readonly #levels: readonly Level[] = [
+    this.#finest,
+    ...Array.from({ length: LEVELS - 1 }, (_, level) => new Level(SLOTS ** (level + 1))),
+  ];
   /** Every tick before this one has fired; during `advance`, this is the one that fires. */
   #current = 0;
   /** The tick that `advance` goes to; outside of it, the current one. */
@@ -191,7 +205,12 @@ export class TimerWheel {
       if (tick > this.#horizon) break;
       this.#current = tick;
       const slot = level.first() as Link;
-      if (level === this.#levels[0]) {
+      if (level !== this.#finest) {
+        this.#refine(slot);
+        continue;
+      }
+      // A wake may itself advance. Then all in this slot have fired, and it may be another turn's.
+      while (slot.next !== slot && this.#current === tick) {
         const timer = slot.next as Timer;
         timer.cancel();
         try {
@@ -199,22 +218,35 @@ export class TimerWheel {
         } catch (error) {
           failure ??= { error };
         }
-      } else {
-        while (slot.next !== slot) this.#place(slot.next as Timer);
       }
     }
     this.#current = this.#horizon;
     if (failure !== undefined) throw failure.error;
   }
 
+  /** Moves those of a slot whose turn has come down: all at once those that are due with its beginning. */
+  #refine(slot: Link): void {
+    for (let link = slot.next; link !== slot; ) {
+      const timer = link as Timer;
+      link = link.next;
+      if (timer.tick > this.#current) this.#place(timer);
+    }
+    if (slot.next !== slot) this.#finest.take(slot, this.#current);
+  }
+
   #place(timer: Timer): void {
     // The highest level holds every tick below the limit.
-    this.#levels.find((level) => level.holds(timer.tick, this.#current))?.put(timer);
+    for (const level of this.#levels) {
+      if (!level.holds(timer.tick, this.#current)) continue;
+      level.put(timer);
+      return;
+    }
   }
 
   /** The lowest level with timers on it, which has the earliest. */
   #lowest(): Level | undefined {
-    return this.#levels.find((level) => level.first() !== undefined);
+    for (const level of this.#levels) if (level.first() !== undefined) return level;
+    return undefined;
   }
 
   #instantOf(tick: number): Instant {

@@ -8,9 +8,6 @@ import { type Timer, TimerWheel } from "../engine/wheel.js";
 // setTimeout() fires at once beyond this, which is the opposite of a long wait.
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-// Less than what the heartbeat takes for a stall of the event loop.
-const MOST_SLACK = 64;
-
 /** The clock behind `systemClock`, for those who know it and bring a timer of their own. */
 export class SystemClock implements Clock {
   #wheel: TimerWheel | undefined;
@@ -32,14 +29,10 @@ export class SystemClock implements Clock {
     return wakeup;
   }
 
-  /**
-   * Wakes `timer` at `at`, or when it was armed for before if that comes first. `slack`: how much later it may be, as a part of
-   * how far off that is; but never by as much as would pass for a stall.
-   */
+  /** Wakes `timer` at `at`, or up to `slack` milliseconds later; or when it was armed for before, if that comes first. */
   armBy(timer: Timer, at: Instant, slack: number = 0): void {
     this.#wheel ??= new TimerWheel(this.now());
-    const late = slack === 0 ? 0 : Math.min(between(this.now(), at) * slack, MOST_SLACK);
-    this.#wheel.armBy(timer, at, late);
+    this.#wheel.armBy(timer, at, slack);
     if (!reached(this.#armedAt, at)) this.#arm();
   }
 

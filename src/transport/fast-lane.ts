@@ -39,7 +39,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     this.localAddress = ends.localAddress;
     this.remoteAddress = ends.remoteAddress;
     // A view of a buffer which may hold what is not ours to change.
-    if (head?.length) this.#keep(Uint8Array.from(head));
+    if (head?.length) FastLane.#keep(this, Uint8Array.from(head));
   }
 
   /**
@@ -54,7 +54,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     const ends = endsOf(socket);
     socket.setTimeout(0).setNoDelay(true);
     const lane = new FastLane(ends, TcpHandle.outOf(socket), head);
-    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) lane.#keep(chunk);
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) FastLane.#keep(lane, chunk);
     // An empty shell by now: those who wait for its `close` need not wait for ours.
     socket.destroy();
     return lane;
@@ -64,7 +64,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   static arrived(arrival: TcpArrival, answer: Uint8Array, head: Uint8Array): FastLane {
     const lane = new FastLane(arrival.ends(), arrival.toHandle(), head);
     // If it has to wait, so will what is written behind it: that is libuv's to order. Nobody is told when it is done.
-    lane.#failUnless(lane.handOver(answer));
+    FastLane.#failUnless(lane, lane.handOver(answer));
     return lane;
   }
 
@@ -84,7 +84,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   open(events: TransportEvents): void {
     this.#events = events;
     if (this.#state === "closed") setImmediate(() => events.closed(this.#error));
-    else this.#goOn();
+    else FastLane.#goOn(this);
   }
 
   write(bytes: Uint8Array): boolean {
@@ -92,7 +92,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     const outcome = this.handOver(bytes);
     if (outcome === "done") return true;
     if (outcome === "waits") this.#unwritten = bytes.length;
-    else this.#fail(outcome);
+    else FastLane.#fail(this, outcome);
     return false;
   }
 
@@ -100,7 +100,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   pause(): void {
     this.#paused = true;
     if (this.#state !== "live") return;
-    this.#lookedFor ??= this.#forLookout();
+    this.#lookedFor ??= FastLane.#forLookout(this);
     lookout.add(this.#lookedFor);
   }
 
@@ -108,7 +108,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     if (!wanted) {
       if (this.#lookedFor !== undefined) lookout.unfollow(this.#lookedFor);
     } else if (this.#state === "live") {
-      this.#lookedFor ??= this.#forLookout();
+      this.#lookedFor ??= FastLane.#forLookout(this);
       lookout.follow(this.#lookedFor);
     }
   }
@@ -116,41 +116,41 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   resume(): void {
     this.#paused = false;
     if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
-    this.#goOn();
+    FastLane.#goOn(this);
   }
 
   end(): void {
     if (this.#ourEnd !== "none" || this.#state !== "live") return;
     this.#ourEnd = "asked";
-    if (this.#unwritten === 0) this.#shutDown();
+    if (this.#unwritten === 0) FastLane.#shutDown(this);
   }
 
   abort(): void {
     // A handle whose FIN is under way cannot be reset.
-    this.#close(this.#ourEnd !== "asked");
+    FastLane.#close(this, this.#ourEnd !== "asked");
   }
 
-  #forLookout(): Paused & Unanswered {
-    const [localAddress, localPort] = hostAndPort(this.localAddress);
-    const [remoteAddress, remotePort] = hostAndPort(this.remoteAddress);
+  static #forLookout(lane: FastLane): Paused & Unanswered {
+    const [localAddress, localPort] = hostAndPort(lane.localAddress);
+    const [remoteAddress, remotePort] = hostAndPort(lane.remoteAddress);
     return {
       socket: { localAddress, localPort, remoteAddress, remotePort },
-      finSeen: () => this.#events?.endSeen?.(),
+      finSeen: () => lane.#events?.endSeen?.(),
       missing: () => {
-        if (this.#state === "live" && this.#ourEnd === "none" && this.#unwritten === 0) this.#probe();
+        if (lane.#state === "live" && lane.#ourEnd === "none" && lane.#unwritten === 0) FastLane.#probe(lane);
       },
-      acknowledged: () => this.#events?.acknowledged?.(),
+      acknowledged: () => lane.#events?.acknowledged?.(),
     };
   }
 
-  #goOn(): void {
-    if (this.#events === undefined) return;
-    if (this.#kept === undefined && this.#peerEnd !== "read") this.#startReading();
-    else if (!this.#paused) setImmediate(giveKept, this);
+  static #goOn(lane: FastLane): void {
+    if (lane.#events === undefined) return;
+    if (lane.#kept === undefined && lane.#peerEnd !== "read") FastLane.#startReading(lane);
+    else if (!lane.#paused) setImmediate(giveKept, lane);
   }
 
-  #startReading(): void {
-    if (this.#peerEnd === "none" && this.#state === "live") this.#failUnless(this.startReading());
+  static #startReading(lane: FastLane): void {
+    if (lane.#peerEnd === "none" && lane.#state === "live") FastLane.#failUnless(lane, lane.startReading());
   }
 
   giveKept(): void {
@@ -160,67 +160,67 @@ export class FastLane extends TcpHandle implements Transport, Ends {
       else this.#events?.data(chunk);
     }
     if (this.#kept !== undefined) return;
-    if (this.#peerEnd === "read") this.#tellEnd();
-    else this.#startReading();
+    if (this.#peerEnd === "read") FastLane.#tellEnd(this);
+    else FastLane.#startReading(this);
   }
 
-  #keep(chunk: Uint8Array): void {
-    this.#kept ??= [];
-    this.#kept.push(chunk);
+  static #keep(lane: FastLane, chunk: Uint8Array): void {
+    lane.#kept ??= [];
+    lane.#kept.push(chunk);
   }
 
   /** Whether no more is to be read until what is kept has been given. */
-  #keepsEnough(): boolean {
-    const kept = this.#kept;
+  static #keepsEnough(lane: FastLane): boolean {
+    const kept = lane.#kept;
     if (kept === undefined) return false;
     return kept.length >= MOST_CHUNKS || kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
   }
 
-  #tellEnd(): void {
-    if (this.#state !== "live") return;
-    if (this.#ourEnd === "none" && this.#unwritten === 0 && !this.#probe()) return;
-    this.#peerEnd = "told";
-    this.#events?.ended();
-    this.#closeWhenEnded();
+  static #tellEnd(lane: FastLane): void {
+    if (lane.#state !== "live") return;
+    if (lane.#ourEnd === "none" && lane.#unwritten === 0 && !FastLane.#probe(lane)) return;
+    lane.#peerEnd = "told";
+    lane.#events?.ended();
+    FastLane.#closeWhenEnded(lane);
   }
 
   /** Whether the connection takes a write of nothing: one that was reset does not. */
-  #probe(): boolean {
-    return this.#failUnless(this.handOver(NOTHING));
+  static #probe(lane: FastLane): boolean {
+    return FastLane.#failUnless(lane, lane.handOver(NOTHING));
   }
 
-  #shutDown(): void {
-    if (this.#state !== "live" || !this.#probe()) return;
-    const outcome = this.sendEnd();
-    if (outcome === "done") this.endSent();
-    else this.#failUnless(outcome);
+  static #shutDown(lane: FastLane): void {
+    if (lane.#state !== "live" || !FastLane.#probe(lane)) return;
+    const outcome = lane.sendEnd();
+    if (outcome === "done") lane.endSent();
+    else FastLane.#failUnless(lane, outcome);
   }
 
-  #closeWhenEnded(): void {
-    if (this.#ourEnd === "sent" && this.#peerEnd === "told") this.#close(false);
+  static #closeWhenEnded(lane: FastLane): void {
+    if (lane.#ourEnd === "sent" && lane.#peerEnd === "told") FastLane.#close(lane, false);
   }
 
-  #failUnless(outcome: Outcome): boolean {
+  static #failUnless(lane: FastLane, outcome: Outcome): boolean {
     if (typeof outcome === "string") return true;
-    this.#fail(outcome);
+    FastLane.#fail(lane, outcome);
     return false;
   }
 
-  #fail(error: NodeJS.ErrnoException): void {
-    if (this.#state !== "live") return;
-    this.#error = transportError(error);
-    this.#close(false);
+  static #fail(lane: FastLane, error: NodeJS.ErrnoException): void {
+    if (lane.#state !== "live") return;
+    lane.#error = transportError(error);
+    FastLane.#close(lane, false);
   }
 
-  #close(reset: boolean): void {
-    if (this.#state !== "live") return;
-    this.#state = "closing";
-    this.#kept = undefined;
-    this.follow(false);
-    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
-    this.free(reset, () => {
-      this.#state = "closed";
-      this.#events?.closed(this.#error);
+  static #close(lane: FastLane, reset: boolean): void {
+    if (lane.#state !== "live") return;
+    lane.#state = "closing";
+    lane.#kept = undefined;
+    lane.follow(false);
+    if (lane.#lookedFor !== undefined) lookout.delete(lane.#lookedFor);
+    lane.free(reset, () => {
+      lane.#state = "closed";
+      lane.#events?.closed(lane.#error);
     });
   }
 
@@ -228,9 +228,9 @@ export class FastLane extends TcpHandle implements Transport, Ends {
 
   override read(chunk: Uint8Array): void {
     if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
-    else this.#keep(Uint8Array.from(chunk));
+    else FastLane.#keep(this, Uint8Array.from(chunk));
     if (this.#state !== "live") return;
-    if (this.#keepsEnough()) this.stopReading();
+    if (FastLane.#keepsEnough(this)) this.stopReading();
     else if (chunk.length >= SHARE) {
       // It filled the buffer: libuv would go on with it. Behind any other read the others have their turn anyway.
       this.stopReading();
@@ -239,30 +239,30 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   }
 
   readOn(): void {
-    if (!this.#keepsEnough()) this.#startReading();
+    if (!FastLane.#keepsEnough(this)) FastLane.#startReading(this);
   }
 
   override readEnded(): void {
     this.#peerEnd = "read";
-    if (this.#events !== undefined && (this.#kept === undefined || this.#kept.length === 0)) this.#tellEnd();
+    if (this.#events !== undefined && (this.#kept === undefined || this.#kept.length === 0)) FastLane.#tellEnd(this);
   }
 
   override readFailed(error: NodeJS.ErrnoException): void {
-    this.#fail(error);
+    FastLane.#fail(this, error);
   }
 
   override written(error: NodeJS.ErrnoException | undefined): void {
     const probed = this.#unwritten === 0;
     this.#unwritten = 0;
-    if (error !== undefined) this.#fail(error);
+    if (error !== undefined) FastLane.#fail(this, error);
     if (error !== undefined || probed) return;
     this.#events?.written();
-    if (this.#ourEnd === "asked" && this.#unwritten === 0) this.#shutDown();
+    if (this.#ourEnd === "asked" && this.#unwritten === 0) FastLane.#shutDown(this);
   }
 
   override endSent(): void {
     this.#ourEnd = "sent";
-    this.#closeWhenEnded();
+    FastLane.#closeWhenEnded(this);
   }
 }
 

@@ -282,6 +282,21 @@ describe("a timer wheel", () => {
     assert.deepEqual(fired, ["outer", "same tick", "inner", "later"]);
   });
 
+  it("does not take for its own what a wake that advances it has put where it was", () => {
+    const wheel = new TimerWheel(START, 4);
+    const fired: string[] = [];
+    wheel.add(at(20), () => {
+      fired.push("outer");
+      wheel.advance(at(392));
+      // In the slot of 20 ms, three turns of 32 ticks later.
+      wheel.add(at(20 + 4 * 32 * 3), () => fired.push("later"));
+    });
+    wheel.advance(at(24));
+    assert.deepEqual(fired, ["outer"]);
+    wheel.advance(at(404));
+    assert.deepEqual(fired, ["outer", "later"]);
+  });
+
   it("fires the others when wakes throw, and throws the first error at the end", () => {
     const wheel = new TimerWheel(START, 4);
     const fired: string[] = [];
