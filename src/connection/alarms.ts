@@ -10,11 +10,11 @@ const OTHERS = ["idle", "lifetime", "message", "pause", "waits", "write", "close
 /** What may come due. The owner's `rang` has one case for each. */
 export type AlarmName = "heartbeat" | (typeof OTHERS)[number];
 
-// How late a heartbeat may be, as a part of how far off it is; and at most, in milliseconds. It is in nobody's way, and many
-// that come together cost less than each by itself. Behind a Ping the waits are no longer than
-// what passes for a stall, so that this is far from being one.
+// How late a heartbeat may be, as a part of how far off it is; and at most, in milliseconds. A Ping is in nobody's way, and of
+// a hundred that leave together each costs less than of forty. With many more at once the others would have to wait for them.
+// Behind a Ping the waits are no longer than what passes for a stall, so that this is far from being one.
 const SLACK = 1 / 64;
-const MOST_SLACK = 1_000;
+const MOST_SLACK = 128;
 
 /**
  * Instants by name, lazily armed: to move one later is to store a number, and costs a timer only if it came

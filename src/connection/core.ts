@@ -37,7 +37,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
-    this.watch.heard(now);
+    this.heard(now);
     // Most of what an idle connection hears is this: where it means nothing else it takes no intake.
     const takes = !(this.unheeded && this.wire.emptyPong?.(chunk));
     if (takes) this.intake.take(chunk, now);
@@ -65,7 +65,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     const closing = this.closing;
     if (closing.peerEndedAt === undefined) this.emit({ type: "peerEnded", id: this.connection.id });
     closing.peerEndedAt ??= this.options.clock.now();
-    this.watch.endSeen(this.options.clock.now());
+    this.endLeftUnread(this.options.clock.now());
   }
 
   closed(error: TransportError | undefined): void {
@@ -77,7 +77,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
 
   paused(): void {
     this.emit({ type: "pause", id: this.connection.id });
-    if (this.peerEndedAt !== undefined) this.watch.endSeen(this.options.clock.now());
+    if (this.peerEndedAt !== undefined) this.endLeftUnread(this.options.clock.now());
   }
 
   resumed(): void {
@@ -161,7 +161,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   }
 
   roomMade(): void {
-    this.watch.read(this.options.clock.now());
+    this.readByPeer(this.options.clock.now());
   }
 
   parted(burst: Burst): void {
@@ -190,9 +190,9 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.closing.abort(error);
   }
 
-  // Watched
+  // Watch
 
-  askForLife(): void {
+  override askForLife(): void {
     const { message } = this.options.heartbeat;
     // The end has a bound of its own, and behind our FIN nothing can be sent.
     if (this.refusal !== undefined) return;
@@ -201,11 +201,11 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     else this.out.send(new Outgoing(message, this.wire.encoder.payload(message, "whole")), "reject");
   }
 
-  follow(wanted: boolean): void {
+  override follow(wanted: boolean): void {
     this.transport.follow?.(wanted);
   }
 
-  limitReached(error: TimeoutError, closeCode: number | undefined): void {
+  override limitReached(error: TimeoutError, closeCode: number | undefined): void {
     if (this.refusal !== undefined) return;
     if (closeCode === undefined) this.closing.abort(error);
     else this.closing.fail(error, closeCode, error.message);
@@ -218,7 +218,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   }
 
   asked(): void {
-    this.watch.asked();
+    this.askedForMore();
     // With hooks there is no loop whose end tells that the application is done.
     if (this.peerEnd === "read" && this.hooked && !this.busy) this.closing.local(NORMAL, "");
   }
@@ -324,7 +324,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     else if (name === "write") this.closing.abort(this.out.overdue(now));
     else if (name === "linger") this.closing.local(NORMAL, "");
     else if (name === "close") this.closing.timedOut(now);
-    else this.watch.rang(name, now);
+    else super.rang(name, now);
   }
 
   static #waitsRang(core: Core, now: Instant): void {

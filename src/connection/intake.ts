@@ -99,7 +99,7 @@ export class Intake {
     if (!this.#paused || this.#inflating()) return false;
     this.#paused = false;
     const now = options.clock.now();
-    watch.resumed(now);
+    watch.readingGoesOn(now);
     this.#owner.resumed();
     const rest = this.#rest;
     this.#rest = undefined;
@@ -122,7 +122,7 @@ export class Intake {
     if (this.#paused) return;
     this.#paused = true;
     transport.pause();
-    watch.paused(options.clock.now());
+    watch.readingStopped(options.clock.now());
     this.#owner.paused();
   }
 }

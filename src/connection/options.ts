@@ -15,8 +15,9 @@ export type Overflow = "wait" | "reject" | "drop-newest" | "drop-oldest" | "coal
  */
 export interface HeartbeatOptions {
   /**
-   * Silence after which a Ping is sent, in milliseconds. `Infinity` sends none. Under the 60 s after which nginx and
-   * most load balancers drop a silent connection; Socket.IO and Centrifugo use the same.
+   * Silence after which a Ping is sent, in milliseconds; up to a 64th of it later, but 128 ms at most, so that those of many
+   * connections leave together. `Infinity` sends none. Under the 60 s after which nginx and most load balancers drop a silent
+   * connection; Socket.IO and Centrifugo use the same.
    * @default 25_000
    */
   readonly interval?: number;

@@ -4,7 +4,7 @@ import type { ConnectionError, Progress } from "../base/errors.js";
 import type { Instant } from "../base/time.js";
 import type { State } from "../engine/lifecycle.js";
 import type { Transport } from "../transport/transport.js";
-import { Alarms } from "./alarms.js";
+import type { Alarms } from "./alarms.js";
 import { Closing, type Ends } from "./closing.js";
 import type { Connection } from "./connection.js";
 import { Delivery, type DeliveryOwner } from "./delivery.js";
@@ -16,7 +16,7 @@ import { Outbox, type OutboxOwner } from "./outbox.js";
 import { Outcome } from "./outcome.js";
 import { Pings } from "./pings.js";
 import { Waits, type WaitsOwner } from "./waits.js";
-import { Watch, type Watched } from "./watch.js";
+import { Watch } from "./watch.js";
 import type { Wire } from "./wire.js";
 
 /** What is common to all its parts. */
@@ -27,7 +27,7 @@ export interface Whole {
 }
 
 /** What the parts ask of the connection. */
-export interface PartsOwner extends DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner, Watched {
+export interface PartsOwner extends DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner {
   /** The peer's last word has taken effect. */
   takeEnd(): void;
 }
@@ -38,12 +38,10 @@ const AT_BOUNDARY: Progress = Object.freeze({ received: 0, expected: undefined }
  * Thousands of connections are idle for each that is not, so what an idle one does not need is not there: what stands here as
  * undefined is as it would be if it had just been made, and the questions below have the answer for that.
  */
-export abstract class Parts extends Alarms implements Whole {
+export abstract class Parts extends Watch implements Whole {
   readonly connection: Connection;
   readonly wire: Wire;
   readonly transport: Transport;
-  readonly options: SettledOptions;
-  readonly watch: Watch;
   #intake: Intake | undefined;
   #outbox: Outbox | undefined;
   #delivery: Delivery | undefined;
@@ -60,12 +58,10 @@ export abstract class Parts extends Alarms implements Whole {
   #idle = false;
 
   constructor(connection: Connection, { wire, transport, options }: Whole) {
-    super();
+    super(options);
     this.connection = connection;
     this.wire = wire;
     this.transport = transport;
-    this.options = options;
-    this.watch = new Watch(this.owner());
   }
 
   /** The connection, as its parts know it. */
@@ -107,7 +103,13 @@ export abstract class Parts extends Alarms implements Whole {
     return this.#pings;
   }
 
+  // It is both itself: an object less for each connection.
+
   get alarms(): Alarms {
+    return this;
+  }
+
+  get watch(): Watch {
     return this;
   }
 
@@ -197,7 +199,7 @@ export abstract class Parts extends Alarms implements Whole {
     return this.#delivery?.inbox.full === true;
   }
 
-  get busy(): boolean {
+  override get busy(): boolean {
     return this.#delivery?.busy === true;
   }
 

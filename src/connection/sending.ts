@@ -26,7 +26,7 @@ export class Sending {
 
   send(message: Sendable, options: SendOptions | undefined): Promise<void> {
     const { outbox, refusal, inboxEmpty, writeExpired } = this.#core;
-    const outgoing = this.#outgoing(message, options);
+    const outgoing = Sending.#outgoing(this, message, options);
     if (refusal !== undefined) return rejected(refusal);
     // A loop that has more to answer must not wait for the kernel each time: that would be one write for each message.
     const hurried = options === undefined && !inboxEmpty && !writeExpired;
@@ -40,16 +40,16 @@ export class Sending {
     if (wait.settled) return wait.promise;
     outgoing.wait = wait;
     waits.watch(wait);
-    this.#hasten(outbox);
+    Sending.#hasten(this, outbox);
     outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
     return wait.promise;
   }
 
   trySend(message: Sendable, options: How | undefined): SendResult {
     const { outbox, refusal, writeExpired } = this.#core;
-    const outgoing = this.#outgoing(message, options);
+    const outgoing = Sending.#outgoing(this, message, options);
     if (refusal !== undefined || writeExpired) return "refused";
-    this.#hasten(outbox);
+    Sending.#hasten(this, outbox);
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
   }
 
@@ -113,18 +113,18 @@ export class Sending {
    * A loop that answers the last message of a chunk has nothing to add before another chunk comes: this need not wait for the
    * end of the turn. Once for each chunk, or whoever sends to one connection from many would write for each.
    */
-  #hasten(outbox: Outbox): void {
-    const core = this.#core;
+  static #hasten(sending: Sending, outbox: Outbox): void {
+    const core = sending.#core;
     if (core.arrived === 0 || !core.inboxEmpty) return;
     core.arrived = 0;
     outbox.hasten();
   }
 
   /** Judges the message now, so that misuse throws before anything is queued. */
-  #outgoing(message: Sendable, options: How | undefined): Outgoing {
-    const { wire } = this.#core;
+  static #outgoing(sending: Sending, message: Sendable, options: How | undefined): Outgoing {
+    const { wire } = sending.#core;
     const { key, compress } = options === undefined ? NOTHING_SAID : judged(options);
-    if (message instanceof PreparedMessage) return this.#prepared(message, key, compress);
+    if (message instanceof PreparedMessage) return Sending.#prepared(sending, message, key, compress);
     const data = asData(message);
     const outgoing = new Outgoing(data, wire.encoder.payload(data, "whole"));
     outgoing.key = key;
@@ -132,8 +132,13 @@ export class Sending {
     return outgoing;
   }
 
-  #prepared(message: PreparedMessage, key: string | undefined, compress: boolean | undefined): Outgoing {
-    const { wire } = this.#core;
+  static #prepared(
+    sending: Sending,
+    message: PreparedMessage,
+    key: string | undefined,
+    compress: boolean | undefined,
+  ): Outgoing {
+    const { wire } = sending.#core;
     const asPrepared = compress === undefined || compress === message.compress;
     const outgoing = message.outgoing(wire, asPrepared ? message.for(wire) : undefined);
     outgoing.key = key;

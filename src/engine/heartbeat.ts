@@ -16,84 +16,80 @@ export interface HeartbeatBounds {
 /** Ask again at `until`; or send a Ping now and ask again at once; or fail: the peer is dead. */
 export type Beat = { readonly do: "wait"; readonly until: Instant } | { readonly do: "ping" } | { readonly do: "fail" };
 
+/** What a heartbeat remembers from call to call. For whoever is one all its life, and need not have one: an object less for each connection. */
+export interface Pulse {
+  /** When bytes last came, or silence began to count. */
+  heardAt: Instant;
+  /** When the Ping was sent that has no answer yet. */
+  pingedAt: Instant | undefined;
+  /** When `next` was last to be called. */
+  askedFor: Instant | undefined;
+  /** Since when reading has been stopped; undefined while it has not. */
+  suspendedAt: Instant | undefined;
+}
+
+/** Bytes came. Any byte from the peer counts as life, not only a Pong. */
+export function heard(pulse: Pulse, now: Instant): void {
+  pulse.heardAt = whole(now);
+  pulse.pingedAt = undefined;
+}
+
+/** Reading stops: the peer cannot be heard, so its silence means nothing. There is no Ping and no failure until `resume`. */
+export function suspend(pulse: Pulse, now: Instant): void {
+  pulse.suspendedAt = whole(now);
+}
+
+/** Reading goes on, and whichever wait was under way starts again. To be followed by `next`. */
+export function resume(pulse: Pulse, now: Instant): void {
+  if (pulse.suspendedAt === undefined) return;
+  pulse.suspendedAt = undefined;
+  restart(pulse, now);
+}
+
+/** Whether there has been no answer to the last Ping yet. */
+export function unanswered({ pingedAt, suspendedAt }: Pulse): boolean {
+  return pingedAt !== undefined && suspendedAt === undefined;
+}
+
 /**
  * A Ping after a silence of `interval`, failure after another of `timeout`; any byte from the peer is life. Its owner
- * calls `next` at the instant it named, or as soon after as it can. An `interval` of `Infinity` never pings.
+ * calls this at the instant it named, or as soon after as it can. An `interval` of `Infinity` never pings.
  *
- * It does not blame the peer for our own stall: when `next` comes more than a second late (for a shorter `timeout` more
+ * It does not blame the peer for our own stall: when the call comes more than a second late (for a shorter `timeout` more
  * than that, but at least 100 ms), the event loop was blocked, what the peer sent meanwhile may not have been read, and
  * the wait for its answer starts again. That is once for each stall, not once for each Ping. So while every single call
  * is that late, nobody fails: such an overload has to be ended by other bounds.
  */
-export class Heartbeat {
-  readonly #bounds: HeartbeatBounds;
-  #heardAt: Instant;
-  #pingedAt: Instant | undefined;
-  #askedFor: Instant | undefined;
-  #suspendedAt: Instant | undefined;
-
-  constructor(bounds: HeartbeatBounds, now: Instant) {
-    this.#bounds = bounds;
-    this.#heardAt = whole(now);
+export function next(pulse: Pulse, { interval, timeout }: HeartbeatBounds, now: Instant): Beat {
+  if (pulse.suspendedAt !== undefined) return wait(pulse, NEVER);
+  if (pulse.pingedAt === undefined) {
+    const due = after(pulse.heardAt, interval);
+    if (!reached(due, now)) return wait(pulse, due);
+    pulse.pingedAt = whole(now);
+    // Whatever it was asked for last, since the owner may have found out by itself that the peer was heard.
+    pulse.askedFor = pulse.pingedAt;
+    return PING;
   }
+  const stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
+  if (pulse.askedFor !== undefined && between(pulse.askedFor, now) > stall) restart(pulse, now);
+  const dead = after(pulse.pingedAt, timeout);
+  if (reached(dead, now)) return FAIL;
+  // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
+  // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
+  // that answers within the first step costs no further call.
+  return wait(pulse, earlier(dead, whole(after(now, Math.min(stall, interval)))));
+}
 
-  /** Bytes came. Any byte from the peer counts as life, not only a Pong. */
-  heard(now: Instant): void {
-    this.#heardAt = whole(now);
-    this.#pingedAt = undefined;
-  }
+const PING: Beat = Object.freeze({ do: "ping" });
+const FAIL: Beat = Object.freeze({ do: "fail" });
 
-  /** Reading stops: the peer cannot be heard, so its silence means nothing. There is no Ping and no failure until `resume`. */
-  suspend(now: Instant): void {
-    this.#suspendedAt = whole(now);
-  }
+function wait(pulse: Pulse, until: Instant): Beat {
+  pulse.askedFor = until;
+  return { do: "wait", until };
+}
 
-  /** Since when reading has been stopped; undefined while it has not. */
-  get suspendedAt(): Instant | undefined {
-    return this.#suspendedAt;
-  }
-
-  /** Reading goes on, and whichever wait was under way starts again. To be followed by `next`. */
-  resume(now: Instant): void {
-    if (this.#suspendedAt === undefined) return;
-    this.#suspendedAt = undefined;
-    Heartbeat.#restart(this, now);
-  }
-
-  /** Whether there has been no answer to the last Ping yet. */
-  get unanswered(): boolean {
-    return this.#pingedAt !== undefined && this.#suspendedAt === undefined;
-  }
-
-  next(now: Instant): Beat {
-    if (this.#suspendedAt !== undefined) return Heartbeat.#wait(this, NEVER);
-    const { interval, timeout } = this.#bounds;
-    if (this.#pingedAt === undefined) {
-      const due = after(this.#heardAt, interval);
-      if (!reached(due, now)) return Heartbeat.#wait(this, due);
-      this.#pingedAt = whole(now);
-      // Whatever it was asked for last, since the owner may have found out by itself that the peer was heard.
-      this.#askedFor = this.#pingedAt;
-      return { do: "ping" };
-    }
-    const stall = Math.min(STALL, Math.max(timeout, LEAST_STALL));
-    if (this.#askedFor !== undefined && between(this.#askedFor, now) > stall) Heartbeat.#restart(this, now);
-    const dead = after(this.#pingedAt, timeout);
-    if (reached(dead, now)) return { do: "fail" };
-    // In steps, although nothing is to be done at most of them: a stall is seen by being late, and one that ends before
-    // the wait does would otherwise go unseen. Nor may the next Ping, after an answer, come later than it should. A peer
-    // that answers within the first step costs no further call.
-    return Heartbeat.#wait(this, earlier(dead, whole(after(now, Math.min(stall, interval)))));
-  }
-
-  static #wait(heartbeat: Heartbeat, until: Instant): Beat {
-    heartbeat.#askedFor = until;
-    return { do: "wait", until };
-  }
-
-  static #restart(heartbeat: Heartbeat, now: Instant): void {
-    if (heartbeat.#pingedAt === undefined) heartbeat.#heardAt = whole(now);
-    else heartbeat.#pingedAt = whole(now);
-    heartbeat.#askedFor = whole(now);
-  }
+function restart(pulse: Pulse, now: Instant): void {
+  if (pulse.pingedAt === undefined) pulse.heardAt = whole(now);
+  else pulse.pingedAt = whole(now);
+  pulse.askedFor = whole(now);
 }

@@ -38,6 +38,40 @@ describe("alarms on the system's clock", () => {
     assert.equal(alarms.armed, false);
   });
 
+  it("ring together when they are heartbeats about as far off, none before its time or 128 ms behind it", () => {
+    const clock = new SystemClock();
+    const now = clock.now();
+    const armed = (name: AlarmName, length: number): Bells => {
+      const alarms = new Bells(clock);
+      alarms.set(name, after(now, length));
+      return alarms;
+    };
+    const strict = armed("idle", 25_000).tick;
+    const ticks = Array.from({ length: 100 }, (_, index) => armed("heartbeat", 25_000 + index).tick - strict);
+    assert.ok(new Set(ticks).size <= 2, ticks.join());
+    for (const [index, ticked] of ticks.entries()) {
+      const late = ticked * 4 - index;
+      assert.ok(late > -4 && late < 128 + 4, `${late} ms late`);
+    }
+  });
+
+  it("are moved along by a heartbeat that is postponed, unless something else is set as well", () => {
+    const alarms = new Bells();
+    const now = alarms.clock.now();
+    alarms.set("heartbeat", after(now, 1_000));
+    const before = alarms.tick;
+    alarms.postpone(after(now, 25_000), now);
+    assert.ok(alarms.tick >= before + 24_000 / 4, `${alarms.tick} behind ${before}`);
+    alarms.set("idle", after(now, 10_000));
+    const { tick } = alarms;
+    assert.ok(tick < before + 24_000 / 4);
+    alarms.postpone(after(now, 50_000), now);
+    assert.equal(alarms.tick, tick);
+    alarms.stop();
+    alarms.postpone(after(now, 75_000), now);
+    assert.equal(alarms.armed, false);
+  });
+
   it("wake nobody any more when the last one was cleared", async () => {
     const alarms = new Bells();
     const start = alarms.clock.now();
@@ -55,10 +89,16 @@ describe("alarms on the system's clock", () => {
 });
 
 class Bells extends Alarms {
-  readonly clock = new SystemClock();
-  readonly options = { clock: this.clock };
+  readonly clock: SystemClock;
+  readonly options: { readonly clock: SystemClock };
   readonly rung: [AlarmName, Instant][] = [];
   #tell: (() => void) | undefined;
+
+  constructor(clock: SystemClock = new SystemClock()) {
+    super();
+    this.clock = clock;
+    this.options = { clock };
+  }
 
   override rang(name: AlarmName, now: Instant): void {
     this.rung.push([name, now]);

@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { after } from "../../src/base/time.js";
+import { settle } from "../../src/connection/options.js";
+import { Watch } from "../../src/connection/watch.js";
 import { type ConnectionOptions, connect, type TimeoutError } from "../../src/index.js";
 import { pair, settled, type Wired, wired } from "../../src/testing/index.js";
 import { joined, KEY, peerFrame } from "../engine/peer-frames.js";
@@ -90,6 +93,36 @@ describe("a heartbeat", () => {
     assert.deepEqual([code, by], [1006, "local"], "no goodbye to the dead");
     const { operation, limit, bound } = cause as TimeoutError;
     assert.deepEqual([operation, limit, bound], ["ping", "heartbeat.timeout", 10_000]);
+  });
+
+  it("that was answered wakes nobody until it has to ask again", () => {
+    class Watched extends Watch {
+      asked = 0;
+      readonly busy = false;
+
+      override askForLife(): void {
+        this.asked += 1;
+      }
+
+      override follow(): void {}
+
+      override limitReached(error: TimeoutError): void {
+        throw error;
+      }
+    }
+    const options = settle({}, "websocket");
+    const watch = new Watched(options);
+    const now = options.clock.now();
+    const { tick } = watch;
+    // Long before its time, as the wheel would do it then.
+    watch.cancel();
+    watch.wake(after(now, 25_001));
+    assert.equal(watch.asked, 1);
+    const step = watch.tick;
+    assert.ok(step > tick && step < tick + 2_000 / 4, `${step} behind ${tick}`);
+    watch.heard(after(now, 25_002));
+    assert.ok(watch.tick > tick + 24_000 / 4, `${watch.tick} behind ${tick}`);
+    watch.stop();
   });
 
   it("is off with an interval of Infinity", async () => {

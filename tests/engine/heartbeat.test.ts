@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { after, between, type Instant, instant, NEVER, reached } from "../../src/base/time.js";
-import { Heartbeat } from "../../src/engine/heartbeat.js";
+import {
+  type Beat,
+  type HeartbeatBounds,
+  heard,
+  next,
+  type Pulse,
+  resume,
+  suspend,
+  unanswered,
+} from "../../src/engine/heartbeat.js";
 
 const START = instant(1_000);
 const at = (length: number): Instant => after(START, length);
@@ -12,7 +21,40 @@ const since = (now: Instant): number => between(START, now);
 const INTERVAL = 25_000;
 const TIMEOUT = 10_000;
 
-const beat = (interval = INTERVAL, timeout = TIMEOUT): Heartbeat => new Heartbeat({ interval, timeout }, START);
+/** One that is nothing else. */
+class Heartbeat implements Pulse {
+  readonly #bounds: HeartbeatBounds;
+  heardAt = START;
+  pingedAt: Instant | undefined;
+  askedFor: Instant | undefined;
+  suspendedAt: Instant | undefined;
+
+  constructor(bounds: HeartbeatBounds) {
+    this.#bounds = bounds;
+  }
+
+  get unanswered(): boolean {
+    return unanswered(this);
+  }
+
+  heard(now: Instant): void {
+    heard(this, now);
+  }
+
+  suspend(now: Instant): void {
+    suspend(this, now);
+  }
+
+  resume(now: Instant): void {
+    resume(this, now);
+  }
+
+  next(now: Instant): Beat {
+    return next(this, this.#bounds, now);
+  }
+}
+
+const beat = (interval = INTERVAL, timeout = TIMEOUT): Heartbeat => new Heartbeat({ interval, timeout });
 
 /**
  * Does what an owner does, beginning at `from`, until there is a failure or nothing happens up to `end`: calls `next` at the
