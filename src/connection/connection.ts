@@ -178,12 +178,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     return Connection.#sends(this).trySend(message, options);
   }
 
-  /** Is sent `message`, the last of `burst`, and if it can be all that are added to it. @internal */
+  /** Is sent `message`, and if it can be all that `burst` is sent from then on. @internal */
   takeFrom(burst: Burst, message: PreparedMessage, how: Pick<SendOptions, "overflow" | "key">): SendResult {
-    return Connection.#sends(this).takeFrom(burst, message, how);
+    return burst.admit(this.#core, message, how) ? "sent" : Connection.#sends(this).trySend(message, how);
   }
 
-  /** Takes no more of what is added to a burst. @internal */
+  /** Is sent no more of what a group is by itself. @internal */
   stayApart(): void {
     this.#core.stayApart();
   }

@@ -10,7 +10,6 @@ import type { Data, Violation } from "../engine/protocol.js";
 import { stackless } from "../transport/stackless.js";
 import type { TransportEvents } from "../transport/transport.js";
 import type { AlarmName } from "./alarms.js";
-import type { Burst } from "./burst.js";
 import type { Connection } from "./connection.js";
 import type { Item } from "./inbox.js";
 import type { InflatingOwner } from "./inflating.js";
@@ -164,10 +163,6 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
     this.readByPeer(this.options.clock.now());
   }
 
-  parted(burst: Burst): void {
-    burst.part(this.connection);
-  }
-
   finished(): void {
     this.closing.finished();
   }
@@ -232,6 +227,7 @@ export class Core extends Parts implements PartsOwner, TransportEvents, Inflatin
   // Ends
 
   endBegun(refusal: ConnectionError): void {
+    this.stayApart();
     this.tellBegun(refusal);
     // The peer's Close can stand behind messages that nobody will take.
     this.wantsMore();

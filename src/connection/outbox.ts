@@ -6,7 +6,6 @@ import type { Transport } from "../transport/transport.js";
 import { atOnce, atTurnEnd, type TurnTask } from "../transport/turn.js";
 import type { Alarms } from "./alarms.js";
 import { Backlog } from "./backlog.js";
-import type { Batch, Burst } from "./burst.js";
 import { type Control, ControlLane } from "./lane.js";
 import { Levels, type LevelsOwner } from "./levels.js";
 import type { Overflow, SettledOptions } from "./options.js";
@@ -23,8 +22,6 @@ export interface OutboxOwner extends LevelsOwner {
   overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void;
   /** The kernel, which had no room, has some again: the peer has read something. */
   roomMade(): void;
-  /** It follows `burst` no more. */
-  parted(burst: Burst): void;
   /** Everything was written, the Close frame too if there was one. */
   finished(): void;
 }
@@ -45,9 +42,6 @@ export class Outbox implements TurnTask {
   readonly #backlog: Backlog;
   readonly #lane = new ControlLane();
   readonly #levels: Levels;
-  /** What it follows, and since which of its messages. Then nothing else waits here. */
-  #burst: Burst | undefined;
-  #from = 0;
   #underWay: Filled | undefined;
   /** Since when the kernel has taken nothing of the write that is under way. */
   #since: Instant;
@@ -70,12 +64,10 @@ export class Outbox implements TurnTask {
   }
 
   get queuedBytes(): number {
-    this.stayApart();
     return this.#backlog.bytes;
   }
 
   get queuedMessages(): number {
-    this.stayApart();
     return this.#backlog.length;
   }
 
@@ -86,8 +78,14 @@ export class Outbox implements TurnTask {
   /** Whether it is as it was made: another could take its place. */
   get atRest(): boolean {
     const waits = this.#scheduled || this.#held || this.#underWay !== undefined || this.#lane.next !== undefined;
-    const ends = this.#closing !== undefined || this.#stopped || this.#burst !== undefined;
+    const ends = this.#closing !== undefined || this.#stopped;
     return !waits && !ends && this.#levels.atRest && this.#backlog.atRest;
+  }
+
+  /** Whether something waits, or somebody has yet to be told of what has. */
+  get busy(): boolean {
+    const waits = this.#underWay !== undefined || this.#backlog.length > 0 || this.#lane.next !== undefined;
+    return waits || this.#closing !== undefined || this.#stopped || !this.#levels.atRest;
   }
 
   /** From now on it is the part of `owner`; with none, it is on the shelf, and is asked nothing. */
@@ -104,7 +102,6 @@ export class Outbox implements TurnTask {
 
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
   send(message: Outgoing, overflow: Overflow): SendResult {
-    this.stayApart();
     const added = this.#backlog.add(message, overflow);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#levels.changed(this.#owner);
@@ -112,28 +109,14 @@ export class Outbox implements TurnTask {
     return this.#leaves(0, 0) ? "sent" : "queued";
   }
 
-  /** Takes what `burst` holds last and all that is added, if it has nothing else to do. */
-  follow(burst: Burst): boolean {
-    if (this.#burst !== undefined || this.#underWay !== undefined || this.#backlog.length > 0) return false;
-    if (this.#lane.next !== undefined || this.#closing !== undefined || this.#stopped || !this.#levels.atRest)
-      return false;
-    const from = burst.follow(this.#wire, this.#options);
-    if (from === undefined) return false;
-    this.#burst = burst;
-    this.#from = from;
+  /** Queues what had been promised to leave without coming here, for which there is room below the high water mark. */
+  queue(messages: readonly Outgoing[]): void {
+    for (const message of messages) this.#backlog.add(message, "reject");
     this.schedule();
-    return true;
-  }
-
-  /** Queues what it was sent by the burst that it follows, and follows it no more. */
-  stayApart(): void {
-    if (this.#burst === undefined) return;
-    for (const message of this.#part(this.#burst).outgoing()) this.#backlog.add(message, "reject");
   }
 
   /** Whether `message`, were it sent now, would find room in this turn's write, which then nothing can keep it from. */
   leavesWith({ size }: Outgoing): boolean {
-    this.stayApart();
     return this.#backlog.length < this.#options.maxQueuedMessages && this.#leaves(size, 1);
   }
 
@@ -149,7 +132,6 @@ export class Outbox implements TurnTask {
 
   /** Begins a message of which the parts are yet to come; false if there is no place for it. */
   begin(stream: OutgoingStream): boolean {
-    this.stayApart();
     return this.#backlog.begin(stream);
   }
 
@@ -166,7 +148,6 @@ export class Outbox implements TurnTask {
 
   /** Puts a control frame into its lane; false if there are too many. */
   control(control: Control): boolean {
-    this.stayApart();
     if (this.#stopped || (this.#closing !== undefined && this.#closing.state !== "waiting")) return false;
     if (!this.#lane.add(control, this.#blocked)) return false;
     this.schedule();
@@ -175,7 +156,6 @@ export class Outbox implements TurnTask {
 
   /** Resolves `wait` once nothing waits to be written. */
   drain(wait: Wait<void>): void {
-    this.stayApart();
     this.#levels.drain(wait);
   }
 
@@ -188,7 +168,6 @@ export class Outbox implements TurnTask {
    * that has not ended is cut, and its calls and those behind it are rejected with `error`.
    */
   finish(frame: Uint8Array | undefined, error: unknown): void {
-    this.stayApart();
     if (this.#closing !== undefined) return;
     this.#closing = { frame, state: "waiting" };
     this.#backlog.close(error);
@@ -205,7 +184,6 @@ export class Outbox implements TurnTask {
 
   /** The transport is gone: rejects everything. */
   stop(error: unknown): void {
-    this.stayApart();
     this.#stopped = true;
     this.#underWay = undefined;
     this.#backlog.clear(error);
@@ -245,7 +223,6 @@ export class Outbox implements TurnTask {
 
   /** Hands on what waits, write by write, as far as the kernel takes it. */
   flush(): void {
-    if (this.#burst !== undefined && this.#underWay === undefined) this.#writeBurst(this.#burst);
     while (this.#underWay === undefined && !this.#stopped) {
       const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
       if (filled === undefined) {
@@ -259,26 +236,6 @@ export class Outbox implements TurnTask {
     }
   }
 
-  /** All of it in one write, which leaves nothing to be queued unless the kernel has no room. */
-  #writeBurst(burst: Burst): void {
-    const { bytes, outgoing } = this.#part(burst);
-    const { deflating } = this.#wire;
-    if (deflating !== undefined) for (const message of outgoing()) deflating.written(message, "whole");
-    if (this.#owner.transport.write(bytes)) return;
-    for (const message of outgoing()) {
-      message.state = "written";
-      this.#backlog.add(message, "reject");
-    }
-    this.#waitForRoom({ bytes, operation: "write:data" });
-  }
-
-  #part(burst: Burst): Batch {
-    const batch = burst.from(this.#from);
-    this.#burst = undefined;
-    this.#owner.parted(burst);
-    return batch;
-  }
-
   /** The transport has passed everything on to the kernel. */
   written(): void {
     if (between(this.#since, this.#clock.now()) >= WAITED) this.#owner.roomMade();
@@ -288,8 +245,12 @@ export class Outbox implements TurnTask {
     this.flush();
   }
 
-  /** What its owner has written itself, and the transport has yet to pass on, is a write like any other. */
-  adopt(filled: Filled): void {
+  /** What its owner has written itself, and the transport has yet to pass on, is a write like any other: of `messages`. */
+  adopt(filled: Filled, messages: readonly Outgoing[] = []): void {
+    for (const message of messages) {
+      message.state = "written";
+      this.#backlog.add(message, "reject");
+    }
     this.#waitForRoom(filled);
   }
 

@@ -5,6 +5,7 @@ import type { Instant } from "../base/time.js";
 import type { State } from "../engine/lifecycle.js";
 import type { Transport } from "../transport/transport.js";
 import type { Alarms } from "./alarms.js";
+import type { Follower, Place } from "./burst.js";
 import { Closing, type Ends } from "./closing.js";
 import type { Connection } from "./connection.js";
 import { Delivery, type DeliveryOwner } from "./delivery.js";
@@ -27,7 +28,7 @@ export interface Whole {
 }
 
 /** What the parts ask of the connection. */
-export interface PartsOwner extends DeliveryOwner, Ends, IntakeOwner, OutboxOwner, WaitsOwner {
+export interface PartsOwner extends DeliveryOwner, Ends, Follower, IntakeOwner, OutboxOwner, WaitsOwner {
   /** The peer's last word has taken effect. */
   takeEnd(): void;
 }
@@ -38,7 +39,7 @@ const AT_BOUNDARY: Progress = Object.freeze({ received: 0, expected: undefined }
  * Thousands of connections are idle for each that is not, so what an idle one does not need is not there: what stands here as
  * undefined is as it would be if it had just been made, and the questions below have the answer for that.
  */
-export abstract class Parts extends Watch implements Whole {
+export abstract class Parts extends Watch implements Whole, Follower {
   readonly connection: Connection;
   readonly wire: Wire;
   readonly transport: Transport;
@@ -52,6 +53,8 @@ export abstract class Parts extends Watch implements Whole {
   #outcome: Outcome | undefined;
   /** Messages of the last chunk, until a loop has answered it. */
   arrived = 0;
+  /** Where it follows what a group sends. Then nothing else is on its way out. */
+  place: Place | undefined;
   /** A chunk is being handled. */
   #held = false;
   /** What the application needed last was given back, or can be. */
@@ -78,11 +81,12 @@ export abstract class Parts extends Watch implements Whole {
   /** For those who send on the application's behalf. */
   get outbox(): Outbox {
     this.#idle = false;
-    return this.#outbox ?? Parts.#newOutbox(this);
+    return this.out;
   }
 
   /** For what goes out without the application. */
   get out(): Outbox {
+    if (this.place !== undefined) this.stayApart();
     return this.#outbox ?? Parts.#newOutbox(this);
   }
 
@@ -205,7 +209,13 @@ export abstract class Parts extends Watch implements Whole {
 
   /** Whether nothing is on its way out, or about to be. */
   get quiet(): boolean {
-    return this.#outbox === undefined && !this.#held;
+    return this.#outbox === undefined && !this.#held && this.place?.pending !== true;
+  }
+
+  get free(): boolean {
+    // A write deadline could pass without what was sent being told.
+    if (this.refusal !== undefined || this.writeBounded || this.place?.pending) return false;
+    return this.#outbox?.busy !== true;
   }
 
   // What they are told if they are there
@@ -217,11 +227,12 @@ export abstract class Parts extends Watch implements Whole {
 
   release(): void {
     this.#held = false;
+    this.place?.write();
     this.#outbox?.release();
   }
 
   stayApart(): void {
-    this.#outbox?.stayApart();
+    this.place?.giveUp();
   }
 
   /** There is room for more: goes on if reading had stopped, and answers whether it had. */

@@ -48,9 +48,9 @@ export class PreparedMessage {
     return outgoing;
   }
 
-  /** The beginning of a burst. @internal */
+  /** What a group sends with: `Group` knows what is public alone. @internal */
   burst(): Burst {
-    return new Burst(this);
+    return new Burst();
   }
 
   #encode({ encoder, deflating }: Wire): Encoded {

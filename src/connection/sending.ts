@@ -4,7 +4,6 @@ import { asData } from "../base/bytes.js";
 import { LimitError } from "../base/errors.js";
 import { PING } from "../engine/frame.js";
 import type { Data } from "../engine/protocol.js";
-import type { Burst } from "./burst.js";
 import type { Core } from "./core.js";
 import type { Outbox, SendResult } from "./outbox.js";
 import { Outgoing, OutgoingStream } from "./outgoing.js";
@@ -25,8 +24,8 @@ export class Sending {
   }
 
   send(message: Sendable, options: SendOptions | undefined): Promise<void> {
-    const { outbox, refusal, inboxEmpty, writeExpired } = this.#core;
     const outgoing = Sending.#outgoing(this, message, options);
+    const { outbox, refusal, inboxEmpty, writeExpired } = this.#core;
     if (refusal !== undefined) return rejected(refusal);
     // A loop that has more to answer must not wait for the kernel each time: that would be one write for each message.
     const hurried = options === undefined && !inboxEmpty && !writeExpired;
@@ -46,21 +45,11 @@ export class Sending {
   }
 
   trySend(message: Sendable, options: How | undefined): SendResult {
-    const { outbox, refusal, writeExpired } = this.#core;
     const outgoing = Sending.#outgoing(this, message, options);
+    const { outbox, refusal, writeExpired } = this.#core;
     if (refusal !== undefined || writeExpired) return "refused";
     Sending.#hasten(this, outbox);
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
-  }
-
-  /** Follows `burst` from its last message on, which is `message`, or is sent that by itself and stays apart. */
-  takeFrom(burst: Burst, message: PreparedMessage, how: How): SendResult {
-    const { key } = judged(how);
-    const { outbox, refusal, writeBounded, connection } = this.#core;
-    // A deadline could pass, or a message take another's place, without its being told.
-    if (refusal === undefined && key === undefined && !writeBounded && outbox.follow(burst)) return "sent";
-    burst.apart.push(connection);
-    return this.trySend(message, how);
   }
 
   writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {

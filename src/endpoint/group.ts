@@ -57,10 +57,9 @@ export class Group<UserData = unknown> {
   /** Only while there are members. */
   #subscription: Subscription | undefined;
   readonly #members = new Set<Connection<UserData>>();
-  /** The members in the order of joining, made anew when somebody has joined or left since. */
-  #order: readonly Connection<UserData>[] | undefined;
-  /** What was sent last, as long as more can be sent along with it: to those who were members then, and still are. */
+  /** What they are sent with, from the first message on. */
   #burst: Burst | undefined;
+  #sending = false;
 
   constructor(shared?: GroupOptions) {
     if (shared !== undefined) {
@@ -93,7 +92,7 @@ export class Group<UserData = unknown> {
   join(connection: Connection<UserData>): void {
     if (this.#members.has(connection) || connection.state !== "OPEN") return;
     this.#members.add(connection);
-    this.#changed();
+    this.#burst?.apart.add(connection);
     this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
     groupsOf(connection).add(this);
   }
@@ -101,7 +100,7 @@ export class Group<UserData = unknown> {
   leave(connection: Connection<UserData>): void {
     if (!this.#members.delete(connection)) return;
     connection.stayApart();
-    this.#changed();
+    this.#burst?.apart.delete(connection);
     memberships.get(connection)?.delete(this);
     if (this.#members.size > 0) return;
     this.#subscription?.close();
@@ -133,44 +132,41 @@ export class Group<UserData = unknown> {
   };
 
   #deliver(prepared: PreparedMessage, how: How, except: Connection | undefined): GroupSendResult {
+    this.#burst ??= this.#begin(prepared);
+    const burst = this.#burst;
     except?.stayApart();
-    const current = this.#burst?.add(prepared, how) ? this.#burst : undefined;
-    const burst = current ?? prepared.burst();
-    // A hook that sends to this group meanwhile begins another.
-    this.#burst = undefined;
-    this.#order ??= [...this.#members];
-    const order = this.#order;
-    let taken = burst.following;
+    // Sent by a hook that a message to this group has called: nobody can follow what is not yet with all.
+    const within = this.#sending;
+    if (!within) burst.send(prepared, how);
+    let taken = within ? 0 : burst.following;
     let refused = 0;
     let misuse: { readonly error: unknown } | undefined;
-    for (const member of current?.takeApart() ?? order) {
-      if (!this.#members.has(member as Connection<UserData>)) continue;
+    this.#sending = true;
+    // Those who are apart as it begins: whoever is let in or parts meanwhile has it, or is not to have it.
+    for (const member of [...(within ? this.#members : burst.apart)]) {
+      if (member === except || !this.#members.has(member as Connection<UserData>)) continue;
       // Nothing is sent to one that has begun to end; it is no member any more.
       if (member.state !== "OPEN") {
         this.leave(member as Connection<UserData>);
         continue;
       }
-      if (member === except) {
-        burst.apart.push(member);
-        continue;
-      }
       try {
-        if (member.takeFrom(burst, prepared, how) === "refused") refused += 1;
+        const result = within ? member.trySend(prepared, how) : member.takeFrom(burst, prepared, how);
+        if (result === "refused") refused += 1;
         else taken += 1;
       } catch (error) {
         misuse ??= { error };
       }
     }
-    // Who has joined since is not among those who take what is added to it.
-    if (order === this.#order) this.#burst = burst;
+    this.#sending = within;
     if (misuse !== undefined) throw misuse.error;
     return { taken, refused };
   }
 
-  /** The members are others than before. */
-  #changed(): void {
-    this.#order = undefined;
-    this.#burst = undefined;
+  #begin(prepared: PreparedMessage): Burst {
+    const burst = prepared.burst();
+    for (const member of this.#members) burst.apart.add(member as Connection);
+    return burst;
   }
 }
 

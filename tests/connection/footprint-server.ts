@@ -1,13 +1,13 @@
 /** A server in a process of its own, which tells what its connections keep in memory. */
 
-import { type Connection, listen } from "../../src/index.js";
+import { type Connection, Group, listen } from "../../src/index.js";
 import { settledMemory } from "../memory.js";
 
-/** Its heartbeat, in milliseconds, and by which way it takes messages: `hooks` or `loop`. */
+/** Its heartbeat, in milliseconds, and by which way it takes messages: `hooks` or `loop`; `group`: all are members of one. */
 const [interval = "", way = ""] = process.argv.slice(2);
 
-/** What its parent asks, and is answered with a number. */
-export type Question = "connections" | "messages" | "pongs" | "memory";
+/** What its parent asks, and is answered with a number. `told`: how many have taken a message to all, which is sent for that. */
+export type Question = "connections" | "messages" | "pongs" | "told" | "memory";
 
 const counts = { messages: 0, pongs: 0 };
 
@@ -29,11 +29,16 @@ const message = (connection: Connection, data: string | Uint8Array): void => {
   counts.messages += 1;
   connection.trySend(data);
 };
+const all = new Group();
+const open = (connection: Connection): void => {
+  if (way === "group") all.join(connection);
+};
 const url = "ws://127.0.0.1:0/";
-const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, message });
+const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, open, message });
 
 async function answer(question: Question): Promise<number> {
   if (question === "connections") return server.connections.size;
+  if (question === "told") return all.send("hello").taken;
   if (question !== "memory") return counts[question];
   return settledMemory(() => {
     const { heapUsed, external } = process.memoryUsage();

@@ -13,6 +13,8 @@ import type { Question } from "./footprint-server.js";
 
 const SERVER = fileURLToPath(new URL("./footprint-server.js", import.meta.url));
 
+type Way = "hooks" | "loop" | "group";
+
 /** So many that what the process itself keeps is little for each of them. */
 const CONNECTIONS = 2_000;
 const AT_ONCE = 100;
@@ -43,7 +45,7 @@ class Crowd implements AsyncDisposable {
     this.#port = port;
   }
 
-  static async gather(interval: number, way: "hooks" | "loop"): Promise<Crowd> {
+  static async gather(interval: number, way: Way): Promise<Crowd> {
     // On the fast lane, whatever the others are tested on: a net.Socket alone is larger than all that is measured here.
     const env = { ...process.env, HOLDFAST_TRANSPORT: "" };
     const child = fork(SERVER, [String(interval), way], { env });
@@ -112,7 +114,7 @@ class Crowd implements AsyncDisposable {
 /** Live bytes for each of `CONNECTIONS`. */
 async function footprint(
   interval: number,
-  way: "hooks" | "loop",
+  way: Way,
   use: (crowd: Crowd) => Promise<void> = async () => undefined,
 ): Promise<number> {
   await using crowd = await Crowd.gather(interval, way);
@@ -131,6 +133,10 @@ async function fallSilent(crowd: Crowd): Promise<void> {
   const before = await crowd.ask("pongs");
   // Some may have been asked before they spoke.
   await crowd.until("pongs", before + 3 * crowd.size);
+}
+
+async function listen(crowd: Crowd): Promise<void> {
+  for (let message = 0; message < 3; message += 1) assert.equal(await crowd.ask("told"), crowd.size);
 }
 
 const skip = process.platform === "win32" && "there is no fast lane";
@@ -154,5 +160,10 @@ describe("a connection on which nothing happens", { skip }, () => {
   it("keeps at most 1,300 bytes of heap behind messages, too, once the heartbeat has found it silent", async () => {
     const bytes = await footprint(1_000, "hooks", fallSilent);
     assert.ok(bytes <= 1_300, `${bytes} bytes`);
+  });
+
+  it("keeps at most 2,000 bytes of heap as a member of a group that is sent messages", async () => {
+    const bytes = await footprint(25_000, "group", listen);
+    assert.ok(bytes <= 2_000, `${bytes} bytes`);
   });
 });

@@ -39,7 +39,6 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
     ...owner,
     ...{ transport, alarms: new Unheard(options) },
     roomMade: () => undefined,
-    parted: () => undefined,
     finished: () => undefined,
   });
   return {

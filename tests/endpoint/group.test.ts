@@ -227,6 +227,24 @@ describe("a message to a group", () => {
     assert.deepEqual([...group], [first.server, third.server, late.server]);
   });
 
+  it("that a hook sends meanwhile reaches everybody once, as does the one that has called it", async () => {
+    const [full, apart, plain] = [seat({ server: { highWaterMark: 1, highWater } }), seat(), seat()];
+    const all = [full, apart, plain];
+    const group = groupOf(all);
+    function highWater(): void {
+      group.send("within", { except: apart.server });
+    }
+    for (let turn = 0; turn < 3; turn += 1) {
+      assert.deepEqual(group.send("hello"), { taken: 3, refused: 0 });
+      await settled();
+    }
+    const [once, twice] = [["hello"], ["hello", "within"]].map((words) => [...words, ...words, ...words].sort());
+    assert.deepEqual(
+      all.map(({ heard }) => [...heard].sort()),
+      [twice, once, twice],
+    );
+  });
+
   it("does not reach who has begun to end, who is then no member", () => {
     const [ann, ben] = seats(2) as [Seat, Seat];
     const group = groupOf([ann, ben]);

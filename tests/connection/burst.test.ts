@@ -1,0 +1,213 @@
+/** When, and in how many writes, a connection passes on what its groups send. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Clock, type Instant, instant } from "../../src/base/time.js";
+import { Burst } from "../../src/connection/burst.js";
+import { Connection } from "../../src/connection/connection.js";
+import { type SettledOptions, settle } from "../../src/connection/options.js";
+import type { Outbox } from "../../src/connection/outbox.js";
+import { webSocketWire } from "../../src/connection/wire.js";
+import { type ConnectionOptions, Group, prepare } from "../../src/index.js";
+import type { Transport, TransportEvents } from "../../src/transport/transport.js";
+import { KEY, peerFrame } from "../engine/peer-frames.js";
+
+const INTERVAL = 1_000;
+
+/** Its heartbeat is due when it is told so. */
+class HeldClock implements Clock {
+  readonly #wakes: ((now: Instant) => void)[] = [];
+  #now = 0;
+
+  now(): Instant {
+    return instant(this.#now);
+  }
+
+  wallTime(): number {
+    return this.#now;
+  }
+
+  wakeAt(_at: Instant, wake: (now: Instant) => void): { cancel(): void } {
+    this.#wakes.push(wake);
+    return { cancel: () => undefined };
+  }
+
+  beat(): void {
+    this.#now += INTERVAL;
+    for (const wake of this.#wakes.splice(0)) wake(this.now());
+  }
+}
+
+class Member {
+  readonly connection: Connection;
+  readonly options: SettledOptions;
+  /** What was written, write by write. */
+  readonly writes: string[] = [];
+  /** Whether the transport has room. */
+  room = true;
+  #events: TransportEvents | undefined;
+
+  constructor(given: ConnectionOptions, clock: Clock) {
+    this.options = settle(
+      { clock, heartbeat: { interval: INTERVAL }, ...given } as ConnectionOptions<never>,
+      "websocket",
+    );
+    const transport = {
+      ends: { localAddress: "", remoteAddress: "", secure: false },
+      open: (events: TransportEvents) => {
+        this.#events = events;
+      },
+      write: (bytes: Uint8Array) => {
+        this.writes.push(Buffer.from(bytes).toString("latin1"));
+        return this.room;
+      },
+      end: () => undefined,
+      abort: () => undefined,
+    } as unknown as Transport;
+    const setup = { transport, wire: webSocketWire("server"), options: this.options, url: "ws://memory" };
+    this.connection = new Connection({ ...setup, subprotocol: "", extensions: "", data: undefined });
+    this.connection.start();
+  }
+
+  hear(text: string): void {
+    this.#events?.data(Buffer.from(peerFrame({ opcode: 1, payload: text, key: KEY })));
+  }
+
+  written(): void {
+    this.room = true;
+    this.#events?.written();
+  }
+}
+
+function gathered(count: number, given: ConnectionOptions = {}) {
+  const clock = new HeldClock();
+  const group = new Group();
+  const members = Array.from({ length: count }, () => new Member(given, clock));
+  for (const { connection } of members) group.join(connection);
+  return { clock, group, members: members as [Member, Member, ...Member[]] };
+}
+
+const turn = (): Promise<void> => new Promise(setImmediate);
+
+const frames = (...texts: string[]): string =>
+  texts.map((text) => `\x81${String.fromCharCode(text.length)}${text}`).join("");
+
+const CLOSE = "\x88\x02\x03\xe8";
+const PING = "\x89\x00";
+
+describe("a member of a group", () => {
+  it("is written to once in each turn", async () => {
+    const { group, members } = gathered(3);
+    for (const words of [["one"], ["two", "three"], ["four"]]) {
+      for (const word of words) group.send(word);
+      for (const { writes } of members) assert.deepEqual(writes.splice(0), []);
+      await turn();
+      for (const { writes } of members) assert.deepEqual(writes.splice(0), [frames(...words)]);
+    }
+  });
+
+  it("that has spoken gets what its message led to as soon as it is handled, once, and what follows with the others", async () => {
+    const { group, members } = gathered(2, { message: (_, data) => void group.send(data) });
+    const [author, other] = members;
+    group.send("first");
+    await turn();
+    for (const word of ["second", "third"]) {
+      author.hear(word);
+      assert.deepEqual(
+        author.writes.splice(0),
+        word === "second" ? [frames("first"), frames("second")] : [frames("third")],
+      );
+    }
+    group.send("fourth");
+    assert.deepEqual(author.writes, []);
+    await turn();
+    assert.deepEqual(author.writes, [frames("fourth")]);
+    assert.deepEqual(other.writes, [frames("first"), frames("second", "third", "fourth")]);
+    assert.equal(author.connection.queuedBytes, 0);
+    await turn();
+    assert.deepEqual(author.writes, [frames("fourth")]);
+  });
+
+  it("is asked for life in the same write", async () => {
+    const { clock, group, members } = gathered(2);
+    group.send("first");
+    await turn();
+    group.send("second");
+    clock.beat();
+    await turn();
+    for (const { writes } of members) assert.deepEqual(writes, [frames("first"), PING + frames("second")]);
+  });
+
+  it("queues what its transport has yet to pass on, and what comes behind it", async () => {
+    const { group, members } = gathered(2);
+    const [slow, other] = members;
+    slow.room = false;
+    group.send("one");
+    group.send("two");
+    await turn();
+    const { connection } = slow;
+    assert.deepEqual([connection.queuedMessages, connection.queuedBytes], [2, 6]);
+    group.send("three");
+    await turn();
+    assert.deepEqual([connection.queuedMessages, connection.queuedBytes], [3, 11]);
+    slow.written();
+    assert.equal(connection.queuedMessages, 0);
+    group.send("four");
+    await turn();
+    assert.deepEqual(slow.writes, [frames("one", "two"), frames("three"), frames("four")]);
+    assert.deepEqual(other.writes, slow.writes);
+  });
+
+  it("gets each message once, however many of the others have left or stayed apart", async () => {
+    const { group, members } = gathered(12);
+    const staying = members.slice(9);
+    group.send("one");
+    await turn();
+    for (const { connection } of members.slice(0, 9)) group.leave(connection);
+    for (const word of ["two", "three", "four"]) {
+      group.send(word);
+      if (word === "three") for (const { connection } of staying) assert.equal(connection.queuedMessages, 1);
+      await turn();
+    }
+    for (const { writes } of staying)
+      assert.deepEqual(
+        writes,
+        ["one", "two", "three", "four"].map((word) => frames(word)),
+      );
+    for (const { writes } of members.slice(0, 9)) assert.deepEqual(writes, [frames("one")]);
+  });
+
+  it("that has begun to end gets what it was sent before, and nothing that is sent on account of its end", async () => {
+    const { group, members } = gathered(2);
+    const [leaving, other] = members;
+    group.send("one");
+    await turn();
+    leaving.connection.signal.addEventListener("abort", () => {
+      assert.deepEqual(group.send("gone"), { taken: 1, refused: 0 });
+    });
+    group.send("two");
+    void leaving.connection.close();
+    await turn();
+    assert.deepEqual(leaving.writes, [frames("one"), frames("two"), CLOSE]);
+    assert.deepEqual(other.writes, [frames("one"), frames("two", "gone")]);
+    assert.deepEqual([...group], [other.connection]);
+  });
+
+  it("is written to though another's transport throws", () => {
+    const burst = new Burst();
+    const message = prepare("hello");
+    const written: number[] = [];
+    const { options } = new Member({}, new HeldClock());
+    for (const index of [0, 1, 2]) {
+      const write = (): boolean => {
+        if (index === 1) throw new Error("broken");
+        return written.push(index) > 0;
+      };
+      const parts = { transport: { write } as unknown as Transport, connection: {} as Connection, place: undefined };
+      const follower = { ...parts, wire: webSocketWire("server")(options), options, free: true, out: {} as Outbox };
+      assert.ok(burst.admit(follower, message, {}));
+    }
+    assert.throws(() => burst.turnEnded(), /broken/);
+    assert.deepEqual(written, [0, 2]);
+  });
+});
