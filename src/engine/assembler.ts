@@ -143,5 +143,7 @@ export function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array 
  * so that the class of a message would depend on how the network cut it; and code that meets one class only runs faster.
  */
 export function plain(bytes: Uint8Array): Uint8Array {
-  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Object.getPrototypeOf(bytes) === Uint8Array.prototype
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -3,19 +3,29 @@
 /** Below this many bytes, laying a view of words over them costs more than it saves. */
 export const WORTH_WORDS = 96;
 
-// With the view at hand, words overtake bytes here.
-const WORTH_LOOKING = 48;
+// With the view at hand, words overtake bytes here. No less than one, so that none is cut at both its ends.
+const WORTH_LOOKING = 16;
 
-// Eight bytes seen as a word: gives the key the machine's own byte order without asking which that is.
-const keyBytes = new Uint8Array(8);
-const keyHalves = new Int32Array(keyBytes.buffer);
-const keyWord = new BigUint64Array(keyBytes.buffer);
+// A word is taken from here and never handed from one function to another: there it would be a BigInt.
+const keyHalves = new Int32Array(2);
+const keyWord = new BigUint64Array(keyHalves.buffer);
+
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+// What is left of a word without its first bytes, and of one with nothing else, by how many they are.
+const BEHIND = cutWords((byte, cut) => byte >= cut);
+const BEFORE = cutWords((byte, cut) => byte < cut);
+
+function cutWords(keeps: (byte: number, cut: number) => boolean): BigUint64Array {
+  const bytes = Uint8Array.from({ length: 64 }, (_, index) => (keeps(index & 7, index >> 3) ? 0xff : 0));
+  return new BigUint64Array(bytes.buffer);
+}
 
 /** The aligned words of eight bytes in an array of at least as many. Made once for all the frames of a chunk. */
 export class Words {
   /** The index of the byte at which the first word begins. Kept, because `byteOffset` is slow to ask for. */
   readonly origin: number;
-  // V8 makes machine words of what is only taken from such an array, XORed and put back: no BigInt comes to be.
+  // V8 makes machine words of what is only taken from such an array, ANDed, XORed and put back: no BigInt comes to be.
   readonly view: BigUint64Array;
 
   constructor(bytes: Uint8Array) {
@@ -36,25 +46,43 @@ export function mask(
   offset: number,
   words: Words | undefined = to - from < WORTH_WORDS ? undefined : new Words(bytes),
 ): void {
-  const turned = turn(key, offset);
-  if (words === undefined || to - from < WORTH_LOOKING) {
-    maskBytes(bytes, from, to, turned);
+  if (words === undefined || to - from < WORTH_LOOKING || from < words.origin) {
+    maskBytes(bytes, from, to, turn(key, offset));
     return;
   }
-  const lead = (words.origin - from) & 7;
-  const first = (from + lead - words.origin) >> 3;
-  const count = (to - from - lead) >> 3;
-  const behind = from + lead + (count << 3);
-  const aligned = turn(turned, lead);
-  maskBytes(bytes, from, from + lead, turned);
-  maskWords(words.view, first, first + count, aligned);
-  maskBytes(bytes, behind, to, aligned);
+  const { origin, view } = words;
+  const cut = (from - origin) & 7;
+  const rest = (to - origin) & 7;
+  const aligned = turn(key, offset - cut);
+  const half = LITTLE_ENDIAN ? swap(aligned) : aligned;
+  keyHalves[0] = half;
+  keyHalves[1] = half;
+  const native = keyWord[0] as bigint;
+  let at = (from - origin) >> 3;
+  const last = (to - origin) >> 3;
+  // Of the words that are cut, what is not of the payload is left as it is.
+  if (cut > 0) (view[at++] as bigint) ^= native & (BEHIND[cut] as bigint);
+  for (const fours = last - 3; at < fours; at += 4) {
+    (view[at] as bigint) ^= native;
+    (view[at + 1] as bigint) ^= native;
+    (view[at + 2] as bigint) ^= native;
+    (view[at + 3] as bigint) ^= native;
+  }
+  for (; at < last; at++) (view[at] as bigint) ^= native;
+  if (rest === 0) return;
+  if (last < view.length) (view[last] as bigint) ^= native & (BEFORE[rest] as bigint);
+  else maskBytes(bytes, to - rest, to, aligned);
 }
 
 /** The key as it stands `by` bytes further on. */
 function turn(key: number, by: number): number {
   const bits = (by & 3) << 3;
   return (key << bits) | (key >>> (32 - bits));
+}
+
+/** With its bytes the other way round. */
+function swap(key: number): number {
+  return (key << 24) | ((key & 0xff00) << 8) | ((key >>> 8) & 0xff00) | (key >>> 24);
 }
 
 function maskBytes(bytes: Uint8Array, from: number, to: number, key: number): void {
@@ -72,21 +100,4 @@ function maskBytes(bytes: Uint8Array, from: number, to: number, key: number): vo
   if (at < to) (bytes[at] as number) ^= first;
   if (at + 1 < to) (bytes[at + 1] as number) ^= second;
   if (at + 2 < to) (bytes[at + 2] as number) ^= third;
-}
-
-function maskWords(words: BigUint64Array, from: number, to: number, key: number): void {
-  keyBytes[0] = key >>> 24;
-  keyBytes[1] = key >>> 16;
-  keyBytes[2] = key >>> 8;
-  keyBytes[3] = key;
-  keyHalves[1] = keyHalves[0] as number;
-  const native = keyWord[0] as bigint;
-  let at = from;
-  for (const fours = to - 3; at < fours; at += 4) {
-    (words[at] as bigint) ^= native;
-    (words[at + 1] as bigint) ^= native;
-    (words[at + 2] as bigint) ^= native;
-    (words[at + 3] as bigint) ^= native;
-  }
-  for (; at < to; at++) (words[at] as bigint) ^= native;
 }
