@@ -37,7 +37,7 @@ export {
   type Hooks,
   type Overflow,
 } from "./connection/options.js";
-export type { SendResult } from "./connection/outbox.js";
+export type { SendResult } from "./connection/outbox-owner.js";
 export { type PreparedMessage, type PrepareOptions, prepare } from "./connection/prepared.js";
 export type { MessageReader } from "./connection/reader.js";
 export type { SendOptions, WriterOptions } from "./connection/send-options.js";

@@ -27,6 +27,15 @@ export function asData(given: unknown): string | Uint8Array {
   );
 }
 
+const trueLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")?.get as (
+  this: Uint8Array,
+) => number;
+
+/** How long `bytes` is, which a property of the same name can hide, in a class of the caller's own. */
+export function lengthOf(bytes: Uint8Array): number {
+  return trueLength.call(bytes);
+}
+
 /** How many bytes `text` takes in UTF-8. A lone surrogate counts as the U+FFFD that is sent in its place. */
 export function utf8Length(text: string): number {
   let size = text.length;

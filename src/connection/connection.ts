@@ -10,7 +10,7 @@ import type { Burst } from "./burst.js";
 import { Core } from "./core.js";
 import { isThenable } from "./delivery.js";
 import type { CloseInfo, SettledOptions } from "./options.js";
-import type { SendResult } from "./outbox.js";
+import type { SendResult } from "./outbox-owner.js";
 import type { PreparedMessage } from "./prepared.js";
 import type { MessageReader } from "./reader.js";
 import { Receiving } from "./receiving.js";

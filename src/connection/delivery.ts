@@ -137,6 +137,8 @@ export class Delivery {
   }
 
   #call(data: Data): void {
+    // A chunk can come within a chunk, from a transport that is called back.
+    const within = this.#calling;
     this.#calling = true;
     try {
       const hook = this.#hook;
@@ -146,7 +148,7 @@ export class Delivery {
       this.#held = true;
       this.#fail(error);
     }
-    this.#calling = false;
+    this.#calling = within;
     this.#settle();
   }
 

@@ -2,7 +2,7 @@
 
 import type { Outgoing } from "./outgoing.js";
 import type { Encoded, PreparedMessage } from "./prepared.js";
-import { SLAB } from "./slab.js";
+import { SLAB } from "./shared-slab.js";
 import type { Wire } from "./wire.js";
 
 /** Some of them, to the last. */

@@ -1,40 +1,26 @@
 /** The way out of a connection: what waits is written as fast as the kernel takes it, one write at a time. */
 
-import { type LimitError, TimeoutError } from "../base/errors.js";
-import { after, between, type Clock, type Instant } from "../base/time.js";
-import type { Transport } from "../transport/transport.js";
+import { TimeoutError } from "../base/errors.js";
+import { after, between, type Instant } from "../base/time.js";
+import type { Data } from "../engine/protocol.js";
 import { atOnce, atTurnEnd, type TurnTask } from "../transport/turn.js";
-import type { Alarms } from "./alarms.js";
 import { Backlog } from "./backlog.js";
 import { type Control, ControlLane } from "./lane.js";
-import { Levels, type LevelsOwner } from "./levels.js";
+import { Levels } from "./levels.js";
 import type { Overflow, SettledOptions } from "./options.js";
+import type { OutboxOwner, SendResult } from "./outbox-owner.js";
 import type { Outgoing, OutgoingStream, Queued } from "./outgoing.js";
-import { type Filled, SLAB, SlabWriter } from "./slab.js";
+import { SLAB } from "./shared-slab.js";
+import { type Filled, SlabWriter } from "./slab.js";
+import { type StraightOwner, straight } from "./straight.js";
 import type { Wait } from "./waits.js";
 import type { Wire } from "./wire.js";
-
-/** What the connection is told by its outbox. */
-export interface OutboxOwner extends LevelsOwner {
-  readonly transport: Transport;
-  readonly alarms: Alarms;
-  /** A message did not fit, and this was done. */
-  overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void;
-  /** The kernel, which had no room, has some again: the peer has read something. */
-  roomMade(): void;
-  /** Everything was written, the Close frame too if there was one. */
-  finished(): void;
-}
 
 // A write that took so long had to wait for room. One to TLS or to a busy loop is late by less, and to a peer that is frozen
 // none waits that the kernel can still take.
 const WAITED = 50;
 
-/** `sent`: it leaves with this turn's write. `queued`: it waits for the kernel to take more. `refused`: it was not taken. */
-export type SendResult = "sent" | "queued" | "refused";
-
-export class Outbox implements TurnTask {
-  readonly #clock: Clock;
+export class Outbox implements TurnTask, StraightOwner {
   readonly #options: SettledOptions;
   #owner: OutboxOwner;
   readonly #wire: Wire;
@@ -53,7 +39,6 @@ export class Outbox implements TurnTask {
   #stopped = false;
 
   constructor(wire: Wire, options: SettledOptions, owner: OutboxOwner) {
-    this.#clock = options.clock;
     this.#options = options;
     this.#owner = owner;
     this.#wire = wire;
@@ -64,10 +49,12 @@ export class Outbox implements TurnTask {
   }
 
   get queuedBytes(): number {
+    if (straight.owner === this) return straight.bytes;
     return this.#backlog.bytes;
   }
 
   get queuedMessages(): number {
+    if (straight.owner === this) return straight.length;
     return this.#backlog.length;
   }
 
@@ -85,7 +72,8 @@ export class Outbox implements TurnTask {
   /** Whether something waits, or somebody has yet to be told of what has. */
   get busy(): boolean {
     const waits = this.#underWay !== undefined || this.#backlog.length > 0 || this.#lane.next !== undefined;
-    return waits || this.#closing !== undefined || this.#stopped || !this.#levels.atRest;
+    const leaves = straight.owner === this;
+    return waits || leaves || this.#closing !== undefined || this.#stopped || !this.#levels.atRest;
   }
 
   /** From now on it is the part of `owner`; with none, it is on the shelf, and is asked nothing. */
@@ -102,6 +90,7 @@ export class Outbox implements TurnTask {
 
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
   send(message: Outgoing, overflow: Overflow): SendResult {
+    this.stayApart();
     const added = this.#backlog.add(message, overflow);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#levels.changed(this.#owner);
@@ -115,8 +104,32 @@ export class Outbox implements TurnTask {
     this.schedule();
   }
 
+  /**
+   * As `send` with any overflow, for what has room and nothing before it, and leaves with the answers to the chunk that is being
+   * handled: that needs no place in a queue. False if it is not so, and nothing was done.
+   */
+  sendStraight(data: Data): boolean {
+    if ((straight.owner !== this || !straight.open) && !this.#goesStraight()) return false;
+    if (straight.put(data, this.#wire.encoder, this.#options)) return true;
+    this.stayApart();
+    return false;
+  }
+
+  #goesStraight(): boolean {
+    // Frames that somebody has to be told of, or that bear a key of their own, are made when they are written.
+    if (!this.#held || !this.#slab.shares || this.#wire.shelves === undefined) return false;
+    straight.owner?.stayApart();
+    return !this.busy && straight.begin(this);
+  }
+
+  /** Queues what went straight into the slab. */
+  stayApart(): void {
+    if (straight.owner === this) for (const message of straight.outgoing()) this.#backlog.add(message, "reject");
+  }
+
   /** Whether `message`, were it sent now, would find room in this turn's write, which then nothing can keep it from. */
   leavesWith({ size }: Outgoing): boolean {
+    this.stayApart();
     return this.#backlog.length < this.#options.maxQueuedMessages && this.#leaves(size, 1);
   }
 
@@ -132,6 +145,7 @@ export class Outbox implements TurnTask {
 
   /** Begins a message of which the parts are yet to come; false if there is no place for it. */
   begin(stream: OutgoingStream): boolean {
+    this.stayApart();
     return this.#backlog.begin(stream);
   }
 
@@ -148,6 +162,7 @@ export class Outbox implements TurnTask {
 
   /** Puts a control frame into its lane; false if there are too many. */
   control(control: Control): boolean {
+    this.stayApart();
     if (this.#stopped || (this.#closing !== undefined && this.#closing.state !== "waiting")) return false;
     if (!this.#lane.add(control, this.#blocked)) return false;
     this.schedule();
@@ -156,6 +171,7 @@ export class Outbox implements TurnTask {
 
   /** Resolves `wait` once nothing waits to be written. */
   drain(wait: Wait<void>): void {
+    this.stayApart();
     this.#levels.drain(wait);
   }
 
@@ -168,6 +184,7 @@ export class Outbox implements TurnTask {
    * that has not ended is cut, and its calls and those behind it are rejected with `error`.
    */
   finish(frame: Uint8Array | undefined, error: unknown): void {
+    this.stayApart();
     if (this.#closing !== undefined) return;
     this.#closing = { frame, state: "waiting" };
     this.#backlog.close(error);
@@ -184,6 +201,7 @@ export class Outbox implements TurnTask {
 
   /** The transport is gone: rejects everything. */
   stop(error: unknown): void {
+    this.stayApart();
     this.#stopped = true;
     this.#underWay = undefined;
     this.#backlog.clear(error);
@@ -224,21 +242,33 @@ export class Outbox implements TurnTask {
   /** Hands on what waits, write by write, as far as the kernel takes it. */
   flush(): void {
     while (this.#underWay === undefined && !this.#stopped) {
-      const filled = this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame();
+      const goes = straight.owner === this && straight.open;
+      const filled = goes ? straight.leave() : (this.#slab.fill(this.#lane, this.#backlog) ?? this.#closeFrame());
       if (filled === undefined) {
         this.#finishIfDone();
         return;
       }
-      const done = this.#owner.transport.write(filled.bytes);
-      this.#slab.handedOver(done);
-      if (done) this.#passedOn();
+      if (this.#handOver(filled)) this.#passedOn();
       else this.#waitForRoom(filled);
     }
   }
 
+  #handOver({ bytes, shared }: Filled): boolean {
+    let done = false;
+    try {
+      done = this.#owner.transport.write(bytes);
+    } finally {
+      this.#slab.handedOver(done, shared === true);
+      if (done && straight.owner === this) straight.end();
+    }
+    // What went straight is, if it has to wait, as if each message had been queued before it was written.
+    if (!done && straight.owner === this) this.stayApart();
+    return done;
+  }
+
   /** The transport has passed everything on to the kernel. */
   written(): void {
-    if (between(this.#since, this.#clock.now()) >= WAITED) this.#owner.roomMade();
+    if (between(this.#since, this.#options.clock.now()) >= WAITED) this.#owner.roomMade();
     this.#owner.alarms.clear("write");
     this.#underWay = undefined;
     this.#passedOn();
@@ -256,7 +286,7 @@ export class Outbox implements TurnTask {
 
   #waitForRoom(filled: Filled): void {
     this.#underWay = filled;
-    this.#since = this.#clock.now();
+    this.#since = this.#options.clock.now();
     this.#owner.alarms.set("write", after(this.#since, this.#options.writeTimeout));
   }
 

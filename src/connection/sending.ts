@@ -5,7 +5,8 @@ import { LimitError } from "../base/errors.js";
 import { PING } from "../engine/frame.js";
 import type { Data } from "../engine/protocol.js";
 import type { Core } from "./core.js";
-import type { Outbox, SendResult } from "./outbox.js";
+import type { Outbox } from "./outbox.js";
+import type { SendResult } from "./outbox-owner.js";
 import { Outgoing, OutgoingStream } from "./outgoing.js";
 import { MAX_PINGS } from "./pings.js";
 import { PreparedMessage } from "./prepared.js";
@@ -45,11 +46,20 @@ export class Sending {
   }
 
   trySend(message: Sendable, options: How | undefined): SendResult {
+    if (options === undefined && Sending.#sendStraight(this, message)) return "sent";
     const outgoing = Sending.#outgoing(this, message, options);
     const { outbox, refusal, writeExpired } = this.#core;
     if (refusal !== undefined || writeExpired) return "refused";
     Sending.#hasten(this, outbox);
     return outbox.send(outgoing, options?.overflow ?? this.#core.options.overflow);
+  }
+
+  static #sendStraight(sending: Sending, message: Sendable): boolean {
+    if (typeof message !== "string" && !(message instanceof Uint8Array)) return false;
+    const { outbox, refusal, writeExpired } = sending.#core;
+    if (refusal !== undefined || writeExpired || !outbox.sendStraight(message)) return false;
+    Sending.#answered(sending);
+    return true;
   }
 
   writer(type: "text" | "binary", { compress }: WriterOptions, truncated: (cause: unknown) => void): MessageWriter {
@@ -103,10 +113,15 @@ export class Sending {
    * end of the turn. Once for each chunk, or whoever sends to one connection from many would write for each.
    */
   static #hasten(sending: Sending, outbox: Outbox): void {
+    if (Sending.#answered(sending)) outbox.hasten();
+  }
+
+  /** Whether this answers the last message of a chunk. */
+  static #answered(sending: Sending): boolean {
     const core = sending.#core;
-    if (core.arrived === 0 || !core.inboxEmpty) return;
+    if (core.arrived === 0 || !core.inboxEmpty) return false;
     core.arrived = 0;
-    outbox.hasten();
+    return true;
   }
 
   /** Judges the message now, so that misuse throws before anything is queued. */

@@ -1,17 +1,19 @@
 /** Turns what waits to be sent into the bytes of one write. */
 
+import { lengthOf } from "../base/bytes.js";
 import type { Encoder, Part } from "../engine/protocol.js";
 import type { Deflating } from "./deflating.js";
 import type { Control, ControlLane } from "./lane.js";
 import { Outgoing, type Queued } from "./outgoing.js";
-
-/** Most bytes handed over in one write: progress is seen in steps of this size. */
-export const SLAB = 65_536;
+import { beginning, giveBack, SLAB, takeShared } from "./shared-slab.js";
+import { straight } from "./straight.js";
 
 /** The bytes of one write, and what a failure to write them is to be called. */
 export interface Filled {
   readonly bytes: Uint8Array;
   readonly operation: "write:data" | Control["operation"];
+  /** Whether they are those of the shared slab. */
+  readonly shared?: boolean;
 }
 
 /** The messages that wait, from the oldest to the newest. By index, because this loop is the hottest there is. */
@@ -29,27 +31,6 @@ interface Large {
 }
 
 const NONE = Buffer.alloc(0);
-
-/** Filled by one connection after the other, as long as the kernel takes what is in it at once. */
-let shared = Buffer.allocUnsafeSlow(SLAB);
-
-// Its first bytes. Most writes are small, and to make a view for one costs more than to find it.
-const VIEWS: (Uint8Array | undefined)[] = new Array(2_048).fill(undefined);
-
-function beginning(slab: Buffer, size: number): Uint8Array {
-  if (slab !== shared || size >= VIEWS.length) return slab.subarray(0, size);
-  const known = VIEWS[size];
-  if (known !== undefined) return known;
-  const view = slab.subarray(0, size);
-  VIEWS[size] = view;
-  return view;
-}
-
-/** What is in the shared slab belongs to a write now. */
-function replaceShared(): void {
-  shared = Buffer.allocUnsafeSlow(SLAB);
-  VIEWS.fill(undefined);
-}
 
 export class SlabWriter {
   readonly #encoder: Encoder;
@@ -74,7 +55,9 @@ export class SlabWriter {
   /** Takes from `lane` and marks what it takes of `messages`; undefined if there is nothing to write now. */
   fill(lane: ControlLane, messages: Messages): Filled | undefined {
     if (lane.bytes === 0 && messages.length === 0) return undefined;
-    this.#slab = this.#waits ? Buffer.allocUnsafe(Math.min(this.#need(lane, messages), SLAB)) : shared;
+    straight.owner?.stayApart();
+    const common = this.#waits ? undefined : takeShared();
+    this.#slab = common ?? Buffer.allocUnsafe(Math.min(this.#need(lane, messages), SLAB));
     this.#at = 0;
     this.#operation = undefined;
     if (this.#large !== undefined) this.#goOn(this.#large);
@@ -82,12 +65,20 @@ export class SlabWriter {
     if (this.#large === undefined && this.#takeControls(lane)) this.#begin(messages);
     const bytes = beginning(this.#slab, this.#at);
     this.#slab = NONE;
-    return this.#operation && { bytes, operation: this.#operation };
+    const shared = common !== undefined;
+    if (this.#operation !== undefined) return { bytes, operation: this.#operation, shared };
+    if (shared) giveBack(true);
+    return undefined;
   }
 
-  /** What was filled is written; `done` tells whether the kernel has it all by now. */
-  handedOver(done: boolean): void {
-    if (!done && !this.#waits) replaceShared();
+  /** Whether what is written next goes into the shared slab. */
+  get shares(): boolean {
+    return !this.#waits;
+  }
+
+  /** What was filled is written; `done` tells whether the kernel has it all by now, `shared` whether it lies in the shared slab. */
+  handedOver(done: boolean, shared: boolean): void {
+    if (shared) giveBack(done);
     this.#waits = !done;
   }
 
@@ -203,18 +194,13 @@ export class SlabWriter {
   }
 }
 
-// What a property of the same name can hide, in a class of the caller's own.
-const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")?.get as (
-  this: Uint8Array,
-) => number;
-
 /**
  * Copies the bytes `from` to `to` of a payload. Its owner may have transferred or resized its buffer since it was handed
  * over: what is gone is sent as zeros. The frame has to be as long as it says, and a slab that is not filled would tell the
  * peer what this memory held before.
  */
 function copy(payload: Uint8Array, from: number, to: number, slab: Buffer, at: number): void {
-  const length = lengthOf.call(payload);
+  const length = lengthOf(payload);
   if (from === 0 && to === length) {
     slab.set(payload, at);
     return;

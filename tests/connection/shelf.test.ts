@@ -127,11 +127,16 @@ describe("connections of one server", () => {
     const half = text("x".repeat(200)).subarray(0, 100);
     const message = (connection: Connection, data: Data): void => {
       heard.push(`${connection.data}: ${String(data)}`);
+      if (data === "behind") {
+        arriving[0]?.data(text("inner again"));
+        throw new Error("the hook's own");
+      }
       if (data !== "outer") return;
       arriving[0]?.data(text("inner"));
       arriving[1]?.data(Buffer.from(half));
     };
-    const options = settle({ clock: new ManualClock(), message } as ConnectionOptions<never>, "websocket");
+    const onError = (error: unknown): void => void heard.push(String(error));
+    const options = settle({ clock: new ManualClock(), message, onError } as ConnectionOptions<never>, "websocket");
     const wire = webSocketWire("server");
     for (const data of [0, 1]) {
       const ends = { localAddress: "", remoteAddress: "", secure: false };
@@ -141,7 +146,7 @@ describe("connections of one server", () => {
       new Connection(setup).start();
     }
     arriving[0]?.data(Buffer.concat([text("outer"), text("behind")]));
-    assert.deepEqual(heard, ["0: outer", "0: inner", "0: behind"]);
+    assert.deepEqual(heard, ["0: outer", "0: inner", "0: behind", "0: inner again", "Error: the hook's own"]);
   });
 });
 
