@@ -4,7 +4,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 setFlagsFromString("--expose-gc");
-const gc = runInNewContext("gc") as () => void;
+const gc = runInNewContext("gc") as (options?: { type: "minor" }) => void;
+
+/** Collects what was dropped while it was young, and nothing else. */
+export const youngGone = (): void => gc({ type: "minor" });
 
 /** What `read` answers when it falls no more: arrays are freed beside the program, some collections after they were dropped. */
 export async function settledMemory(read: () => number): Promise<number> {

@@ -1,14 +1,17 @@
 /** The messages that wait to be written: in order, bounded, with a policy for what does not fit. */
 
 import { LimitError } from "../base/errors.js";
+import type { Data } from "../engine/protocol.js";
 import { BoundedQueue, type Offer } from "../engine/queue.js";
+import { Copy, keep, letGo } from "./copies.js";
 import type { Overflow, SettledOptions } from "./options.js";
 import { Outgoing, OutgoingStream, type Queued } from "./outgoing.js";
+import { SLAB } from "./shared-slab.js";
 import type { Messages } from "./slab.js";
 
 /**
- * Is told when a message did not fit: what was done, and the error with which it went back. That is made for whoever asks: under a
- * flood nobody does, and it takes longer than all else.
+ * Is told when a message did not fit: what was done, and the error with which it went back. That is made for whoever asks, before
+ * this returns: under a flood nobody does, and it takes longer than all else.
  */
 export type Overflowed = (policy: Exclude<Overflow, "wait">, error: () => LimitError) => void;
 
@@ -53,8 +56,18 @@ export class Backlog implements Messages {
     return this.#queue.at(index);
   }
 
-  /** Gives `message` a place, lets it wait for one, or refuses it, as `overflow` says. */
-  add(message: Queued, overflow: Overflow): "queued" | "waiting" | "refused" {
+  /**
+   * Gives `message` a place, lets it wait for one, or refuses it, as `overflow` says. `blocked`: the kernel takes no more, so
+   * that what does not leave with the next write may have to wait for long.
+   */
+  add(message: Queued, overflow: Overflow, blocked: boolean = false): "queued" | "waiting" | "refused" {
+    const added = this.#add(message, overflow);
+    if (blocked && added === "queued" && mayYield(message, overflow) && this.bytes - message.size >= SLAB)
+      keep(message);
+    return added;
+  }
+
+  #add(message: Queued, overflow: Overflow): "queued" | "waiting" | "refused" {
     if (overflow === "coalesce" && this.#supersede(message)) return "queued";
     let offer = this.#offer(message);
     while (offer === "full" && overflow === "drop-oldest" && message.size <= this.#mostRoom()) {
@@ -128,7 +141,9 @@ export class Backlog implements Messages {
   written(): void {
     for (let head = this.#queue.peek(); head !== undefined && isDone(head); head = this.#queue.peek()) {
       this.#queue.take();
-      if (head instanceof Outgoing) head.wait?.resolve();
+      if (!(head instanceof Outgoing)) continue;
+      letGo(head);
+      head.wait?.resolve();
     }
     this.admit();
   }
@@ -199,6 +214,7 @@ export class Backlog implements Messages {
   #drop(message: Outgoing, policy: "drop-newest" | "drop-oldest" | "coalesce", excess: Excess): void {
     this.dropped += 1;
     this.#refuse(message, policy, excess);
+    letGo(message);
   }
 
   /** Hands the message back to whoever sent it. */
@@ -208,7 +224,7 @@ export class Backlog implements Messages {
       made ??= new LimitError({
         operation: "send",
         ...excess,
-        ...(message instanceof Outgoing && { refused: message.given }),
+        ...refusedOf(message),
       });
       return made;
     };
@@ -253,6 +269,12 @@ function isDroppable(queued: Queued): queued is Outgoing {
   return queued instanceof Outgoing && queued.state === "waiting" && !queued.promised;
 }
 
+/** Whether it was sent so that what comes later may take its place. */
+function mayYield(queued: Queued, overflow: Overflow): queued is Outgoing {
+  if (!(queued instanceof Outgoing)) return false;
+  return overflow === "drop-oldest" || (overflow === "coalesce" && queued.key !== undefined);
+}
+
 function isUnderWay({ state }: Outgoing): boolean {
   return state !== "waiting";
 }
@@ -261,7 +283,15 @@ function isAwaited(queued: Queued): boolean {
   return queued instanceof OutgoingStream || queued.wait !== undefined;
 }
 
+function refusedOf(queued: Queued): { refused?: Data } {
+  if (!(queued instanceof Outgoing) || queued.given === undefined) return {};
+  const { given } = queued;
+  return { refused: given instanceof Copy ? given.original() : given };
+}
+
 function reject(queued: Queued, error: unknown): void {
-  if (queued instanceof Outgoing) queued.wait?.reject(error);
-  else for (const part of queued.parts.splice(0)) part.wait?.reject(error);
+  if (queued instanceof Outgoing) {
+    letGo(queued);
+    queued.wait?.reject(error);
+  } else for (const part of queued.parts.splice(0)) part.wait?.reject(error);
 }

@@ -91,7 +91,7 @@ export class Outbox implements TurnTask, StraightOwner {
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
   send(message: Outgoing, overflow: Overflow): SendResult {
     this.stayApart();
-    const added = this.#backlog.add(message, overflow);
+    const added = this.#backlog.add(message, overflow, this.#underWay !== undefined);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#levels.changed(this.#owner);
     this.schedule();

@@ -1,14 +1,15 @@
 /** One message, or one part of a streamed one, on its way out. */
 
 import type { Data, Part } from "../engine/protocol.js";
+import type { Copy } from "./copies.js";
 import type { Wait } from "./waits.js";
 
 /** What its author wants of it is set before it is queued, and then stays. */
 export class Outgoing {
-  /** What was given to be sent, to be handed back if it is refused. */
-  readonly given: Data;
+  /** What was given to be sent, to be handed back if it is refused; or its copy, until that is let go of. */
+  given: Data | Copy | undefined;
   /** The payload that stands for it. */
-  readonly data: Data;
+  data: Data;
   /** Bytes of payload: what it counts for in the queue. */
   readonly size: number;
   text: boolean;

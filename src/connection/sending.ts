@@ -14,7 +14,7 @@ import { type How, judgeCompress, judged, type SendOptions, type WriterOptions }
 import { rejected, type WaitOptions } from "./waits.js";
 import { MessageWriter } from "./writer.js";
 
-/** What may be sent. Bytes are not copied: they must not change until `send` settles. */
+/** What may be sent. Bytes are not copied at once, if at all: they must not change until `send` settles. */
 export type Sendable = Data | ArrayBuffer | ArrayBufferView | PreparedMessage;
 
 export class Sending {

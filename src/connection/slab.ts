@@ -199,7 +199,7 @@ export class SlabWriter {
  * over: what is gone is sent as zeros. The frame has to be as long as it says, and a slab that is not filled would tell the
  * peer what this memory held before.
  */
-function copy(payload: Uint8Array, from: number, to: number, slab: Buffer, at: number): void {
+export function copy(payload: Uint8Array, from: number, to: number, slab: Buffer, at: number): void {
   const length = lengthOf(payload);
   if (from === 0 && to === length) {
     slab.set(payload, at);
