@@ -12,7 +12,7 @@ export const LEAST = 512;
 const MOST_SPARE = 128;
 const MOST_SPARE_BYTES = 2_097_152;
 
-/** Among so many messages one that comes again is known: a program that sends to many has copies of its own no more than Node. */
+/** Among so many of the latest messages one that comes again is known, as when a program sends to many. They are kept meanwhile. */
 const RECENT = 32;
 
 /** One payload, for all the messages that wait with it. */
