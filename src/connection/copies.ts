@@ -38,6 +38,11 @@ export class Copy {
     else copy(data, 0, size, memory, 0);
   }
 
+  /** Whether it is still like the `data` that it was made of: a program may have put something else there since. */
+  shows(data: Data, size: number): boolean {
+    return this.bytes.length === size && (typeof data === "string" || Buffer.compare(this.bytes, data) === 0);
+  }
+
   /** What it is a copy of, as somebody's own. */
   original(): Data {
     return this.#text ? this.memory.toString("utf8", 0, this.bytes.length) : Uint8Array.from(this.bytes);
@@ -54,13 +59,15 @@ export class Copies {
 
   /** A copy of `data`, which measures `size`: the one that is held already, if that can be seen. */
   take(data: Data, size: number): Copy {
-    let taken = this.#made[this.#given.indexOf(data)];
-    if (taken?.bytes.length !== size) {
+    const known = this.#given.indexOf(data);
+    let taken = this.#made[known];
+    if (taken?.shows(data, size) !== true) {
       taken = this.#unused(size) ?? new Copy(size);
       taken.fill(data, size);
-      this.#given[this.#next] = data;
-      this.#made[this.#next] = taken;
-      this.#next = (this.#next + 1) % RECENT;
+      const at = known === -1 ? this.#next : known;
+      this.#given[at] = data;
+      this.#made[at] = taken;
+      if (known === -1) this.#next = (this.#next + 1) % RECENT;
     }
     taken.holders += 1;
     return taken;
