@@ -90,7 +90,7 @@ export class Outbox implements TurnTask, StraightOwner {
 
   /** Queues `message`, or does with it what `overflow` says. Its wait, if it has one, is settled sooner or later. */
   send(message: Outgoing, overflow: Overflow): SendResult {
-    this.stayApart();
+    this.queueStraight();
     const added = this.#backlog.add(message, overflow, this.#underWay !== undefined);
     if (added !== "queued") return added === "waiting" ? "queued" : "refused";
     this.#levels.changed(this.#owner);
@@ -111,25 +111,25 @@ export class Outbox implements TurnTask, StraightOwner {
   sendStraight(data: Data): boolean {
     if ((straight.owner !== this || !straight.open) && !this.#goesStraight()) return false;
     if (straight.put(data, this.#wire.encoder, this.#options)) return true;
-    this.stayApart();
+    this.queueStraight();
     return false;
   }
 
   #goesStraight(): boolean {
     // Frames that somebody has to be told of, or that bear a key of their own, are made when they are written.
     if (!this.#held || !this.#slab.shares || this.#wire.shelves === undefined) return false;
-    straight.owner?.stayApart();
+    straight.owner?.queueStraight();
     return !this.busy && straight.begin(this);
   }
 
   /** Queues what went straight into the slab. */
-  stayApart(): void {
+  queueStraight(): void {
     if (straight.owner === this) for (const message of straight.outgoing()) this.#backlog.add(message, "reject");
   }
 
   /** Whether `message`, were it sent now, would find room in this turn's write, which then nothing can keep it from. */
   leavesWith({ size }: Outgoing): boolean {
-    this.stayApart();
+    this.queueStraight();
     return this.#backlog.length < this.#options.maxQueuedMessages && this.#leaves(size, 1);
   }
 
@@ -145,7 +145,7 @@ export class Outbox implements TurnTask, StraightOwner {
 
   /** Begins a message of which the parts are yet to come; false if there is no place for it. */
   begin(stream: OutgoingStream): boolean {
-    this.stayApart();
+    this.queueStraight();
     return this.#backlog.begin(stream);
   }
 
@@ -162,7 +162,7 @@ export class Outbox implements TurnTask, StraightOwner {
 
   /** Puts a control frame into its lane; false if there are too many. */
   control(control: Control): boolean {
-    this.stayApart();
+    this.queueStraight();
     if (this.#stopped || (this.#closing !== undefined && this.#closing.state !== "waiting")) return false;
     if (!this.#lane.add(control, this.#blocked)) return false;
     this.schedule();
@@ -171,7 +171,7 @@ export class Outbox implements TurnTask, StraightOwner {
 
   /** Resolves `wait` once nothing waits to be written. */
   drain(wait: Wait<void>): void {
-    this.stayApart();
+    this.queueStraight();
     this.#levels.drain(wait);
   }
 
@@ -184,7 +184,7 @@ export class Outbox implements TurnTask, StraightOwner {
    * that has not ended is cut, and its calls and those behind it are rejected with `error`.
    */
   finish(frame: Uint8Array | undefined, error: unknown): void {
-    this.stayApart();
+    this.queueStraight();
     if (this.#closing !== undefined) return;
     this.#closing = { frame, state: "waiting" };
     this.#backlog.close(error);
@@ -201,7 +201,7 @@ export class Outbox implements TurnTask, StraightOwner {
 
   /** The transport is gone: rejects everything. */
   stop(error: unknown): void {
-    this.stayApart();
+    this.queueStraight();
     this.#stopped = true;
     this.#underWay = undefined;
     this.#backlog.clear(error);
@@ -262,7 +262,7 @@ export class Outbox implements TurnTask, StraightOwner {
       if (done && straight.owner === this) straight.end();
     }
     // What went straight is, if it has to wait, as if each message had been queued before it was written.
-    if (!done && straight.owner === this) this.stayApart();
+    if (!done && straight.owner === this) this.queueStraight();
     return done;
   }
 

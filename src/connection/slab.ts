@@ -55,7 +55,7 @@ export class SlabWriter {
   /** Takes from `lane` and marks what it takes of `messages`; undefined if there is nothing to write now. */
   fill(lane: ControlLane, messages: Messages): Filled | undefined {
     if (lane.bytes === 0 && messages.length === 0) return undefined;
-    straight.owner?.stayApart();
+    straight.owner?.queueStraight();
     const common = this.#waits ? undefined : takeShared();
     this.#slab = common ?? Buffer.allocUnsafe(Math.min(this.#need(lane, messages), SLAB));
     this.#at = 0;

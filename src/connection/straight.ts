@@ -10,7 +10,7 @@ import type { Filled } from "./slab.js";
 /** Whose messages they are. */
 export interface StraightOwner {
   /** Takes them, as messages that wait: from now on somebody else may fill the slab. */
-  stayApart(): void;
+  queueStraight(): void;
 }
 
 const NOTHING = new Uint8Array();
