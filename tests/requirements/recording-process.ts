@@ -3,12 +3,12 @@
 import { openSync, writeSync } from "node:fs";
 import { listen } from "../../src/index.js";
 
-const [address = "", log = "", life = ""] = process.argv.slice(2);
-// What was written to a file outlives its writer.
+const [address = "", log = ""] = process.argv.slice(2);
+// What was written to a file outlives its writer, up to a page's end: the last line may be torn.
 const file = openSync(log, "a");
 const server = await listen(address, {
   message: (connection, data) => {
-    writeSync(file, `${life} ${new URL(connection.url).pathname.slice(1)} ${data}\n`);
+    writeSync(file, `${new URL(connection.url).pathname.slice(1)} ${data}\n`);
     connection.trySend(`heard ${data}`);
   },
 });

@@ -109,6 +109,7 @@ class Talker {
 
 interface Heard {
   readonly life: number;
+  readonly path: string;
   readonly number: number;
 }
 
@@ -120,8 +121,8 @@ interface Story {
 
 const PROGRAM = fileURLToPath(new URL("recording-process.js", import.meta.url));
 
-async function born(address: string, log: string, life: number): Promise<{ child: ChildProcess; url: string }> {
-  const child = fork(PROGRAM, [address, log, String(life)]);
+async function born(address: string, log: string): Promise<{ child: ChildProcess; url: string }> {
+  const child = fork(PROGRAM, [address, log]);
   const [url] = await once(child, "message");
   return { child, url };
 }
@@ -133,10 +134,19 @@ async function killed(child: ChildProcess): Promise<void> {
   await Promise.all(ended);
 }
 
+/** A process can be killed with half of a line written, where a page of the file ends: that message was not answered either. */
+function noted(log: string, life: number): Heard[] {
+  const lines = log.split("\n").slice(0, -1);
+  return lines.map((line) => {
+    const [path = "", number] = line.split(" ");
+    return { life, path, number: Number(number) };
+  });
+}
+
 async function told(): Promise<Story> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
-  const log = join(folder, "heard");
-  let { child, url } = await born("ws://127.0.0.1:0", log, 0);
+  const logs = Array.from({ length: KILLS + 1 }, (_, life) => join(folder, `life-${life}`));
+  let { child, url } = await born("ws://127.0.0.1:0", logs[0]!);
   const talkers = {
     "at-most-once": new Talker(`${url}/at-most-once`, "at-most-once"),
     confirmed: new Talker(`${url}/confirmed`, "confirmed"),
@@ -149,7 +159,7 @@ async function told(): Promise<Story> {
       // In the middle of a batch, another one each time.
       await Promise.all(all.map((talker) => talker.answered(20 + life)));
       await killed(child);
-      ({ child } = await born(url, log, life));
+      ({ child } = await born(url, logs[life]!));
     }
     await Promise.all(all.map((talker) => talker.answered(20)));
     for (const talker of all) talker.stop();
@@ -163,13 +173,9 @@ async function told(): Promise<Story> {
     await killed(child);
   }
   await settled();
-  const lines = readFileSync(log, "utf8").trimEnd().split("\n");
+  const heard = logs.flatMap((log, life) => noted(readFileSync(log, "utf8"), life));
   rmSync(folder, { recursive: true });
-  const of = (name: Delivery): Heard[] =>
-    lines
-      .map((line) => line.split(" "))
-      .filter(([, path]) => path === name)
-      .map(([life, , number]) => ({ life: Number(life), number: Number(number) }));
+  const of = (name: Delivery): Heard[] => heard.filter(({ path }) => path === name);
   return { talkers, heard: { "at-most-once": of("at-most-once"), confirmed: of("confirmed"), resend: of("resend") } };
 }
 
