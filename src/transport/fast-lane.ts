@@ -219,7 +219,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     lane.#kept = undefined;
     lane.follow(false);
     if (lane.#lookedFor !== undefined) lookout.delete(lane.#lookedFor);
-    lane.free(reset, () => {
+    lane.free(reset ? "reset" : "close", () => {
       lane.#state = "closed";
       lane.#events?.closed(lane.#error);
     });

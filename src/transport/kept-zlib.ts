@@ -13,6 +13,7 @@ import {
   type InflateRaw,
   inflateRawSync,
 } from "node:zlib";
+import { runsOf, ZlibHandle } from "./node-internals.js";
 
 /** What came of a run: bytes, which hold until the next run, or the error that Node would throw. */
 export type Ran =
@@ -42,50 +43,21 @@ const STORED = 5;
 // zlib refers back by less than its window, to see so far ahead.
 const LOOK_AHEAD = 262;
 
-type Call = [
-  flush: number,
-  input: Uint8Array,
-  from: number,
-  size: number,
-  output: Uint8Array,
-  at: number,
-  room: number,
-];
-
-/** Node's own handle of a zlib, as far as it is used. */
-interface Handle {
-  onerror: (message: string, errno: number, code: string) => void;
-  /** Tells in the stream's state how much room and how much input is left. */
-  writeSync(...call: Call): void;
-}
-
-/** What is behind a stream. */
-interface Internals {
-  readonly _handle: Handle;
-  readonly _writeState: Uint32Array;
-  /** Deprecated, and what the synchronous calls are made of. Closes the stream. */
-  _processChunk(chunk: Uint8Array, flush: number): Uint8Array;
-}
-
 /** Zlib for one message after the other. It is done when its call returns. */
 class Engine {
   readonly #stream: DeflateRaw | InflateRaw;
-  readonly #handle: Handle;
-  readonly #left: Uint32Array;
+  readonly #handle: ZlibHandle;
   readonly #flush: number;
   #error: NodeJS.ErrnoException | undefined;
 
   constructor(stream: DeflateRaw | InflateRaw, flush: number) {
-    const { _handle: handle, _writeState: left } = stream as unknown as Internals;
     this.#stream = stream;
-    this.#handle = handle;
-    this.#left = left;
     this.#flush = flush;
     // Where Node told it of an error in our place, the process would end for want of a listener.
     stream.on("error", () => undefined);
-    handle.onerror = (message, errno, code) => {
-      this.#error = Object.assign(new Error(message), { errno, code });
-    };
+    this.#handle = new ZlibHandle(stream, (error) => {
+      this.#error = error;
+    });
   }
 
   begin(): void {
@@ -95,7 +67,7 @@ class Engine {
 
   /** Takes the first `size` bytes of `input`, of which more is to come and which becomes less than `output` has room for. */
   feed(flush: number, input: Uint8Array, size: number, output: Buffer): void {
-    this.#handle.writeSync(flush, input, 0, size, output, 0, output.length);
+    this.#handle.run(flush, input, 0, size, output, 0, output.length);
   }
 
   /**
@@ -106,11 +78,11 @@ class Engine {
     let taken = 0;
     let made = 0;
     while (made + piece <= output.length) {
-      this.#handle.writeSync(this.#flush, input, taken, size - taken, output, made, piece);
+      this.#handle.run(this.#flush, input, taken, size - taken, output, made, piece);
       if (this.#error !== undefined) return { error: this.#error };
-      const room = this.#left[0] as number;
+      const { room } = this.#handle;
       made += piece - room;
-      taken = size - (this.#left[1] as number);
+      taken = size - this.#handle.rest;
       if (made > most || room > 0) return { error: null, bytes: output.subarray(0, made), taken };
       // Node has heard of an error in our place: what is closed must not be called.
       if (this.#stream.destroyed) throw new Error("it was closed");
@@ -236,7 +208,7 @@ const TAIL = Uint8Array.of(1, 2, 3, 4);
 
 /** Throws unless it does what Node's public calls do, and does it again. */
 function trial(zlib: KeptZlib): void {
-  for (const stream of [createDeflateRaw(), createInflateRaw()]) knownCall(stream as unknown as Internals);
+  for (const stream of [createDeflateRaw(), createInflateRaw()]) knownCall(stream);
   const message = Buffer.from(Array.from({ length: 99 }, (_, index) => `Holdfast ${index * index} `).join(""));
   const how = { level: 1, finishFlush: constants.Z_SYNC_FLUSH };
   const beginning = message.subarray(0, 50);
@@ -281,18 +253,11 @@ function errorOf(call: () => unknown): NodeJS.ErrnoException {
   throw new Error("what is wrong is not told apart");
 }
 
-/** Throws unless Node calls the handle as it is called here: to be called otherwise ends the process. */
-function knownCall(stream: Internals): void {
-  const { _handle: handle } = stream;
-  const calls: Call[] = [];
-  const { writeSync } = handle;
-  handle.writeSync = (...call) => {
-    calls.push(call);
-    Reflect.apply(writeSync, handle, call);
-  };
+/** Throws unless Node runs it as it is run here: to be run otherwise ends the process. */
+function knownCall(stream: DeflateRaw | InflateRaw): void {
   const chunk = Buffer.from("0300", "hex");
-  stream._processChunk(chunk, constants.Z_SYNC_FLUSH);
-  const [[flush, input, from, size, output, at, room, ...more] = []] = calls as unknown[][];
+  const runs = runsOf(stream, chunk, constants.Z_SYNC_FLUSH);
+  const [[flush, input, from, size, output, at, room, ...more] = []] = runs;
   const known =
     flush === constants.Z_SYNC_FLUSH &&
     input === chunk &&
@@ -302,5 +267,5 @@ function knownCall(stream: Internals): void {
     at === 0 &&
     room === output.length &&
     more.length === 0;
-  if (!known || calls.length !== 1) throw new Error("it is called in another way");
+  if (!known || runs.length !== 1) throw new Error("it is called in another way");
 }

@@ -1,22 +1,25 @@
-/** Connections that a server has accepted, before there is a net.Socket. Beside `tcp-handle.ts` no file names Node's internals. */
+/** Connections that a server has accepted, before there is a net.Socket. */
 
-import { type Server, Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { after, type Clock, type Instant, reached, type Wakeup } from "../base/time.js";
 import { type Place, Roll } from "../engine/roll.js";
+import {
+  close,
+  closeIfDrained,
+  count,
+  type Native,
+  nameOf,
+  type Reader,
+  readBy,
+  reasonOfNothing,
+  shellOf,
+  startReading,
+  stopReading,
+  takeAccepted,
+} from "./node-internals.js";
 import { address } from "./socket.js";
-import { type CountingServer, known, type Native, type Taken } from "./tcp-handle.js";
+import type { Taken } from "./tcp-handle.js";
 import type { Ends } from "./transport.js";
-
-/** Node's TCPWrap of a socket that listens, or what stands for it in a worker of a cluster. */
-interface Listener {
-  onconnection: (this: Listener, status: number, native: Native | undefined) => void;
-  setNoDelay?: unknown;
-}
-
-/** What is behind a net.Server. */
-interface Internals {
-  readonly _handle: Listener | null;
-}
 
 export interface TcpArrivalsOptions {
   readonly clock: Clock;
@@ -37,7 +40,7 @@ const EVERYWHERE: readonly string[] = ["0.0.0.0", "::"];
 
 /** Stands between a listening server and its sockets, from then on for as long as it lives. */
 export class TcpArrivals {
-  readonly server: CountingServer;
+  readonly server: Server;
   /** Whether "connection" of the server is about a socket that somebody waits for, and not about a new one. */
   handing = false;
   readonly #connected: (native: Native) => void;
@@ -51,22 +54,16 @@ export class TcpArrivals {
 
   /** `server` listens on TCP, without TLS, and has accepted nobody. */
   constructor(server: Server, options: TcpArrivalsOptions) {
-    this.server = server as CountingServer;
+    this.server = server;
     this.options = options;
     const place = server.address();
     if (typeof place === "object" && place !== null && !EVERYWHERE.includes(place.address)) {
       this.localAddress = address(place.address, place.port);
     }
-    const listener = (server as unknown as Internals)._handle;
-    if (typeof listener?.onconnection !== "function") throw new Error("a server has no handle that accepts");
-    const { onconnection } = listener;
-    this.#connected = (native) => onconnection.call(listener, 0, native);
-    this.#inherited = INHERITS && typeof listener.setNoDelay === "function";
-    if (this.#inherited) this.#prepare(listener);
-    listener.onconnection = (status, native) => {
-      if (status === 0 && native !== undefined) this.#accept(native);
-      else onconnection.call(listener, status, native);
-    };
+    const { connected, listener } = takeAccepted(server, (native) => this.#accept(native));
+    this.#connected = connected;
+    this.#inherited = INHERITS && listener !== undefined;
+    if (INHERITS && listener !== undefined) this.#prepare(listener);
   }
 
   /** Drops those that have said nothing yet. */
@@ -107,8 +104,7 @@ export class TcpArrivals {
 
   /** Node's own setters, which know what its handles are to be told. */
   #prepare(handle: object): void {
-    const socket: Socket = Object.create(Socket.prototype, { _handle: { value: handle } });
-    this.options.prepare(socket.setNoDelay(true));
+    this.options.prepare(shellOf(handle).setNoDelay(true));
   }
 
   #arm(): void {
@@ -132,7 +128,7 @@ export class TcpArrivals {
 }
 
 /** One connection that was accepted. It goes exactly one way: to Node, to a handle of ours, or away. */
-export class TcpArrival {
+export class TcpArrival implements Reader {
   readonly acceptedAt: Instant;
   /** Among those who have said nothing yet. */
   place: Place<TcpArrival> | undefined;
@@ -143,21 +139,20 @@ export class TcpArrival {
     this.acceptedAt = acceptedAt;
     this.#native = native;
     this.#arrivals = arrivals;
-    arrivals.server._connections += 1;
+    count(arrivals.server, 1);
   }
 
   /** Waits for its first bytes, or for its end. */
   listen(): void {
-    this.#native.onread = onFirstRead;
-    this.#native[known().owner] = this;
-    if (this.#native.readStart() !== 0) this.drop();
+    readBy(this.#native, this);
+    if (startReading(this.#native) !== 0) this.drop();
   }
 
   /** Where it leads. */
   ends(): Ends {
     return {
-      localAddress: this.#arrivals.localAddress ?? end((into) => this.#native.getsockname(into)),
-      remoteAddress: end((into) => this.#native.getpeername(into)),
+      localAddress: this.#arrivals.localAddress ?? end(nameOf(this.#native, "local")),
+      remoteAddress: end(nameOf(this.#native, "remote")),
       secure: false,
     };
   }
@@ -165,8 +160,8 @@ export class TcpArrival {
   /** Makes a net.Socket of it, by the server's "connection", as if nobody had stood between. What was read is not in it. */
   toSocket(): Socket {
     this.#arrivals.delete(this);
-    this.#native.readStop();
-    this.#arrivals.server._connections -= 1;
+    stopReading(this.#native);
+    count(this.#arrivals.server, -1);
     return this.#arrivals.toSocket(this.#native);
   }
 
@@ -178,30 +173,27 @@ export class TcpArrival {
   drop(): void {
     const { server } = this.#arrivals;
     this.#arrivals.delete(this);
-    this.#native.close();
-    server._connections -= 1;
-    server._emitCloseIfDrained();
+    close(this.#native, "close", gone);
+    count(server, -1);
+    closeIfDrained(server);
   }
 
-  /** Called by Node. The bytes are in memory of their own. */
+  // Reader
+
   onRead(bytes: ArrayBuffer | undefined): void {
     if (bytes !== undefined) {
       this.#arrivals.options.spoke(this, Buffer.from(bytes));
       return;
     }
-    const reason = known().reason();
+    const reason = reasonOfNothing();
     // Whoever reads on reads that end once more.
     if (reason === "end") this.#arrivals.options.left(this);
     else if (reason !== "nothing") this.drop();
   }
 }
 
-function onFirstRead(this: Native, bytes?: ArrayBuffer): void {
-  (this[known().owner] as TcpArrival).onRead(bytes);
-}
+function gone(): void {}
 
-function end(ask: (into: object) => number): string {
-  const found: { address?: string; port?: number } = {};
-  ask(found);
-  return address(found.address, found.port);
+function end(name: ReturnType<typeof nameOf>): string {
+  return address(name.address, name.port);
 }

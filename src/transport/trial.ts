@@ -6,8 +6,9 @@ import type { TransportError } from "../base/errors.js";
 import { after } from "../base/time.js";
 import { systemClock } from "./clock.js";
 import { FastLane } from "./fast-lane.js";
+import { learn, nativeOf, write } from "./node-internals.js";
+import { systemError } from "./stackless.js";
 import { type TcpArrival, TcpArrivals } from "./tcp-arrivals.js";
-import { learn, writeLater } from "./tcp-handle.js";
 import type { TransportEvents } from "./transport.js";
 
 // It takes some milliseconds. Behind this, a callback that is missing is one that Node does not make.
@@ -139,6 +140,21 @@ class House {
 const EARLY = Buffer.from("early,");
 const LATER = Buffer.from("later");
 const ALL = "early,later";
+
+/** A write on a socket that is still connecting, which cannot be done at once. */
+function writeLater(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const native = nativeOf(socket);
+    const onWritten = (status: number): void => {
+      if (status === 0) resolve();
+      else reject(systemError(status, "write"));
+    };
+    const status = native === null ? 0 : write(native, bytes, { onWritten, onRead: nothing, onShutDown: nothing });
+    if (status !== "waits") reject(new Error(`a write that has to wait was answered with ${status}`));
+  });
+}
+
+function nothing(): void {}
 
 /** What each of them is told. */
 const STORIES = [" written ended closed", " written ended closed", " closed", " closed by ECONNRESET of read"] as const;

@@ -10,9 +10,9 @@ import { connect as connectTls, createServer as createTlsServer } from "node:tls
 import { systemClock } from "../../src/transport/clock.js";
 import { FastLane } from "../../src/transport/fast-lane.js";
 import { memoryPair } from "../../src/transport/memory.js";
+import { learn } from "../../src/transport/node-internals.js";
 import { SocketTransport } from "../../src/transport/socket.js";
 import { TcpArrivals } from "../../src/transport/tcp-arrivals.js";
-import { learn } from "../../src/transport/tcp-handle.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { LOCALHOST } from "../fixtures/certificates.js";
 import { duplexPair } from "./duplex-pair.js";
