@@ -15,7 +15,7 @@ import type { PreparedMessage } from "./prepared.js";
 import type { MessageReader } from "./reader.js";
 import { Receiving } from "./receiving.js";
 import type { SendOptions, WriterOptions } from "./send-options.js";
-import { type Sendable, Sending } from "./sending.js";
+import { drain, ping, type Sendable, send, trySend, writer } from "./sending.js";
 import { Streams } from "./streams.js";
 import { TracedCore } from "./trace.js";
 import type { WaitOptions } from "./waits.js";
@@ -28,19 +28,24 @@ import type { MessageWriter } from "./writer.js";
  */
 export type ReadyState = "OPEN" | "CLOSING" | "CLOSED";
 
-/** What a connection is made of. Connections are made by `connect`, `listen` and `attach`. */
-export interface ConnectionSetup<UserData> {
-  readonly transport: Transport;
-  readonly wire: WireFactory;
-  readonly options: SettledOptions;
+/** What was settled before it was open. */
+interface Opening {
   readonly url: string;
   readonly subprotocol: string;
   readonly extensions: string;
+}
+
+/** What a connection is made of. Connections are made by `connect`, `listen` and `attach`. */
+export interface ConnectionSetup<UserData> extends Opening {
+  readonly transport: Transport;
+  readonly wire: WireFactory;
+  readonly options: SettledOptions;
   readonly data: UserData;
 }
 
 let lastId = 0;
-let lastUrl = "";
+// Most of those that one server has accepted have the same, and share it.
+let lastOpening: Opening = { url: "", subprotocol: "", extensions: "" };
 
 /**
  * One connection: a WebSocket, or framed TCP. Messages are strings (text) or Uint8Arrays (binary) that the receiver may
@@ -49,31 +54,23 @@ let lastUrl = "";
 export class Connection<UserData = unknown> implements AsyncIterable<Data>, AsyncDisposable {
   /** Unlike that of any other connection of this process. */
   readonly id: number;
-  /** What was connected to, or the URL of the request. */
-  readonly url: string;
-  /** The subprotocol agreed upon; empty for none. */
-  readonly subprotocol: string;
-  /** The extensions agreed upon, as the server has named them; empty for none. */
-  readonly extensions: string;
   /** What `authorize` answered with, and free for the application's use. */
   data: UserData;
   /** Where its server keeps it. @internal */
   place: object | undefined;
+  readonly #opening: Opening;
   readonly #core: Core;
   /** Made for whoever asks first, as many never do. */
-  #sending: Sending | undefined;
   #receiving: Receiving | undefined;
-  #streams: Streams | undefined;
 
   /** @internal */
   constructor({ transport, wire, options, url, subprotocol, extensions, data }: ConnectionSetup<UserData>) {
     lastId += 1;
     this.id = lastId;
-    // Most of those that one server has accepted have the same.
-    if (url !== lastUrl) lastUrl = url;
-    this.url = lastUrl;
-    this.subprotocol = subprotocol;
-    this.extensions = extensions;
+    const last = lastOpening;
+    const same = url === last.url && subprotocol === last.subprotocol && extensions === last.extensions;
+    if (!same) lastOpening = { url, subprotocol, extensions };
+    this.#opening = lastOpening;
     this.data = data;
     // Hooks were declared for this kind of connection; the options have forgotten which it was.
     const self = this as Connection;
@@ -102,6 +99,21 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
   /** Calls `keeper` when the connection has ended, before everybody else hears of it. @internal */
   keptBy(keeper: (connection: Connection<UserData>) => void): void {
     this.#core.keptBy(keeper as (connection: Connection) => void);
+  }
+
+  /** What was connected to, or the URL of the request. */
+  get url(): string {
+    return this.#opening.url;
+  }
+
+  /** The subprotocol agreed upon; empty for none. */
+  get subprotocol(): string {
+    return this.#opening.subprotocol;
+  }
+
+  /** The extensions agreed upon, as the server has named them; empty for none. */
+  get extensions(): string {
+    return this.#opening.extensions;
   }
 
   get protocol(): "websocket" | "tcp" {
@@ -167,7 +179,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * nobody handles is not reported as unhandled, so that no peer can end the process: of the end `closed` tells.
    */
   send(message: Sendable, options?: SendOptions): Promise<void> {
-    return Connection.#sends(this).send(message, options);
+    return send(this.#core, message, options);
   }
 
   /**
@@ -175,12 +187,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
    * there is no room, or the connection has ended, or its write deadline has passed. Under `wait`, what does not fit is refused.
    */
   trySend(message: Sendable, options?: Pick<SendOptions, "overflow" | "key" | "compress">): SendResult {
-    return Connection.#sends(this).trySend(message, options);
+    return trySend(this.#core, message, options);
   }
 
   /** Is sent `message`, and if it can be all that `burst` is sent from then on. @internal */
   takeFrom(burst: Burst, message: PreparedMessage, how: Pick<SendOptions, "overflow" | "key">): SendResult {
-    return burst.admit(this.#core, message, how) ? "sent" : Connection.#sends(this).trySend(message, how);
+    return burst.admit(this.#core, message, how) ? "sent" : trySend(this.#core, message, how);
   }
 
   /** Is sent no more of what a group is by itself. @internal */
@@ -203,7 +215,7 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
 
   /** Begins a message that is written in parts. Its place among the messages is that of this call. */
   writer(type: "text" | "binary" = "binary", options: WriterOptions = {}): MessageWriter {
-    return Connection.#sends(this).writer(type, options, (cause) => this.terminate(cause));
+    return writer(this.#core, type, options, (cause) => this.terminate(cause));
   }
 
   /** Ends at a clean close and throws the reason of any other end. Leaving the loop early does not close the connection. */
@@ -223,12 +235,12 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
 
   /** Resolves with the round-trip time in milliseconds. At most 16 at once: one more is a LimitError. */
   ping(options?: WaitOptions): Promise<number> {
-    return Connection.#sends(this).ping(options);
+    return ping(this.#core, options);
   }
 
   /** Resolves once everything that was queued is with the kernel. */
   drain(options?: WaitOptions): Promise<void> {
-    return Connection.#sends(this).drain(options);
+    return drain(this.#core, options);
   }
 
   /**
@@ -273,24 +285,20 @@ export class Connection<UserData = unknown> implements AsyncIterable<Data>, Asyn
     await this.close();
   }
 
-  static #sends(connection: Connection): Sending {
-    connection.#sending ??= new Sending(connection.#core);
-    return connection.#sending;
-  }
-
   static #received(connection: Connection): Receiving {
     connection.#receiving ??= new Receiving(connection.#core);
     return connection.#receiving;
   }
 
   static #viewed(connection: Connection): Streams {
-    connection.#streams ??= new Streams({
-      next: () => Connection.#received(connection).next(),
+    const received = Connection.#received(connection);
+    received.streams ??= new Streams({
+      next: () => received.next(),
       send: (data) => connection.send(data),
       close: () => connection.close(),
       terminate: (cause) => connection.terminate(cause),
     });
-    return connection.#streams;
+    return received.streams;
   }
 
   static #throwIfClosed(connection: Connection): void {

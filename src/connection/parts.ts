@@ -17,6 +17,7 @@ import { Outbox } from "./outbox.js";
 import type { OutboxOwner } from "./outbox-owner.js";
 import { Outcome } from "./outcome.js";
 import { Pings } from "./pings.js";
+import { Seldom } from "./seldom.js";
 import { Waits, type WaitsOwner } from "./waits.js";
 import { Watch } from "./watch.js";
 import type { Wire } from "./wire.js";
@@ -47,11 +48,8 @@ export abstract class Parts extends Watch implements Whole, Follower {
   #intake: Intake | undefined;
   #outbox: Outbox | undefined;
   #delivery: Delivery | undefined;
-  #waits: Waits | undefined;
-  #pings: Pings | undefined;
-  #lastWord: LastWord | undefined;
   #closing: Closing | undefined;
-  #outcome: Outcome | undefined;
+  #seldom: Seldom | undefined;
   /** Messages of the last chunk, until a loop has answered it. */
   arrived = 0;
   /** Where it follows what a group sends. Then nothing else is on its way out. */
@@ -96,7 +94,9 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   get waits(): Waits {
-    return this.#waits ?? Parts.#newWaits(this);
+    const seldom = Parts.#made(this);
+    seldom.waits ??= new Waits(this.options.clock, this.owner());
+    return seldom.waits;
   }
 
   get inbox(): Inbox {
@@ -104,8 +104,9 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   get pings(): Pings {
-    this.#pings ??= new Pings();
-    return this.#pings;
+    const seldom = Parts.#made(this);
+    seldom.pings ??= new Pings();
+    return seldom.pings;
   }
 
   // It is both itself: an object less for each connection.
@@ -119,8 +120,9 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   get lastWord(): LastWord {
-    this.#lastWord ??= new LastWord(this.inbox, () => this.owner().takeEnd());
-    return this.#lastWord;
+    const seldom = Parts.#made(this);
+    seldom.lastWord ??= new LastWord(this.inbox, () => this.owner().takeEnd());
+    return seldom.lastWord;
   }
 
   get closing(): Closing {
@@ -129,8 +131,9 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   get outcome(): Outcome {
-    this.#outcome ??= new Outcome(this.refusal, this.#closing?.info);
-    return this.#outcome;
+    const seldom = Parts.#made(this);
+    seldom.outcome ??= new Outcome(this.refusal, this.#closing?.info);
+    return seldom.outcome;
   }
 
   // What is asked of parts that may not be there
@@ -174,7 +177,7 @@ export abstract class Parts extends Watch implements Whole, Follower {
 
   /** Whether an empty Pong, which is no answer to the application's own Pings, would be heeded by nobody. */
   get unheeded(): boolean {
-    const reading = this.#intake !== undefined || this.#lastWord !== undefined;
+    const reading = this.#intake !== undefined || this.#seldom?.lastWord !== undefined;
     return !reading && this.#closing === undefined && this.options.hooks.pong === undefined;
   }
 
@@ -193,11 +196,11 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   get writeBounded(): boolean {
-    return this.#waits?.writeBounded === true;
+    return this.#seldom?.waits?.writeBounded === true;
   }
 
   get writeExpired(): boolean {
-    return this.#waits?.writeExpired === true;
+    return this.#seldom?.waits?.writeExpired === true;
   }
 
   get inboxFull(): boolean {
@@ -242,19 +245,19 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   answered(payload: Uint8Array): void {
-    this.#pings?.answered(payload, this.options.clock.now());
+    this.#seldom?.pings?.answered(payload, this.options.clock.now());
   }
 
   /** Nothing will come any more: what has come takes effect now. */
   heed(): void {
     this.#intake?.stop();
-    this.#lastWord?.heed();
+    this.#seldom?.lastWord?.heed();
   }
 
   endCalls(error: ConnectionError): void {
     this.#delivery?.inbox.end(error);
-    this.#waits?.end(error);
-    this.#pings?.end(error);
+    this.#seldom?.waits?.end(error);
+    this.#seldom?.pings?.end(error);
   }
 
   endWrites(error: ConnectionError): void {
@@ -262,11 +265,11 @@ export abstract class Parts extends Watch implements Whole, Follower {
   }
 
   tellBegun(refusal: ConnectionError): void {
-    this.#outcome?.begun(refusal);
+    this.#seldom?.outcome?.begun(refusal);
   }
 
   tellEnded(): void {
-    this.#outcome?.over(this.closing.info as CloseInfo);
+    this.#seldom?.outcome?.over(this.closing.info as CloseInfo);
   }
 
   // Idleness
@@ -289,7 +292,7 @@ export abstract class Parts extends Watch implements Whole, Follower {
   shrink(): void {
     const { shelves } = this.wire;
     if (shelves === undefined && !this.#idle) return;
-    if (this.#closing !== undefined || this.#lastWord !== undefined) return;
+    if (this.#closing !== undefined || this.#seldom?.lastWord !== undefined) return;
     const intake = this.#intake;
     const outbox = this.#outbox;
     const delivery = this.#delivery;
@@ -305,6 +308,11 @@ export abstract class Parts extends Watch implements Whole, Follower {
       delivery.lend();
       this.#delivery = undefined;
     }
+  }
+
+  static #made(parts: Parts): Seldom {
+    parts.#seldom ??= new Seldom();
+    return parts.#seldom;
   }
 
   static #newIntake(parts: Parts): Intake {
@@ -334,12 +342,7 @@ export abstract class Parts extends Watch implements Whole, Follower {
     return parts.#delivery;
   }
 
-  static #newWaits(parts: Parts): Waits {
-    parts.#waits = new Waits(parts.options.clock, parts.owner());
-    return parts.#waits;
-  }
-
   static #lastWordWaits(parts: Parts): boolean {
-    return parts.#lastWord?.pending === true;
+    return parts.#seldom?.lastWord?.pending === true;
   }
 }

@@ -7,9 +7,12 @@ import type { Data } from "../engine/protocol.js";
 import type { Core } from "./core.js";
 import type { Item, Piece } from "./inbox.js";
 import { asPiece, MessageReader, whole } from "./reader.js";
+import type { Streams } from "./streams.js";
 import type { Form, WaitOptions } from "./waits.js";
 
 export class Receiving {
+  /** The views of the connection, once somebody has asked for one. */
+  streams: Streams | undefined;
   readonly #core: Core;
   /** A message is being read in pieces. */
   #reading = false;

@@ -13,6 +13,8 @@ class Limits {
   openedAt: Instant | undefined;
   /** When bytes came, where that is bounded. */
   heardAt: Instant | undefined;
+  /** Since when reading has been stopped. */
+  suspendedAt: Instant | undefined;
   /** When the message that is under way began to arrive. */
   messageSince: Instant | undefined;
   /** When the peer was found to have ended behind what the pause leaves unread. */
@@ -25,7 +27,6 @@ export abstract class Watch extends Alarms implements Pulse {
   heardAt: Instant;
   pingedAt: Instant | undefined;
   askedFor: Instant | undefined;
-  suspendedAt: Instant | undefined;
   /** When the peer was last asked for a sign of life. */
   #askedAt: Instant | undefined;
   #limits: Limits | undefined;
@@ -45,6 +46,14 @@ export abstract class Watch extends Alarms implements Pulse {
       Watch.#made(this).heardAt = now;
       this.set("idle", after(now, idleTimeout));
     }
+  }
+
+  get suspendedAt(): Instant | undefined {
+    return this.#limits?.suspendedAt;
+  }
+
+  set suspendedAt(at: Instant | undefined) {
+    if (at !== undefined || this.#limits !== undefined) Watch.#made(this).suspendedAt = at;
   }
 
   /** Asks the peer for a sign of life. */

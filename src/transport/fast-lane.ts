@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TransportError } from "../base/errors.js";
 import { lookout, type Paused, type Unanswered } from "./lookout.js";
+import { pack, unpack } from "./packed-address.js";
 import { endsOf, transportError } from "./socket.js";
 import type { TcpArrival } from "./tcp-arrivals.js";
 import { type Outcome, type Taken, TcpHandle } from "./tcp-handle.js";
@@ -16,29 +17,38 @@ const NOTHING = new Uint8Array();
 const MOST_BYTES = 16_384;
 const MOST_CHUNKS = 16;
 
+/** What a lane remembers that most do not have to, or not most of the time. */
+class Extra {
+  /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
+  kept: Uint8Array[] | undefined;
+  /** What the lookout knows it by; undefined until it was first needed. */
+  lookedFor: (Paused & Unanswered) | undefined;
+  /** Bytes of the write that is under way. */
+  unwritten = 0;
+  /** The peer's FIN: it has been read; it was told. */
+  peerEnd: "none" | "read" | "told" = "none";
+  /** Our FIN: it was asked for; it has been sent. */
+  ourEnd: "none" | "asked" | "sent" = "none";
+  error: TransportError | undefined;
+}
+
+// For all who have none of it. It is replaced and not changed.
+const USUAL: Readonly<Extra> = new Extra();
+
 export class FastLane extends TcpHandle implements Transport, Ends {
   // First what every read and write looks at: of thousands of connections each finds it outside the processor's cache.
   #state: "live" | "closing" | "closed" = "live";
   #events: TransportEvents | undefined;
   #paused = false;
-  /** What was read and could not be given yet: the head, and what came during a pause, until there is enough of it. */
-  #kept: Uint8Array[] | undefined;
+  #extra = USUAL;
   readonly localAddress: string;
-  readonly remoteAddress: string;
-  /** What the lookout knows it by; undefined until it was first needed. */
-  #lookedFor: (Paused & Unanswered) | undefined;
-  /** Bytes of the write that is under way. */
-  #unwritten = 0;
-  /** The peer's FIN: it has been read; it was told. */
-  #peerEnd: "none" | "read" | "told" = "none";
-  /** Our FIN: it was asked for; it has been sent. */
-  #ourEnd: "none" | "asked" | "sent" = "none";
-  #error: TransportError | undefined;
+  readonly #remoteHost: number | string;
+  readonly #remotePort: number;
 
   private constructor(ends: Ends, taken: Taken, head: Uint8Array | undefined) {
     super(taken);
     this.localAddress = ends.localAddress;
-    this.remoteAddress = ends.remoteAddress;
+    [this.#remoteHost, this.#remotePort] = pack(ends.remoteAddress);
     // A view of a buffer which may hold what is not ours to change.
     if (head?.length) FastLane.#keep(this, Uint8Array.from(head));
   }
@@ -69,6 +79,10 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     return lane;
   }
 
+  get remoteAddress(): string {
+    return unpack(this.#remoteHost, this.#remotePort);
+  }
+
   get secure(): boolean {
     return false;
   }
@@ -79,12 +93,12 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   }
 
   get queuedBytes(): number {
-    return this.#unwritten;
+    return this.#extra.unwritten;
   }
 
   open(events: TransportEvents): void {
     this.#events = events;
-    if (this.#state === "closed") setImmediate(() => events.closed(this.#error));
+    if (this.#state === "closed") setImmediate(() => events.closed(this.#extra.error));
     else FastLane.#goOn(this);
   }
 
@@ -92,7 +106,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
     if (this.#state !== "live") return false;
     const outcome = this.handOver(bytes);
     if (outcome === "done") return true;
-    if (outcome === "waits") this.#unwritten = bytes.length;
+    if (outcome === "waits") FastLane.#change(this).unwritten = bytes.length;
     else FastLane.#fail(this, outcome);
     return false;
   }
@@ -101,44 +115,53 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   pause(): void {
     this.#paused = true;
     if (this.#state !== "live") return;
-    this.#lookedFor ??= FastLane.#forLookout(this);
-    lookout.add(this.#lookedFor);
+    lookout.add(FastLane.#forLookout(this));
   }
 
   follow(wanted: boolean): void {
     if (!wanted) {
-      if (this.#lookedFor !== undefined) lookout.unfollow(this.#lookedFor);
+      if (this.#extra.lookedFor !== undefined) lookout.unfollow(this.#extra.lookedFor);
     } else if (this.#state === "live") {
-      this.#lookedFor ??= FastLane.#forLookout(this);
-      lookout.follow(this.#lookedFor);
+      lookout.follow(FastLane.#forLookout(this));
     }
   }
 
   resume(): void {
     this.#paused = false;
-    if (this.#lookedFor !== undefined) lookout.delete(this.#lookedFor);
+    if (this.#extra.lookedFor !== undefined) lookout.delete(this.#extra.lookedFor);
     FastLane.#goOn(this);
   }
 
   end(): void {
-    if (this.#ourEnd !== "none" || this.#state !== "live") return;
-    this.#ourEnd = "asked";
-    if (this.#unwritten === 0) FastLane.#shutDown(this);
+    if (this.#extra.ourEnd !== "none" || this.#state !== "live") return;
+    FastLane.#change(this).ourEnd = "asked";
+    if (this.#extra.unwritten === 0) FastLane.#shutDown(this);
   }
 
   abort(): void {
     // A handle whose FIN is under way cannot be reset.
-    FastLane.#close(this, this.#ourEnd !== "asked");
+    FastLane.#close(this, this.#extra.ourEnd === "asked" ? "close" : "reset");
+  }
+
+  static #change(lane: FastLane): Extra {
+    if (lane.#extra === USUAL) lane.#extra = new Extra();
+    return lane.#extra;
   }
 
   static #forLookout(lane: FastLane): Paused & Unanswered {
+    const extra = FastLane.#change(lane);
+    extra.lookedFor ??= FastLane.#newForLookout(lane);
+    return extra.lookedFor;
+  }
+
+  static #newForLookout(lane: FastLane): Paused & Unanswered {
     const [localAddress, localPort] = hostAndPort(lane.localAddress);
     const [remoteAddress, remotePort] = hostAndPort(lane.remoteAddress);
     return {
       socket: { localAddress, localPort, remoteAddress, remotePort },
       finSeen: () => lane.#events?.endSeen?.(),
       missing: () => {
-        if (lane.#state === "live" && lane.#ourEnd === "none" && lane.#unwritten === 0) FastLane.#probe(lane);
+        if (lane.#state === "live" && FastLane.#idle(lane)) FastLane.#probe(lane);
       },
       acknowledged: () => lane.#events?.acknowledged?.(),
     };
@@ -146,43 +169,49 @@ export class FastLane extends TcpHandle implements Transport, Ends {
 
   static #goOn(lane: FastLane): void {
     if (lane.#events === undefined) return;
-    if (lane.#kept === undefined && lane.#peerEnd !== "read") FastLane.#startReading(lane);
+    if (lane.#extra.kept === undefined && lane.#extra.peerEnd !== "read") FastLane.#startReading(lane);
     else if (!lane.#paused) setImmediate(giveKept, lane);
   }
 
   static #startReading(lane: FastLane): void {
-    if (lane.#peerEnd === "none" && lane.#state === "live") FastLane.#failUnless(lane, lane.startReading());
+    if (lane.#extra.peerEnd === "none" && lane.#state === "live") FastLane.#failUnless(lane, lane.startReading());
   }
 
   giveKept(): void {
-    while (this.#kept !== undefined && !this.#paused) {
-      const chunk = this.#kept.shift();
-      if (chunk === undefined) this.#kept = undefined;
+    while (this.#extra.kept !== undefined && !this.#paused) {
+      const chunk = this.#extra.kept.shift();
+      if (chunk === undefined) FastLane.#change(this).kept = undefined;
       else this.#events?.data(chunk);
     }
-    if (this.#kept !== undefined) return;
-    if (this.#peerEnd === "read") FastLane.#tellEnd(this);
+    if (this.#extra.kept !== undefined) return;
+    if (this.#extra.peerEnd === "read") FastLane.#tellEnd(this);
     else FastLane.#startReading(this);
   }
 
   static #keep(lane: FastLane, chunk: Uint8Array): void {
-    lane.#kept ??= [];
-    lane.#kept.push(chunk);
+    const extra = FastLane.#change(lane);
+    extra.kept ??= [];
+    extra.kept.push(chunk);
   }
 
   /** Whether no more is to be read until what is kept has been given. */
   static #keepsEnough(lane: FastLane): boolean {
-    const kept = lane.#kept;
+    const kept = lane.#extra.kept;
     if (kept === undefined) return false;
     return kept.length >= MOST_CHUNKS || kept.reduce((sum, { length }) => sum + length, 0) >= MOST_BYTES;
   }
 
   static #tellEnd(lane: FastLane): void {
     if (lane.#state !== "live") return;
-    if (lane.#ourEnd === "none" && lane.#unwritten === 0 && !FastLane.#probe(lane)) return;
-    lane.#peerEnd = "told";
+    if (FastLane.#idle(lane) && !FastLane.#probe(lane)) return;
+    FastLane.#change(lane).peerEnd = "told";
     lane.#events?.ended();
     FastLane.#closeWhenEnded(lane);
+  }
+
+  /** Whether we could write at once. */
+  static #idle(lane: FastLane): boolean {
+    return lane.#extra.ourEnd === "none" && lane.#extra.unwritten === 0;
   }
 
   /** Whether the connection takes a write of nothing: one that was reset does not. */
@@ -198,7 +227,7 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   }
 
   static #closeWhenEnded(lane: FastLane): void {
-    if (lane.#ourEnd === "sent" && lane.#peerEnd === "told") FastLane.#close(lane, false);
+    if (lane.#extra.ourEnd === "sent" && lane.#extra.peerEnd === "told") FastLane.#close(lane, "close");
   }
 
   static #failUnless(lane: FastLane, outcome: Outcome): boolean {
@@ -209,26 +238,26 @@ export class FastLane extends TcpHandle implements Transport, Ends {
 
   static #fail(lane: FastLane, error: NodeJS.ErrnoException): void {
     if (lane.#state !== "live") return;
-    lane.#error = transportError(error);
-    FastLane.#close(lane, false);
+    FastLane.#change(lane).error = transportError(error);
+    FastLane.#close(lane, "close");
   }
 
-  static #close(lane: FastLane, reset: boolean): void {
+  static #close(lane: FastLane, how: "close" | "reset"): void {
     if (lane.#state !== "live") return;
     lane.#state = "closing";
-    lane.#kept = undefined;
+    FastLane.#change(lane).kept = undefined;
     lane.follow(false);
-    if (lane.#lookedFor !== undefined) lookout.delete(lane.#lookedFor);
-    lane.free(reset ? "reset" : "close", () => {
+    if (lane.#extra.lookedFor !== undefined) lookout.delete(lane.#extra.lookedFor);
+    lane.free(how, () => {
       lane.#state = "closed";
-      lane.#events?.closed(lane.#error);
+      lane.#events?.closed(lane.#extra.error);
     });
   }
 
   // TcpHandle
 
   override read(chunk: Uint8Array): void {
-    if (!this.#paused && this.#kept === undefined && this.#events !== undefined) this.#events.data(chunk);
+    if (!this.#paused && this.#extra.kept === undefined && this.#events !== undefined) this.#events.data(chunk);
     else FastLane.#keep(this, Uint8Array.from(chunk));
     if (this.#state !== "live") return;
     if (FastLane.#keepsEnough(this)) this.stopReading();
@@ -244,8 +273,9 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   }
 
   override readEnded(): void {
-    this.#peerEnd = "read";
-    if (this.#events !== undefined && (this.#kept === undefined || this.#kept.length === 0)) FastLane.#tellEnd(this);
+    FastLane.#change(this).peerEnd = "read";
+    const { kept } = this.#extra;
+    if (this.#events !== undefined && (kept === undefined || kept.length === 0)) FastLane.#tellEnd(this);
   }
 
   override readFailed(error: NodeJS.ErrnoException): void {
@@ -253,16 +283,16 @@ export class FastLane extends TcpHandle implements Transport, Ends {
   }
 
   override written(error: NodeJS.ErrnoException | undefined): void {
-    const probed = this.#unwritten === 0;
-    this.#unwritten = 0;
+    const probed = this.#extra.unwritten === 0;
+    FastLane.#change(this).unwritten = 0;
     if (error !== undefined) FastLane.#fail(this, error);
     if (error !== undefined || probed) return;
     this.#events?.written();
-    if (this.#ourEnd === "asked" && this.#unwritten === 0) FastLane.#shutDown(this);
+    if (this.#extra.ourEnd === "asked" && this.#extra.unwritten === 0) FastLane.#shutDown(this);
   }
 
   override endSent(): void {
-    this.#ourEnd = "sent";
+    FastLane.#change(this).ourEnd = "sent";
     FastLane.#closeWhenEnded(this);
   }
 }

@@ -1,0 +1,13 @@
+/** The parts of a connection that most never need: until one of them is asked for, this stands for them by not being there. */
+
+import type { LastWord } from "./last-word.js";
+import type { Outcome } from "./outcome.js";
+import type { Pings } from "./pings.js";
+import type { Waits } from "./waits.js";
+
+export class Seldom {
+  waits: Waits | undefined;
+  pings: Pings | undefined;
+  lastWord: LastWord | undefined;
+  outcome: Outcome | undefined;
+}
