@@ -53,28 +53,40 @@ const response = (name: string, value: string): Parameters<typeof judgeResponse>
   return { status: 101, rawHeaders: Object.entries(fields).flat(), accept: "accept", ...offered };
 };
 
-const READERS: Readonly<Record<string, (value: string) => unknown>> = {
-  "a list of tokens": parseTokens,
-  "a list of extensions": parseExtensions,
-  "an authority": (value) => authorityOf(value, "http"),
-  "an origin": (value) => originAllowed(`http://${value}`, "localhost", "same-host"),
+/** What is to be read, as it comes from the parser of node:http, and then the reading alone: to make it is not our code's work. */
+const READERS: Readonly<Record<string, (value: string) => () => unknown>> = {
+  "a list of tokens": (value) => () => parseTokens(value),
+  "a list of extensions": (value) => () => parseExtensions(value),
+  "an authority": (value) => () => authorityOf(value, "http"),
+  "an origin": (value) => () => originAllowed(`http://${value}`, "localhost", "same-host"),
   ...Object.fromEntries(
     ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"].map(
-      (name) => [`a request's ${name}`, (value: string): unknown => judgeRequest(request(name, value))],
+      (name) => [`a request's ${name}`, (value: string) => reading(judgeRequest, request(name, value))],
     ),
   ),
-  "a request's target": (value) => judgeRequest({ ...request("X", ""), target: `/${value}` }),
+  "a request's target": (value) => reading(judgeRequest, { ...request("X", ""), target: `/${value}` }),
   ...Object.fromEntries(
     ["Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"].map((name) => [
       `a response's ${name}`,
-      (value: string): unknown => judgeResponse(response(name, value)),
+      (value: string) => reading(judgeResponse, response(name, value)),
     ]),
   ),
   // Each unit is a field of its own.
   "fields of one name": (value) =>
-    joined(fieldLines(Array.from(value, (_, index) => (index % 2 ? "b" : "a"))) ?? new Map(), "a"),
-  "fields of many names": (value) => fieldLines(Array.from(value, (_, index) => (index % 2 ? "b" : `${index}`))),
+    reading(
+      (raw) => joined(fieldLines(raw) ?? new Map(), "a"),
+      Array.from(value, (_, index) => (index % 2 ? "b" : "a")),
+    ),
+  "fields of many names": (value) =>
+    reading(
+      fieldLines,
+      Array.from(value, (_, index) => (index % 2 ? "b" : `${index}`)),
+    ),
 };
+
+function reading<Given>(read: (given: Given) => unknown, given: Given): () => unknown {
+  return () => read(given);
+}
 
 /** Processor time of this process, in microseconds. */
 function cost(work: () => unknown): number {
@@ -85,7 +97,7 @@ function cost(work: () => unknown): number {
 }
 
 /** The ratio of what a long one and a short one cost, each at its best: whoever else uses the machine only adds to it. */
-function ratio(read: (value: string) => unknown, short: string, long: string): number {
+function ratio(short: () => unknown, long: () => unknown): number {
   let [least, most] = [Infinity, Infinity];
   const times = (): number => (most < TOLD ? 0 : (FACTOR * most) / Math.max(least, 1));
   for (let round = 0; round < ROUNDS || (round < MOST_ROUNDS && times() >= MOST); round += 1) {
@@ -93,26 +105,23 @@ function ratio(read: (value: string) => unknown, short: string, long: string): n
     least = Math.min(
       least,
       cost(() => {
-        for (let time = 0; time < FACTOR; time += 1) read(short);
+        for (let time = 0; time < FACTOR; time += 1) short();
       }),
     );
-    most = Math.min(
-      most,
-      cost(() => read(long)),
-    );
+    most = Math.min(most, cost(long));
   }
   return times();
 }
 
 describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as long`, () => {
-  for (const [what, read] of Object.entries(READERS)) {
+  for (const [what, reader] of Object.entries(READERS)) {
     it(what, LIMIT, () => {
       for (const unit of UNITS) {
         for (const shape of SHAPES) {
-          const of = (length: number): string => shape(unit.repeat(length / unit.length));
+          const of = (length: number): (() => unknown) => reader(shape(unit.repeat(length / unit.length)));
           const [short, long] = [of(LENGTH), of(FACTOR * LENGTH)];
-          if (cost(() => read(long)) < TOLD) continue;
-          const times = ratio(read, short, long);
+          if (cost(long) < TOLD) continue;
+          const times = ratio(short, long);
           assert.ok(times < MOST, `${JSON.stringify(unit)}: ${times.toFixed(1)} times as long`);
         }
       }
@@ -125,7 +134,7 @@ describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as
       for (let at = value.indexOf(","); at >= 0; at = value.indexOf(",", at + 1)) found += value.lastIndexOf("b", at);
       return found;
     };
-    const of = (length: number): string => "aaa,".repeat(length / 4);
-    assert.ok(ratio(quadratic, of(LENGTH), of(FACTOR * LENGTH)) > MOST);
+    const of = (length: number): (() => unknown) => reading(quadratic, "aaa,".repeat(length / 4));
+    assert.ok(ratio(of(LENGTH), of(FACTOR * LENGTH)) > MOST);
   });
 });
