@@ -1,4 +1,4 @@
-/** The parts of a connection that most never need: until one of them is asked for, this stands for them by not being there. */
+/** The parts of a connection that most never need, in a place that is itself not there until one of them is asked for. */
 
 import type { LastWord } from "./last-word.js";
 import type { Outcome } from "./outcome.js";

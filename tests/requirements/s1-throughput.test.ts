@@ -14,7 +14,10 @@ const PROGRAM = fileURLToPath(new URL("producing-process.js", import.meta.url));
 async function measured(kind: string): Promise<readonly Round[]> {
   const child = fork(PROGRAM, [kind]);
   const ended = once(child, "exit");
-  const [rounds] = await once(child, "message");
+  const silent = once(child, "disconnect").then(() =>
+    assert.fail(`the process for ${kind} has ended without an answer`),
+  );
+  const [rounds] = await Promise.race([once(child, "message"), silent]);
   await ended;
   return rounds;
 }
