@@ -21,14 +21,24 @@ const once = (name, make) => () => {
   return made.get(name);
 };
 
-/** The generator, with zlib if its headers are there. */
+const ZLIB = { flags: ["-DWITH_ZLIB"], libraries: ["-lz"] };
+const TLS = { flags: ["-DWITH_TLS"], libraries: ["-lssl", "-lcrypto"] };
+
+/** The generator, with zlib and OpenSSL if their headers are there. */
 export const load = once("load", async () => {
-  try {
-    return await compiled("load", ["-DWITH_ZLIB"], ["-lz"]);
-  } catch (error) {
-    if (error instanceof Missing) throw error;
-    return compiled("load", [], []);
+  let failure;
+  for (const parts of [[ZLIB, TLS], [ZLIB], [TLS], []]) {
+    try {
+      return await compiled(
+        "load",
+        parts.flatMap(({ flags }) => flags),
+        parts.flatMap(({ libraries }) => libraries),
+      );
+    } catch (error) {
+      failure = error;
+    }
   }
+  throw failure;
 });
 
 /** The epoll loop that does nothing else. */

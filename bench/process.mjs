@@ -112,7 +112,7 @@ const PAYLOADS = { json: join(root, "bench/load/quotes.txt") };
  * Runs the generator to its end and returns its figures. `whileHeld` is called before its connections are closed.
  */
 export async function generate(kind, peer, server, flags, whileHeld) {
-  const given = { ...flags, port: server.port, pid: server.pid, protocol: peer.protocol, path: peer.path };
+  const given = { path: peer.path, ...flags, port: server.port, pid: server.pid, protocol: peer.protocol };
   if (CORES !== undefined) given.cpu = CORES.generator;
   if (given.payload !== undefined) given.payload = PAYLOADS[given.payload];
   if (whileHeld !== undefined) given.hold = true;

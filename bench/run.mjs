@@ -12,7 +12,7 @@ const WARMING = 100;
 export async function runOnce(work, peer, { seconds, warmup }) {
   const kind = work.kind ?? "echo";
   const memory = kind === "idle" || kind === "stalled";
-  const once = { env: work.env, flags: memory ? ["--expose-gc"] : [] };
+  const once = { env: { ...work.env, ...(work.load.tls && { BENCH_TLS: "1" }) }, flags: memory ? ["--expose-gc"] : [] };
   const role = work.role ?? kind;
   const beside = work.beside === undefined ? undefined : await on({ ...work.load, ...work.beside });
   const figures = await on(work.load);
@@ -69,11 +69,16 @@ function shared({ connections, asked, seconds, generatorCpu, server, lost, opene
   };
 }
 
+/** The flags of the generator without which no connection opens. */
+function openingOf({ load: { tls, path } }) {
+  return { ...(tls && { tls }), ...(path && { path }) };
+}
+
 const MEMORY = { idle, stalled };
 
 /** What a connection keeps in memory while nothing happens on it, and what the server does meanwhile. */
-async function idle(_work, peer, server, flags) {
-  await generate("idle", peer, server, { connections: WARMING, seconds: 0.1, warmup: 0 });
+async function idle(work, peer, server, flags) {
+  await generate("idle", peer, server, { ...openingOf(work), connections: WARMING, seconds: 0.1, warmup: 0 });
   const before = await server.memory();
   const told = await generate("idle", peer, server, flags, () => server.memory());
   const { connections, held: after } = told;
@@ -83,7 +88,7 @@ async function idle(_work, peer, server, flags) {
 
 /** How much a sender at full speed makes the server grow when nobody reads. */
 async function stalled(work, peer, server, flags) {
-  await generate("idle", peer, server, { connections: 1, slow: 1, seconds: 0.1, warmup: 0 });
+  await generate("idle", peer, server, { ...openingOf(work), connections: 1, slow: 1, seconds: 0.1, warmup: 0 });
   await server.memory();
   const before = residentOf(server.pid);
   const told = await generate("idle", peer, server, { ...flags, warmup: 0 });

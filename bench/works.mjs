@@ -21,6 +21,19 @@ const EVERYONE = [
 ];
 const SPEAKERS = EVERYONE.filter((name) => name !== "net" && name !== "limit" && name !== "socket.io");
 const AWAIT = { HOLDFAST_AWAIT: "1" };
+const ATTACH = { HOLDFAST_SERVED: "attach" };
+const SERVE = { HOLDFAST_SERVED: "serve" };
+/** Of works for which Holdfast is attached to node:http, is the command, or uses TLS, as ws does beside it. */
+const BESIDE = ["ws", "holdfast-socket"];
+
+const idle = (load) => ({
+  kind: "idle",
+  load,
+  warmup: 1,
+  seconds: 1,
+  peers: BESIDE,
+  goals: [{ measure: "memory", peer: "ws", atLeast: 1 }],
+});
 
 export const WORKS = {
   echo: {
@@ -140,6 +153,70 @@ export const WORKS = {
       { measure: "share", atMost: 0.01 },
     ],
   },
+  attach: {
+    title: "attach to node:http: echo 64 B, 100 connections, 1 in flight",
+    load: { connections: 100, size: 64 },
+    env: ATTACH,
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1.5 }],
+  },
+  "attach-await": {
+    title: "attach to node:http: echo 64 B, 100 connections, 1 in flight, `for await` and awaited `send`",
+    load: { connections: 100, size: 64 },
+    env: { ...ATTACH, ...AWAIT },
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1.2 }],
+  },
+  "attach-handshakes": {
+    title: "attach to node:http: handshakes, 200 at a time",
+    kind: "handshakes",
+    role: "echo",
+    load: { connections: 200 },
+    env: ATTACH,
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1 }],
+  },
+  "attach-idle": { title: "attach to node:http: 2,000 idle connections", ...idle({ connections: 2000 }), env: ATTACH },
+  serve: {
+    title: "`holdfast serve`: echo 64 B, 100 connections, 1 in flight",
+    load: { connections: 100, size: 64, path: "/echo" },
+    env: SERVE,
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1.5 }],
+  },
+  "serve-pipelined": {
+    title: "`holdfast serve`: echo 64 B, 50 connections, 64 in flight",
+    load: { connections: 50, size: 64, inflight: 64, path: "/echo" },
+    env: SERVE,
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 15 }],
+  },
+  "serve-16KiB": {
+    title: "`holdfast serve`: echo 16 KiB, 20 connections, 1 in flight",
+    load: { connections: 20, size: 16 * 1024, path: "/echo" },
+    env: SERVE,
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 2.5 }],
+  },
+  wss: {
+    title: "TLS: echo 64 B, 100 connections, 1 in flight",
+    load: { connections: 100, size: 64, tls: true },
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1.2 }],
+  },
+  "wss-pipelined": {
+    title: "TLS: echo 64 B, 50 connections, 32 in flight",
+    load: { connections: 50, size: 64, inflight: 32, tls: true },
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 3 }],
+  },
+  "wss-16KiB": {
+    title: "TLS: echo 16 KiB, 20 connections, 1 in flight",
+    load: { connections: 20, size: 16 * 1024, tls: true },
+    peers: BESIDE,
+    goals: [{ measure: "rate", peer: "ws", atLeast: 1.5 }],
+  },
+  "wss-idle": { title: "TLS: 2,000 idle connections", ...idle({ connections: 2000, tls: true }) },
   ...Object.fromEntries(
     ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"].map((policy) => [
       `stalled-${policy}`,

@@ -1,4 +1,4 @@
-/** A client that comes back: the server restarts, and what is sent meanwhile waits for it. */
+/** A client that reconnects: the server restarts, and a message that is sent meanwhile waits for it. */
 
 import { listen, ReconnectingConnection } from "holdfast";
 
@@ -11,8 +11,8 @@ let server = await serve("ws://127.0.0.1:0/");
 const { url } = server;
 
 const connection = new ReconnectingConnection(url, {
-  // Before anything that waits is sent: the place to log in and to subscribe.
-  open: (fresh) => console.log("open:", fresh.protocol),
+  // Called on each connection, before waiting messages are sent: the place to log in and to subscribe.
+  open: (fresh) => console.log("open:", fresh.kind),
   state: (state) => {
     if (state.name === "waiting") console.log("waiting:", state.why.code, state.why.reason);
   },
@@ -20,7 +20,7 @@ const connection = new ReconnectingConnection(url, {
 await connection.send("one");
 console.log(await connection.receive());
 
-// Whoever is connected is asked to stay away for a tenth of a second, and adds a random part of another half.
+// The server asks its clients to wait for 100 ms. Each client adds a random time of up to half a second.
 await server.close({ reason: "new version", retryAfter: 100 });
 const sent = connection.send("two");
 server = await serve(url);

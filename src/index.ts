@@ -1,105 +1,160 @@
-/** The public names of the library, and nothing else. */
+/** Exports the public names of the library, and nothing else. */
 
 export {
+  type AcceptedEvent,
+  type AcceptOptions,
+  type Admission,
+  type AdmitOptions,
+  type AttachOptions,
+  type Authorization,
+  accept,
+  acceptSync,
+  admit,
+  attach,
+  type CapacityOptions,
+  type ClientDefaults,
+  type Clock,
   ClosedError,
-  type ConnectionError,
-  HandshakeError,
-  InDoubtError,
-  isConnectionError,
-  LimitError,
-  type Operation,
-  type Phase,
-  ProtocolError,
-  type Side,
-  TimeoutError,
-  TransportError,
-  WorkerError,
-} from "./base/errors.js";
-export type {
-  CloseEvent,
-  ConnectionEvent,
-  FrameEvent,
-  HandshakeEvent,
-  Observer,
-  OpenEvent,
-  OverflowEvent,
-  PauseEvent,
-  PeerEndedEvent,
-} from "./base/events.js";
-export { after, between, type Clock, type Instant, type Wakeup } from "./base/time.js";
-export type { CompressionOptions, CompressionTerms } from "./connection/compression.js";
-export type { Connection, ReadyState } from "./connection/connection.js";
-export {
+  type CloseEvent,
   type CloseInfo,
+  type Complete,
+  type CompressionDefaults,
+  type CompressionOptions,
+  type CompressionTerms,
+  type Connection,
+  type ConnectionDefaults,
+  type ConnectionError,
+  type ConnectionEvent,
+  type ConnectionIdentity,
+  type ConnectionOperation,
   type ConnectionOptions,
-  DEFAULTS,
+  type ConnectionSide,
+  type ConnectOptions,
+  type ConnectPhase,
+  type CustomFraming,
+  connect,
+  type Deadline,
+  type DecodedMessage,
+  type DelimitedFraming,
+  type DialAttempt,
+  type DialDestination,
+  type Dialer,
+  type DialOptions,
+  type DialPlace,
+  type DrainOptions,
+  type DrainResult,
+  type EndOfLine,
+  type ErrorContext,
+  type ErrorFacts,
+  type ErrorPlace,
+  type ExtraHeaders,
+  errorReporter,
+  type FetchInfo,
+  type FixedFraming,
+  type FramedMessage,
+  type FramedTyping,
+  type FrameEvent,
+  type Framing,
+  type GroupMember,
+  type Handler,
+  HandshakeError,
+  type HeaderFields,
   type HeartbeatOptions,
   type Hooks,
+  type HttpOptions,
+  type HttpProxyOptions,
+  httpProxy,
+  InDoubtError,
+  type Instant,
+  isConnectionError,
+  isText,
+  json,
+  type KeepAliveOptions,
+  type LengthPrefixedFraming,
+  LimitError,
+  type LinesFraming,
+  type ListenAddress,
+  type ListeningServer,
+  type ListenOptions,
+  listen,
+  type Message,
+  type MessageBytes,
+  type MessageCodec,
+  type MessageIterator,
+  type MessageReader,
+  type MessageReceiver,
+  type MessageSender,
+  type MessageType,
+  type MessageTyping,
+  type MessageWriter,
+  type Network,
+  type NetworkListener,
+  type Observer,
+  type OpenEvent,
+  type OriginPolicy,
   type Overflow,
-} from "./connection/options.js";
-export type { SendResult } from "./connection/outbox-owner.js";
-export { type PreparedMessage, type PrepareOptions, prepare } from "./connection/prepared.js";
-export type { MessageReader } from "./connection/reader.js";
-export type { SendOptions, WriterOptions } from "./connection/send-options.js";
-export type { Sendable } from "./connection/sending.js";
-export type { WaitOptions } from "./connection/waits.js";
-export type { MessageWriter } from "./connection/writer.js";
-export { attach } from "./endpoint/attach.js";
-export { connect } from "./endpoint/connect.js";
-export type { Exchange, Receive, Subscription } from "./endpoint/exchange.js";
-export { Group, type GroupOptions, type GroupSendOptions, type GroupSendResult } from "./endpoint/group.js";
-export { listen } from "./endpoint/listen.js";
-export type {
-  AttachOptions,
-  CapacityOptions,
-  ConnectOptions,
-  Handler,
-  KeepAliveOptions,
-  ListenOptions,
-  UpgradeOptions,
-  UpgradeRequest,
-} from "./endpoint/options.js";
-export { reconnect, type Session } from "./endpoint/reconnect.js";
-export type { ReconnectCause, ReconnectPhase } from "./endpoint/reconnect-cause.js";
-export type { ReconnectOptions, ReconnectPolicy } from "./endpoint/reconnect-options.js";
-export { type ReconnectVerdict, shouldReconnect } from "./endpoint/reconnect-policy.js";
-export type {
-  ConnectingState,
-  EndedState,
-  OpenState,
-  ReconnectState,
-  WaitingState,
-} from "./endpoint/reconnect-state.js";
-export type { Destination, ReconnectAttempt, ReconnectTarget } from "./endpoint/reconnect-target.js";
-export { ReconnectingConnection } from "./endpoint/reconnecting.js";
-export type { ReconnectingHooks, ReconnectingOptions } from "./endpoint/reconnecting-options.js";
-export type { Delivery } from "./endpoint/reconnecting-outbox.js";
-export type { QueueOverflow } from "./endpoint/reconnecting-queue.js";
-export type { DrainOptions } from "./endpoint/roster.js";
-export type { Server } from "./endpoint/server.js";
-export { startWorkers } from "./endpoint/start-workers.js";
-export type { CountingExchange } from "./endpoint/worker-exchange.js";
-export type { Closable, Work, WorkerEvent, WorkerScope, WorkersOptions } from "./endpoint/worker-options.js";
-export type { Workers } from "./endpoint/workers.js";
-export { Backoff, type Pauses } from "./engine/backoff.js";
-export { isWireCode } from "./engine/close.js";
-export type { CustomFraming, Decoded } from "./engine/framing/custom.js";
-export type {
-  DelimitedFraming,
-  FixedFraming,
-  Framing,
-  LengthPrefixedFraming,
-} from "./engine/framing/framing.js";
-export type { ExtraHeaders } from "./engine/handshake.js";
-export type { OriginPolicy } from "./engine/origin.js";
-export type { Data } from "./engine/protocol.js";
-export type { KernelProcess } from "./observe/proc.js";
+  type OverflowEvent,
+  type ParamsOf,
+  type PathParams,
+  type PauseEvent,
+  type PeerEndedEvent,
+  type PingOptions,
+  type PreparedMessage,
+  type PrepareOptions,
+  type PrepareValueOptions,
+  type Progress,
+  ProtocolError,
+  type ProtocolErrorReason,
+  prepare,
+  prepareFrame,
+  proxyFromEnvironment,
+  type ReadyState,
+  type ReceivedBy,
+  type Refusal,
+  type RefusedEvent,
+  type ReportError,
+  type RequestTls,
+  type ResponseBody,
+  type Route,
+  type RouteOptions,
+  type Routes,
+  type RouteTarget,
+  type Sendable,
+  type SendOptions,
+  type SendResult,
+  type Server,
+  type ServerConnections,
+  type ServerDefaults,
+  TimeoutError,
+  TransportError,
+  type TrustProxy,
+  type TrustProxyOptions,
+  type UpgradeOptions,
+  type UpgradeRequest,
+  type WaitOptions,
+  type Wakeup,
+  type WebSocketUrl,
+  WorkerError,
+  type WriterOptions,
+} from "./core.ts";
+export { DEFAULTS, type Defaults } from "./defaults.ts";
+export type { Exchange, ExchangeReceiver, ExchangeSubscription } from "./group/exchange.ts";
 export {
-  type KernelReport,
-  type KernelSocket,
-  KernelSockets,
-  type KernelSocketsOptions,
-  type KernelUnsupported,
-} from "./observe/sockets.js";
-export { systemClock } from "./transport/clock.js";
-export type { SocketState, SocketTimer } from "./transport/socket-table.js";
+  Group,
+  type GroupOptions,
+  type GroupSendOptions,
+  type GroupSendResult,
+  type LocalGroupOptions,
+} from "./group/group.ts";
+export type { GroupOverflow } from "./group/wire-form.ts";
+export type { ReconnectCause, ReconnectKind, ReconnectPhase } from "./reconnect/cause.ts";
+export { ReconnectingConnection, type ReconnectingConnectionConstructor } from "./reconnect/connection.ts";
+export type { ReconnectingHooks, ReconnectingOptions } from "./reconnect/connection-options.ts";
+export type { ReconnectingClient } from "./reconnect/contract.ts";
+export { type ReconnectSession, reconnect } from "./reconnect/loop.ts";
+export type { ReconnectDefaults, ReconnectOptions, ReconnectPolicy } from "./reconnect/options.ts";
+export type { ReconnectDelivery } from "./reconnect/outbox.ts";
+export { type ReconnectVerdict, shouldReconnect } from "./reconnect/policy.ts";
+export type { QueueOverflow } from "./reconnect/queue.ts";
+export type { ConnectingState, EndedState, OpenState, ReconnectState, WaitingState } from "./reconnect/state.ts";
+export type { ReconnectAttempt, ReconnectDestination, ReconnectTarget } from "./reconnect/target.ts";

@@ -6,25 +6,36 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { COMPRESSION_DEFAULTS } from "../src/connection/compression.js";
-import { ENDPOINT_DEFAULTS } from "../src/endpoint/options.js";
-import { DEFAULTS } from "../src/index.js";
+import { ERROR_PLACES } from "../src/base/error-context.ts";
+import { PROTOCOL_ERROR_REASONS } from "../src/base/protocol-reasons.ts";
+import { REFUSALS } from "../src/base/refusals.ts";
+import { ClosedError, DEFAULTS, HandshakeError } from "../src/index.ts";
+import { reconnectKindOf } from "../src/reconnect/cause.ts";
+import { VERDICTS } from "../src/reconnect/policy.ts";
+import { closingDocument } from "./closing-document.ts";
+import { endsDocument } from "./ends/document.ts";
+import { type KnownFault, proofDocument } from "./proof-document.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
   readdirSync(join(ROOT, "docs")).map((file) => `docs/${file}`),
 );
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
-describe("the programs in README", () => {
+describe("the programs in README and docs/addresses.md", () => {
   it("compile against the package", async () => {
     const folder = join(ROOT, ".cache/readme");
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    const programs = Array.from(read("README.md").matchAll(/^```ts\n([\s\S]*?)^```$/gm), ([, text = ""]) => text);
+    const documents = ["README.md", "docs/addresses.md"].map(read).join("\n");
+    const programs = Array.from(documents.matchAll(/^```ts\n([\s\S]*?)^```$/gm), ([, text = ""]) => text);
     assert.ok(programs.length >= 2);
     for (const [index, text] of programs.entries()) writeFileSync(join(folder, `${index}.ts`), text);
-    const config = { extends: "../../tsconfig.json", compilerOptions: { noEmit: true }, include: ["*.ts"] };
+    const config = {
+      extends: "../../tsconfig.json",
+      compilerOptions: { noEmit: true, noUnusedLocals: false },
+      include: ["*.ts"],
+    };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
 
     const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
@@ -45,12 +56,19 @@ describe("the table of defaults in README", () => {
       for (const [index, name] of options.split(" / ").entries()) said[name.replaceAll("`", "")] = values[index];
       if (options === "`heartbeat`") said["heartbeat"] = { interval: values[0], timeout: values[1] };
     }
-    assert.deepEqual(said, { ...DEFAULTS });
+    assert.deepEqual(said, { ...DEFAULTS.connection });
   });
 });
 
 describe("the tables of limits in docs/security.md", () => {
-  const all: Readonly<Record<string, unknown>> = { ...COMPRESSION_DEFAULTS, ...ENDPOINT_DEFAULTS, ...DEFAULTS };
+  const { client, server, compression, connection } = DEFAULTS;
+  const all: Readonly<Record<string, unknown>> = {
+    ...client,
+    ...server,
+    ...server.close,
+    ...compression,
+    ...connection,
+  };
   const rows = Array.from(read("docs/security.md").matchAll(/^\| (`\w.*?) \| (.*?) \| (.*?) \| (.*?) \|$/gm));
 
   it("say what applies, the reason, and what happens", () => {
@@ -66,8 +84,9 @@ describe("the tables of limits in docs/security.md", () => {
 
   it("leave out nothing that bounds", () => {
     const told = rows.flatMap(([, options = ""]) => options.split(" / ").map((name) => name.replaceAll("`", "")));
-    // Where hooks are called, what is not compressed, and how long a server that closes waits for others.
-    const unbounding = ["highWaterMark", "lowWaterMark", "threshold", "level", "drain"];
+    // Where hooks are called, how messages are compressed, how a server closes, and a limit of the kernel.
+    const unbounding = ["highWaterMark", "lowWaterMark", "threshold", "level", "serverWindowBits", "clientWindowBits"];
+    unbounding.push("drain", "opening", "code", "backlog");
     const limits = Object.keys(all).filter((name) => typeof all[name] === "number" && !unbounding.includes(name));
     assert.deepEqual(
       limits.filter((name) => !told.includes(name)),
@@ -76,13 +95,87 @@ describe("the tables of limits in docs/security.md", () => {
   });
 });
 
+describe("the table of causes in docs/reconnect.md", () => {
+  const [, section = ""] = read("docs/reconnect.md").split("\n## The policy\n");
+  const rows = Array.from(
+    (section.split("\n### ")[0] ?? "").matchAll(/^\| `([\w-]+)` \| (.*?) \| (final|passing) \| (.*?) \|$/gm),
+  );
+  const whatOf = (kind: string): string => rows.find(([, name]) => name === kind)?.[2] ?? "";
+  const numbersIn = (text: string): number[] => Array.from(text.matchAll(/\b\d{3,4}\b/g), ([found]) => Number(found));
+  const NOTHING = { reason: "", wasClean: true, headers: {}, lived: 0 };
+
+  it("has the verdict of the default policy and a reason for each kind", () => {
+    assert.deepEqual(Object.fromEntries(rows.map(([, kind = "", , verdict]) => [kind, verdict])), VERDICTS);
+    for (const [, kind, what, , why] of rows) assert.ok(what && why, kind);
+  });
+
+  it("names the final close codes", () => {
+    const final = Array.from({ length: 4_000 }, (_, n) => 1_000 + n).filter((code) => {
+      const error = new ClosedError({ closeCode: code, by: "peer", wasClean: true });
+      const facts = { ...NOTHING, phase: "session", error, code, by: "peer", status: undefined } as const;
+      return reconnectKindOf(facts) === "closed-for-good";
+    });
+    assert.deepEqual(numbersIn(whatOf("closed-for-good")), final);
+  });
+
+  it("names the final statuses", () => {
+    const [refused = "", others = ""] = whatOf("refused-for-good").split("; ");
+    const exceptions = numbersIn(refused.split("but for")[1] ?? "");
+    const all = Array.from({ length: 500 }, (_, n) => 100 + n);
+    const final = all.filter((status) => {
+      const error = new HandshakeError({ problem: "x", phase: "upgrade", status });
+      const facts = { ...NOTHING, phase: "upgrade", error, code: undefined, by: undefined, status } as const;
+      return reconnectKindOf(facts) === "refused-for-good";
+    });
+    const client = all.filter((status) => status >= 400 && status < 500 && !exceptions.includes(status));
+    assert.deepEqual(
+      final,
+      [...numbersIn(others), ...client].sort((one, other) => one - other),
+    );
+  });
+});
+
+describe("the table of places in docs/failures.md", () => {
+  it("has each place that onError can be called from, and no other", () => {
+    assert.deepEqual(namesIn("docs/failures.md", "Errors of your own code").sort(), Object.keys(ERROR_PLACES).sort());
+  });
+});
+
+describe("the table of refusals in docs/failures.md", () => {
+  it("has each reason with its status, and no other", () => {
+    const [, section = ""] = read("docs/failures.md").split("\n## Refusals\n");
+    const rows = section.split("\n## ")[0]?.matchAll(/^\| `(\w+)` \| (\w+) \| \S.* \| \S.* \| `tests.* \|$/gm) ?? [];
+    const said = Array.from(rows, ([, reason = "", status = ""]) => [reason, Number(status) || status]);
+    assert.equal(said.length, Object.keys(REFUSALS).length, "each reason stands there once");
+    assert.deepEqual(Object.fromEntries(said), { ...REFUSALS });
+  });
+});
+
+describe("the table of reasons in docs/failures.md", () => {
+  it("has each reason of a ProtocolError with its code, and no other", () => {
+    const [, section = ""] = read("docs/failures.md").split("\n### PROTOCOL\n");
+    const rows = section.split("\n### ")[0]?.matchAll(/^\| `([\w-]+)` \| (\w+) \| \S.* \| `tests.* \|$/gm) ?? [];
+    const said = Array.from(rows, ([, reason = "", code = ""]) => [reason, Number(code) || code]);
+    assert.equal(said.length, Object.keys(PROTOCOL_ERROR_REASONS).length, "each reason stands there once");
+    assert.deepEqual(Object.fromEntries(said), { ...PROTOCOL_ERROR_REASONS });
+  });
+});
+
+/** The names in the first column of a section's table. */
+function namesIn(document: string, heading: string): string[] {
+  const [, section = ""] = read(document).split(`\n## ${heading}\n`);
+  const rows = section.split("\n## ")[0]?.matchAll(/^\| (`.*?) \|/gm) ?? [];
+  const cells = Array.from(rows, ([, cell = ""]) => cell).filter((cell) => cell !== "`place`");
+  return cells.flatMap((cell) => cell.split(" / ").map((name) => name.replaceAll("`", "")));
+}
+
 function pick(from: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(names.map((name) => [name, from[name]]));
 }
 
-/** What a cell of the table stands for. */
+/** The meaning of a cell of the table. */
 function meant(cell: string): number | string | boolean {
-  if (cell === "never") return Infinity;
+  if (cell === "never" || cell === "no limit") return Infinity;
   if (cell === "true" || cell === "false") return cell === "true";
   const [, quoted] = /^`"(.*)"`$/.exec(cell) ?? [];
   if (quoted !== undefined) return quoted;
@@ -103,8 +196,12 @@ describe("the links between documents", () => {
   }
 });
 
+/** The package has the documents, but not the tests and tools: to those a document refers by their path, without a link. */
+const NOT_PACKED = /^(\.\.\/)?(tests|tools|bench|conformance|proof|\.ci)\//;
+
 function leadsSomewhere(from: string, link: string): boolean {
   const [path = "", anchor] = link.split("#");
+  if (NOT_PACKED.test(path)) return false;
   const target = path === "" ? join(ROOT, from) : join(ROOT, dirname(from), path);
   if (!existsSync(target)) return false;
   if (anchor === undefined) return true;
@@ -130,4 +227,21 @@ describe("the newcomer's map in CONTRIBUTING", () => {
     const missing = Array.from(named, ([, path = ""]) => path).filter((path) => !existsSync(join(ROOT, path)));
     assert.deepEqual(missing, []);
   });
+});
+
+it("the page about the end of a connection is the table that the code has", () => {
+  assert.equal(read("docs/closing.md"), closingDocument(), "npm run docs writes it");
+});
+
+it("the page about what each side gets is generated from the table that the matrix of ends checks", () => {
+  assert.equal(read("docs/ends.md"), endsDocument(), "npm run docs writes it");
+});
+
+it("the page of proofs is written from the recorded results", () => {
+  assert.equal(read("docs/proof.md"), proofDocument(ROOT), "npm run docs writes it");
+});
+
+it("each known fault that is mended names a test", () => {
+  for (const { fault, state, test } of JSON.parse(read("proof/faults.json")) as readonly KnownFault[])
+    assert.ok(state === "open" ? test === undefined : test !== undefined && existsSync(join(ROOT, test)), fault);
 });

@@ -2,38 +2,38 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { ENDPOINT_DEFAULTS } from "../src/endpoint/options.js";
-import { RECONNECT_DEFAULTS } from "../src/endpoint/reconnect-options.js";
-import { WORKER_DEFAULTS } from "../src/endpoint/worker-options.js";
-import * as main from "../src/index.js";
-import * as testing from "../src/testing/index.js";
+import * as main from "../src/index.ts";
+import * as kernel from "../src/kernel/index.ts";
+import * as testing from "../src/testing/index.ts";
+import * as workers from "../src/workers/index.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
 /** The public names, changed on purpose only: to take one away, or to change its meaning, is a breaking change. */
 const MAIN = {
   values: [
-    ...["attach", "connect", "Group", "listen", "prepare", "DEFAULTS"],
+    ...["accept", "acceptSync", "admit", "attach", "connect", "Group", "listen"],
+    ...["prepare", "prepareFrame", "DEFAULTS"],
     ...["reconnect", "ReconnectingConnection", "shouldReconnect", "InDoubtError"],
-    ...["after", "between", "systemClock", "Backoff", "isWireCode"],
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
-    "isConnectionError",
-    "KernelSockets",
-    ...["startWorkers", "WorkerError"],
+    ...["isConnectionError", "isText", "errorReporter", "httpProxy", "proxyFromEnvironment", "json"],
+    "WorkerError",
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
+    ...["ErrorContext", "ErrorPlace", "Defaults"],
     ...[
-      "Data",
+      "Message",
       "Sendable",
       "SendOptions",
       "SendResult",
+      "PingOptions",
       "WriterOptions",
       "CompressionOptions",
       "CompressionTerms",
@@ -42,45 +42,144 @@ const MAIN = {
       "PreparedMessage",
       "PrepareOptions",
     ],
-    ...["MessageReader", "MessageWriter"],
-    ...["AttachOptions", "CapacityOptions", "ConnectOptions", "KeepAliveOptions", "ListenOptions", "UpgradeOptions"],
-    ...["DrainOptions", "ExtraHeaders", "Handler", "OriginPolicy", "Server", "UpgradeRequest"],
     ...[
+      "MessageBytes",
+      "MessageCodec",
+      "MessageType",
+      "MessageTyping",
+      "FramedTyping",
+      "MessageIterator",
+      "MessageReader",
+      "MessageReceiver",
+      "MessageSender",
+      "MessageWriter",
+      "GroupMember",
+    ],
+    ...[
+      "AcceptOptions",
+      "AttachOptions",
+      "CapacityOptions",
+      "ConnectOptions",
+      "KeepAliveOptions",
+      "ListenOptions",
+      "UpgradeOptions",
+    ],
+    ...[
+      "DrainOptions",
+      "DrainResult",
+      "ExtraHeaders",
+      "Handler",
+      "OriginPolicy",
+      "Server",
+      "ServerConnections",
+      "UpgradeRequest",
+      "RequestTls",
+      "PathParams",
+      "ParamsOf",
+      "WebSocketUrl",
+      ...["Admission", "AdmitOptions", "Authorization"],
+      ...["TrustProxy", "TrustProxyOptions"],
+      "ListeningServer",
+      "FetchInfo",
+      "HttpOptions",
+      "Route",
+      "RouteOptions",
+      "Routes",
+      "RouteTarget",
+    ],
+    ...[
+      "ConnectionIdentity",
+      "ErrorFacts",
+      "ReportError",
+      "Progress",
+      "ResponseBody",
+      "HeaderFields",
+      "EndOfLine",
+      "ListenAddress",
+      "Complete",
+      "ConnectionDefaults",
+      "ClientDefaults",
+      "ServerDefaults",
+      "CompressionDefaults",
+      "ReconnectDefaults",
+      "GroupOverflow",
+    ],
+    ...["ReceivedBy", "FramedMessage", "PrepareValueOptions", "ReconnectingConnectionConstructor"],
+    ...[
+      "LocalGroupOptions",
       "GroupOptions",
       "GroupSendOptions",
       "GroupSendResult",
       "Exchange",
-      "CountingExchange",
-      "Receive",
-      "Subscription",
+      "ExchangeReceiver",
+      "ExchangeSubscription",
     ],
-    ...["Workers", "WorkersOptions", "WorkerScope", "WorkerEvent", "Work", "Closable"],
-    ...["Framing", "CustomFraming", "Decoded", "DelimitedFraming", "FixedFraming", "LengthPrefixedFraming"],
-    ...["ConnectionError", "Operation", "Phase", "Side"],
-    ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "HandshakeEvent", "OpenEvent", "OverflowEvent"],
-    ...["PauseEvent", "PeerEndedEvent"],
-    ...["KernelReport", "KernelSocket", "KernelSocketsOptions", "KernelUnsupported"],
-    ...["KernelProcess", "SocketState", "SocketTimer"],
-    ...["Clock", "Instant", "Wakeup", "Pauses"],
-    ...["Session", "ReconnectOptions", "ReconnectPolicy", "ReconnectCause", "ReconnectPhase", "ReconnectVerdict"],
+    ...[
+      "Framing",
+      "CustomFraming",
+      "DecodedMessage",
+      "DelimitedFraming",
+      "FixedFraming",
+      "LengthPrefixedFraming",
+      "LinesFraming",
+    ],
+    ...["ConnectionError", "ConnectionOperation", "ConnectPhase", "ConnectionSide", "ProtocolErrorReason"],
+    ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "OpenEvent", "OverflowEvent"],
+    ...["PauseEvent", "PeerEndedEvent", "AcceptedEvent", "RefusedEvent", "Refusal"],
+    ...["Dialer", "DialAttempt", "DialDestination", "DialOptions", "DialPlace", "HttpProxyOptions"],
+    ...["Clock", "Deadline", "Instant", "Wakeup", "Network", "NetworkListener"],
+    ...[
+      "ReconnectSession",
+      "ReconnectOptions",
+      "ReconnectPolicy",
+      "ReconnectCause",
+      "ReconnectKind",
+      "ReconnectPhase",
+      "ReconnectVerdict",
+    ],
     ...["ReconnectState", "ConnectingState", "OpenState", "WaitingState", "EndedState"],
-    ...["ReconnectTarget", "ReconnectAttempt", "Destination"],
-    ...["ReconnectingOptions", "ReconnectingHooks", "Delivery", "QueueOverflow"],
+    ...["ReconnectTarget", "ReconnectAttempt", "ReconnectDestination"],
+    ...["ReconnectingOptions", "ReconnectingHooks", "ReconnectingClient", "ReconnectDelivery", "QueueOverflow"],
+  ],
+};
+const WORKERS = {
+  values: ["startWorkers", "WORKER_DEFAULTS"],
+  types: [
+    "WorkerServer",
+    "CountingExchange",
+    "WorkerFunction",
+    "WorkerEvent",
+    "WorkerScope",
+    "Workers",
+    "WorkersOptions",
+  ],
+};
+const KERNEL = {
+  values: ["KernelSockets"],
+  types: [
+    ...["KernelReport", "KernelSocket", "KernelSocketsOptions", "KernelUnsupported", "KernelProcess"],
+    ...["SocketState", "SocketTimer"],
   ],
 };
 const TESTING = {
-  values: ["ManualClock", "chaosProxy", "pair", "settled", "wired"],
+  values: ["ManualClock", "chaosProxy", "network", "pair", "settled", "wired"],
   types: [
     "ChaosCounts",
     "ChaosFaults",
+    "SettledFaults",
     "ChaosOptions",
     "ChaosProxy",
+    "Host",
     "Link",
     "LinkSide",
+    "LinkFaults",
     "LinkedOptions",
+    "MemoryNetwork",
+    "NetworkLink",
+    "NetworkOptions",
     "Pair",
     "PairOptions",
-    "Wire",
+    "RawPeer",
     "Wired",
     "WiredOptions",
   ],
@@ -102,6 +201,8 @@ describe("the package's doors", () => {
   for (const [name, path, door, listed] of [
     ["holdfast", "src/index.ts", main, MAIN],
     ["holdfast/testing", "src/testing/index.ts", testing, TESTING],
+    ["holdfast/workers", "src/workers/index.ts", workers, WORKERS],
+    ["holdfast/kernel", "src/kernel/index.ts", kernel, KERNEL],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -110,57 +211,113 @@ describe("the package's doors", () => {
   }
 });
 
-describe("the documented defaults", () => {
-  it("are those that apply", () => {
-    const { heartbeat, ...plain } = main.DEFAULTS;
-    const applied = Object.entries({ ...heartbeat, ...plain }).map(([name, value]) => [name, asWritten(value)]);
-    assert.deepEqual(documentedDefaults("src/connection/options.ts"), {
-      ...Object.fromEntries(applied),
-      idleTimeout: `off with a heartbeat, else ${asWritten(main.DEFAULTS.idleTimeout)}`,
-      maxQueuedBytes: `${asWritten(main.DEFAULTS.maxQueuedBytes)}, or maxMessageSize if that is more`,
-      // These are not plain values.
-      clock: "the system's",
-      onError: "process.emitWarning",
+/** What the documentation says where the default is no plain value, or depends on another option. */
+const IN_WORDS = {
+  connection: {
+    idleTimeout: "off with a heartbeat, else 60_000",
+    maxQueuedBytes: "1_048_576, or maxMessageSize if that is more",
+    highWaterMark: "524_288, or half of maxQueuedBytes if that is less",
+    lowWaterMark: "131_072, or a quarter of highWaterMark if that is less",
+    clock: "the system's",
+    onError: "writes the error with its stack, its causes and its connection to stderr",
+  },
+  takeover: "false on servers, true for clients",
+} as const;
+
+describe("the documented defaults are those of DEFAULTS", () => {
+  const { connection, client, server, compression, reconnect } = main.DEFAULTS;
+  const { close, origin, maxConnections, backlog, ...upgrade } = server;
+  const { delivery, overflow, ...policy } = reconnect;
+  const { server: _, client: ofClients, ...sizes } = compression;
+  const { framing, keepAlive, ...request } = upgrade;
+  const OPTIONS = "src/endpoint/options.ts";
+  const tables: readonly [path: string, type: string, defaults: object, inWords?: object][] = [
+    ["src/connection/options.ts", "ConnectionOptions", connection, IN_WORDS.connection],
+    ["src/connection/options.ts", "HeartbeatOptions", connection.heartbeat],
+    [OPTIONS, "KeepAliveOptions", keepAlive],
+    [OPTIONS, "UpgradeOptions", { ...request, origin }],
+    [OPTIONS, "CapacityOptions", { maxConnections }],
+    [OPTIONS, "AttachOptions", {}, { path: "every path" }],
+    [OPTIONS, "ListenOptions", { framing, keepAlive, backlog }, { network: "the system's" }],
+    [OPTIONS, "ConnectOptions", client, { network: "the system's" }],
+    [
+      "src/transport/dial/options.ts",
+      "DialOptions",
+      {},
+      {
+        dial: "a TCP connection or a unix socket",
+        lookup: "dns.lookup",
+        family: "that of `localAddress`, else 0",
+        localAddress: "the system's choice",
+      },
+    ],
+    ["src/endpoint/server/roster.ts", "DrainOptions", close, { code: String(close.code), retryAfter: "no hint" }],
+    [
+      "src/connection/compression/options.ts",
+      "CompressionOptions",
+      { threshold: sizes.threshold, level: sizes.level, maxInflationRatio: sizes.maxInflationRatio },
+      {
+        fallbacks: "the first offer without the client's context: some servers ask for that only where it is offered",
+      },
+    ],
+    [
+      "src/connection/compression/options.ts",
+      "CompressionTerms",
+      { serverWindowBits: sizes.serverWindowBits, clientWindowBits: sizes.clientWindowBits },
+      Object.fromEntries(Object.keys(ofClients).map((name) => [name, IN_WORDS.takeover])),
+    ],
+    [
+      "src/reconnect/options.ts",
+      "ReconnectPolicy",
+      policy,
+      { shouldReconnect: "the exported shouldReconnect", random: "Math.random" },
+    ],
+    ["src/reconnect/connection-options.ts", "ReconnectingOptions", { delivery, overflow }],
+    [
+      "src/workers/options.ts",
+      "WorkersOptions",
+      workers.WORKER_DEFAULTS,
+      {
+        workers: "os.availableParallelism()",
+        observe: "writes to stderr each event that was not expected",
+      },
+    ],
+  ];
+  for (const [path, type, defaults, inWords = {}] of tables) {
+    it(`of ${type}`, () => {
+      const { heartbeat: nested, ...plain } = defaults as Record<string, unknown>;
+      assert.ok(nested === undefined || type === "ConnectionOptions");
+      const applied = Object.fromEntries(Object.entries(plain).map(([name, value]) => [name, asWritten(value)]));
+      assert.deepEqual(documentedDefaults(path, type), { ...applied, ...inWords });
     });
+  }
+
+  it("in every file that has options with defaults", () => {
+    const files = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+      .map((file) => `src/${file.replaceAll("\\", "/")}`)
+      .filter((file) => /^src\/(connection|endpoint|reconnect|transport|workers)\/.*options\.ts$/.test(file));
+    const listed = new Set(tables.map(([path]) => path));
+    const withDefaults = files.filter((file) => /@default/.test(read(file)));
+    // The options of one message have the connection's defaults.
+    assert.deepEqual(
+      withDefaults.filter((file) => !listed.has(file)),
+      [],
+    );
+  });
+
+  it("and no part of the tree can be changed", () => {
+    const frozen = (value: unknown): boolean =>
+      typeof value !== "object" || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+    assert.ok(frozen(main.DEFAULTS));
+    assert.ok(frozen(workers.WORKER_DEFAULTS));
   });
 });
 
-describe("the documented defaults of endpoints", () => {
-  it("are those that apply", () => {
-    const { maxConnections, keepAlive, drain } = ENDPOINT_DEFAULTS;
-    const options = documentedDefaults("src/endpoint/options.ts");
-    assert.equal(options["maxConnections"], asWritten(maxConnections));
-    assert.equal(options["delay"], asWritten(keepAlive.delay));
-    assert.equal(options["keepAlive"], `{ delay: ${asWritten(keepAlive.delay)} }`);
-    assert.equal(documentedDefaults("src/endpoint/roster.ts")["drain"], asWritten(drain));
-  });
-});
-
-describe("the documented defaults of workers", () => {
-  it("are those that apply", () => {
-    const figures = Object.entries(WORKER_DEFAULTS).map(([name, value]) => [name, asWritten(value)]);
-    assert.deepEqual(documentedDefaults("src/endpoint/worker-options.ts"), {
-      ...Object.fromEntries(figures),
-      workers: "os.availableParallelism()",
-      observe: "process.emitWarning, for what was not meant to be",
-    });
-  });
-});
-
-describe("the documented defaults of those who come back", () => {
-  it("are those that apply", () => {
-    const figures = Object.entries(RECONNECT_DEFAULTS).map(([name, value]) => [name, asWritten(value)]);
-    assert.deepEqual(documentedDefaults("src/endpoint/reconnect-options.ts"), {
-      ...Object.fromEntries(figures),
-      shouldReconnect: "the exported shouldReconnect",
-      random: "Math.random",
-    });
-  });
-});
-
-/** What `@default` says in the comment before each option of a file. */
-function documentedDefaults(path: string): Record<string, string> {
-  const options = read(path).matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly (\w+)\?:/g);
+/** What `@default` says in the comment before each option of an interface. */
+function documentedDefaults(path: string, type: string): Record<string, string> {
+  const [, body = ""] =
+    new RegExp(`export interface ${type}\\b[^{]*\\{\\n([\\s\\S]*?)\\n\\}\\n`).exec(read(path)) ?? [];
+  const options = body.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly (\w+)\?:/g);
   const found = Array.from(options, ([, comment = "", name = ""]) => [name, /@default (.*?)\s*$/m.exec(comment)?.[1]]);
   return Object.fromEntries(found.filter(([, said]) => said !== undefined));
 }
@@ -168,6 +325,11 @@ function documentedDefaults(path: string): Record<string, string> {
 /** A value as the sources write it: numbers with their thousands apart. */
 function asWritten(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(asWritten).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    const pairs = Object.entries(value).map(([name, one]) => `${name}: ${asWritten(one)}`);
+    return pairs.length === 0 ? "{}" : `{ ${pairs.join(", ")} }`;
+  }
   return value === Infinity ? "Infinity" : (value as number | boolean).toLocaleString("en").replaceAll(",", "_");
 }
 
@@ -178,15 +340,48 @@ describe("the published package", () => {
     const { stdout } = await promisify(execFile)("npm", pack, { cwd: ROOT, shell });
     const files = (JSON.parse(stdout)[0].files as { path: string }[]).map(({ path }) => path);
     const { exports, bin } = JSON.parse(read("package.json"));
-    const pointedTo = [bin.holdfast, ...[".", "./testing"].flatMap((door) => Object.values(exports[door]))] as string[];
+    const pointedTo = [
+      bin.holdfast,
+      ...[".", "./testing", "./workers", "./kernel"].flatMap((door) => Object.values(exports[door])),
+    ] as string[];
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
-    const strays = files.filter((path) => !/^(dist\/.+\.(js|d\.ts)|package\.json|[A-Z]+(\.md)?)$/.test(path));
+    const strays = files.filter(
+      (path) =>
+        !/^(dist\/.+\.(js|d\.ts)(\.map)?|src\/.+\.ts|docs\/.+\.md|examples\/.+\.(js|ts)|package\.json|[A-Z]+(\.md)?)$/.test(
+          path,
+        ),
+    );
     assert.deepEqual(strays, []);
     for (const text of ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"]) assert.ok(files.includes(text), text);
   });
 
+  it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
+    const reached = new Set<string>();
+    const queue = [".", "./testing", "./workers", "./kernel"].map(
+      (door) => JSON.parse(read("package.json")).exports[door].types as string,
+    );
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+      if (reached.has(path)) continue;
+      reached.add(path);
+      for (const [, to = ""] of read(path).matchAll(/(?:from|import\() ?"(\.[^"]+)\.ts"/g)) {
+        queue.push(`./${posix.join(posix.dirname(path), to)}.d.ts`);
+      }
+    }
+    assert.ok(reached.size > 50);
+    const naming = Array.from(reached).filter((path) => {
+      const text = read(path).replace(/\/\*[\s\S]*?\*\//g, "");
+      return /"node:|\bBuffer\b|\bNodeJS\./.test(text) && !path.endsWith("/node-types.d.ts");
+    });
+    assert.deepEqual(naming, [], "import such types from src/transport/node-types.ts");
+    const [, ...lines] = read("./dist/transport/node-types.d.ts").split(/^\/\*\* @ts-ignore \*\/$/m);
+    assert.ok(lines.length > 5 && lines.every((line) => line.match(/^export/gm)?.length === 1));
+  });
+
   it("needs no other package", () => {
-    const { dependencies, peerDependencies, optionalDependencies } = JSON.parse(read("package.json"));
-    assert.deepEqual([dependencies, peerDependencies, optionalDependencies], [undefined, undefined, undefined]);
+    const { dependencies, peerDependencies, peerDependenciesMeta, optionalDependencies } = JSON.parse(
+      read("package.json"),
+    );
+    assert.deepEqual([dependencies, optionalDependencies], [undefined, undefined]);
+    for (const name of Object.keys(peerDependencies)) assert.equal(peerDependenciesMeta[name]?.optional, true, name);
   });
 });

@@ -1,4 +1,4 @@
-/** The tools in a checkout of their own: what they build, run, refuse and leave behind. */
+/** The tools in another checkout: what they build, run, refuse and leave behind. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -16,23 +16,31 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const checkouts: string[] = [];
 after(() => {
   for (const folder of checkouts) rmSync(folder, { recursive: true });
 });
 
-/** A folder that holds these files beside our tools and our manifest; what is installed is ours too. */
+/** A folder with these files, our tools and our manifest. The installed packages are shared. */
 function checkout(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
   checkouts.push(folder);
-  for (const name of ["tools", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.dist.json"]) {
+  for (const name of [
+    "tools",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "tsconfig.dist.json",
+    "tsconfig.examples.json",
+  ]) {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "junction");
-  write(folder, { "src/index.ts": "export const one: number = 1;", ...files });
+  const example = { "examples/one.ts": 'console.log("one");' };
+  write(folder, { "src/index.ts": "export const one: number = 1;", ...example, ...files });
   return folder;
 }
 
@@ -48,14 +56,14 @@ interface Ran {
   readonly output: string;
 }
 
-/** Runs a program in that folder to its end. `heard` is given all that it has printed, each time that it prints. */
+/** Runs a program in that folder to its end. `heard` is called with its output so far, each time that it prints. */
 async function run(
   folder: string,
   [command = "", ...args]: readonly string[],
   env: NodeJS.ProcessEnv = {},
   heard: (output: string, child: ChildProcess) => void = () => {},
 ): Promise<Ran> {
-  // Of ours but for what tells a runner that it is one within another, and a demand that is not meant for it.
+  // Our environment without the variables that tell a runner that it is nested, and without HOLDFAST_REQUIRE_ALL.
   const { NODE_TEST_CONTEXT: _, HOLDFAST_REQUIRE_ALL: __, ...ours } = process.env;
   const child = spawn(command, args, { cwd: folder, env: { ...ours, ...env } });
   let output = "";
@@ -72,7 +80,7 @@ async function run(
 const TEST = 'import { test } from "node:test";';
 
 describe("ready", () => {
-  it("builds what is stale, leaves the rest, and drops what has lost its source", async () => {
+  it("builds what is stale, keeps the rest, and removes files without a source", async () => {
     const folder = checkout({ "src/gone.ts": "export const gone: number = 1;" });
     const ready = (): Promise<Ran> => run(folder, [process.execPath, "tools/ready.mjs"]);
     const index = join(folder, "dist/index.js");
@@ -93,6 +101,17 @@ describe("ready", () => {
     assert.ok(existsSync(index));
   });
 
+  it("says on stderr that it installs, before npm does", async () => {
+    const npm = 'console.log("npm", ...process.argv.slice(2)); process.exit(3);';
+    const folder = checkout({ "npm-cli.js": npm });
+    rmSync(join(folder, "node_modules"));
+    const { status, output } = await run(folder, [process.execPath, "tools/ready.mjs"], {
+      npm_execpath: join(folder, "npm-cli.js"),
+    });
+    assert.equal(status, 3);
+    assert.match(output, /^holdfast: installs the packages that are missing, once \(npm ci\)\nnpm ci .*\n$/);
+  });
+
   it("fails with the compiler's words, and tries again the next time", async () => {
     const folder = checkout({ "src/bad.ts": 'export const one: number = "1";' });
     for (const attempt of [1, 2]) {
@@ -101,6 +120,44 @@ describe("ready", () => {
       assert.match(output, /src\/bad\.ts.*TS2322/);
     }
   });
+
+  for (const [what, killed] of [
+    ["failed", false],
+    ["was killed after the compiler had written its output", true],
+  ] as const) {
+    it(`builds again when the sources are as before a build that ${what}`, async () => {
+      const notes = ".cache/built-dist.tsbuildinfo";
+      // The compiler's notes are those of the previous build, as if the build had ended before it wrote them.
+      const kill = [
+        'import { copyFileSync } from "node:fs";',
+        'if (process.argv[1]?.endsWith("typescript/bin/tsc")) {',
+        "  // The compiler would take this process over, and nothing would run at its end.",
+        "  process.execve = undefined;",
+        '  process.on("exit", () => {',
+        `    copyFileSync("notes", "${notes}");`,
+        '    process.kill(process.pid, "SIGKILL");',
+        "  });",
+        "}",
+      ];
+      const folder = checkout({ "kill.mjs": kill.join("\n") });
+      const ready = (env: NodeJS.ProcessEnv = {}): Promise<Ran> =>
+        run(folder, [process.execPath, "tools/ready.mjs"], env);
+      const source = readFileSync(join(folder, "src/index.ts"), "utf8").trimEnd();
+      const built = (): string => readFileSync(join(folder, "dist/index.js"), "utf8");
+      await ready();
+      const first = built();
+      cpSync(join(folder, notes), join(folder, "notes"));
+
+      write(folder, { "src/index.ts": `export const one: number = ${killed ? "2" : '"2"'};` });
+      const { status } = await ready(killed ? { NODE_OPTIONS: "--import=./kill.mjs" } : {});
+      assert.notEqual(status, 0);
+      assert.notEqual(built(), first);
+
+      write(folder, { "src/index.ts": source });
+      assert.deepEqual(await ready(), { status: 0, output: "" });
+      assert.equal(built(), first);
+    });
+  }
 });
 
 describe("npm test", () => {
@@ -150,7 +207,7 @@ describe("npm test", () => {
     assert.match(output, /leaks\.test\.js: is kept alive by .*Timeout/);
   });
 
-  it("repeats what a property test drew, and draws more, when it is told to", async () => {
+  it("repeats the draws of a property test, and draws more, on request", async () => {
     const property = [
       'import fc from "fast-check";',
       "let runs = 0;",
@@ -158,12 +215,38 @@ describe("npm test", () => {
       'test("counts", () => { console.log(`${runs} runs`); });',
       'test("falls", () => fc.assert(fc.property(fc.nat(), () => false)));',
     ];
-    const random = readFileSync(join(ROOT, "tests/random.ts"), "utf8");
-    const folder = checkout({ "tests/random.ts": random, "tests/a.test.ts": [TEST, ...property].join("\n") });
+    const random = readFileSync(join(ROOT, "tests/kit/random.ts"), "utf8");
+    const folder = checkout({ "tests/kit/random.ts": random, "tests/a.test.ts": [TEST, ...property].join("\n") });
     const set = { HOLDFAST_SEED: "42", HOLDFAST_RUNS: "3" };
     const { output } = await run(folder, [process.execPath, "tools/test.mjs"], set);
     assert.match(output, /seed: 42,/);
     assert.match(output, /300 runs/);
+  });
+
+  it("fails for a path that no test file has, without trying it as a name", async () => {
+    const folder = checkout({ "tests/engine/good.test.ts": `${TEST}\ntest("stands", () => {});` });
+    const { status, output } = await tests(folder, "engine/gone.test.ts");
+    assert.equal(status, 1);
+    assert.equal(output, "npm test: no test file has a path that contains\n  engine/gone.test.ts\n");
+  });
+
+  it("leaves the long tests to test:all, except when they are named, and can run them alone", async () => {
+    const folder = checkout({
+      "tests/faults/slow.test.ts": `${TEST}\ntest("lasts", () => {});`,
+      "tests/engine/good.test.ts": `${TEST}\ntest("stands", () => {});`,
+    });
+    const ran = async (...args: string[]): Promise<string[]> =>
+      Array.from((await tests(folder, ...args)).output.matchAll(/^✔ (\w+)/gm), ([, name = ""]) => name);
+    assert.deepEqual(await ran(), ["stands"]);
+    assert.deepEqual(await ran("--set=all"), ["stands", "lasts"]);
+    assert.deepEqual(await ran("--set=long"), ["lasts"]);
+    assert.deepEqual(await ran("faults/slow"), ["lasts"]);
+    assert.deepEqual((await ran("lasts")).includes("lasts"), true);
+  });
+
+  it("prints the slowest files with --slowest", async () => {
+    const folder = checkout({ "tests/engine/good.test.ts": `${TEST}\ntest("stands", () => {});` });
+    assert.match((await tests(folder, "--slowest")).output, /\n {4}\d\.\d {2}engine\/good\n$/);
   });
 
   it("fails when there is nothing to run", async () => {
@@ -173,6 +256,52 @@ describe("npm test", () => {
     );
     assert.equal(status, 1);
     assert.match(output, /there is no test in\n.*b\.test\.js/);
+  });
+});
+
+describe("npm run check", () => {
+  const check = (folder: string): Promise<Ran> => run(folder, [process.execPath, "tools/check.mjs"]);
+  const OURS = ["biome.json", ".gitignore"];
+  const ours = Object.fromEntries(OURS.map((name) => [name, readFileSync(join(ROOT, name), "utf8").trimEnd()]));
+  const stands = `${TEST}\n\ntest("stands", () => {});`;
+
+  it("prints a line for each step that passed", async () => {
+    const { status, output } = await check(checkout({ ...ours, "tests/engine/good.test.ts": stands }));
+    assert.equal(status, 0, output);
+    assert.deepEqual(output.match(/^.*(?= \()/gm)?.sort(), ["✔ format and lint", "✔ tests", "✔ types"]);
+  });
+
+  it("prints the test that fails, with its file and its error, and not the others", async () => {
+    const falls = `${TEST}\n\ntest("falls", () => {\n  throw new Error("as it should");\n});`;
+    const files = { "tests/engine/good.test.ts": stands, "tests/engine/bad.test.ts": falls };
+    const { status, output } = await check(checkout({ ...ours, ...files }));
+    assert.equal(status, 1);
+    assert.match(output, /^✖ tests .*\n\ntests\/engine\/bad\.test\.ts: falls\nError: as it should\n/m);
+    assert.match(output, /^✔ format and lint/m);
+    assert.doesNotMatch(output, /stands/);
+  });
+
+  it("prints what the linter finds", async () => {
+    const files = { "tests/engine/good.test.ts": stands, "src/b.ts": "export default 1;" };
+    const { status, output } = await check(checkout({ ...ours, ...files }));
+    assert.equal(status, 1);
+    assert.match(output, /^✖ format and lint .*\n\nsrc\/b\.ts.*noDefaultExport/m);
+    assert.match(output, /^✔ tests/m);
+  });
+
+  it("ends with the first step if the types are wrong", async () => {
+    const { status, output } = await check(checkout({ ...ours, "src/bad.ts": 'export const one: number = "1";' }));
+    assert.notEqual(status, 0);
+    assert.match(output, /src\/bad\.ts.*TS2322/);
+    assert.match(output, /^✖ types$/m);
+    assert.doesNotMatch(output, /lint|tests/);
+  });
+});
+
+describe("the sets of tests", () => {
+  it("list folders and files that exist", async () => {
+    const { unmatchedEntries } = await import(pathToFileURL(join(ROOT, "tools/tiers.mjs")).href);
+    assert.deepEqual(unmatchedEntries(), []);
   });
 });
 
@@ -260,7 +389,7 @@ describe("npm run test:conformance", () => {
     assert.match(less.output, /^passed before, and does not now: 1 framing, as client: 1\.1 one$/m);
   });
 
-  it("names what is skipped and writes nothing then, and fails if everything is to be played", async () => {
+  it("names what is skipped and writes nothing then, and fails if everything is required", async () => {
     const folder = checkout({
       "tests/interop/a.test.ts": `${suites}\ndescribe("Peer as client", { skip: "needs it" }, () => {});\nit("a", () => {});`,
     });

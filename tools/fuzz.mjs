@@ -1,5 +1,6 @@
 /**
- * Fuzzes one target with Jazzer.js, led by coverage: `npm run fuzz -- frames 60`. Without arguments it lists the targets.
+ * Fuzzes one target with Jazzer.js, led by coverage: `npm run fuzz -- frames 60`. Without arguments it lists the targets. With
+ * `--record` the run is added to the results of docs/proof.md.
  *
  * Begins with what is in tests/fuzz/corpus and what earlier runs have kept in .cache/fuzz. An input that breaks a promise is
  * made as small as it can be and written beside the seeds, to be committed with its mending: `npm test` tries it ever after.
@@ -14,13 +15,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loosen } from "./fuzz-addon.mjs";
+import { record, recorded, recording } from "./proof-results.mjs";
 import { ended, ready, root, runNpm } from "./ready.mjs";
 
 const JAZZER = "@jazzer.js/core@4.0.0";
 const home = join(root, ".cache", "jazzer-4.0.0");
 const at = (...path) => join(home, "node_modules", "@jazzer.js", ...path);
 
-const [name, given = "60", ...more] = process.argv.slice(2);
+const [name, given = "60", ...more] = process.argv.slice(2).filter((word) => word !== "--record");
 const seconds = Number(given);
 await ready({ tests: true });
 const { TARGETS } = await import(pathToFileURL(join(root, ".build/tests/fuzz/targets.js")).href);
@@ -67,12 +69,28 @@ async function fuzz(target) {
   const reached = `${edges} edges reached, ${corpus} inputs kept`;
   console.log(`${name}: ${runs ?? count} inputs in ${took} s, ${reached}, ${kept.length} found`);
   for (const line of kept) console.log(`  ${line}`);
+  if (recording)
+    recordRun({ inputs: Number(runs ?? last[1] ?? 0), seconds: took, edges: Number(last[2] ?? 0), found: kept.length });
   if (kept.length > 0) console.log("  npm test -- fuzz/corpus tells more");
   if (kept.length > 0) process.exitCode = 1;
   else if (found.length === 0 && status !== 0) {
     console.error(output);
     process.exitCode = status;
   }
+}
+
+/** Adds the run to the sum of the recorded runs of this target. */
+function recordRun({ inputs, seconds: took, edges, found }) {
+  const { targets = {} } = recorded("fuzz") ?? {};
+  const before = targets[name] ?? { runs: 0, inputs: 0, seconds: 0, found: 0 };
+  const sum = {
+    runs: before.runs + 1,
+    inputs: before.inputs + inputs,
+    seconds: before.seconds + took,
+    edges,
+    found: before.found + found,
+  };
+  record("fuzz", { targets: { ...targets, [name]: sum } });
 }
 
 /** Puts the least input that breaks the same promise in the place of the one that was found; says in a line what it breaks. */

@@ -1,7 +1,9 @@
 /**
- * Runs the tests on every Node that is supported: `npm run test:matrix`, with the arguments of `npm test`.
+ * Runs tests on every Node that is supported: `npm run test:matrix`, with the arguments of `npm test`.
  *
- * `--others` leaves out the Node that runs this. Those that are missing are fetched once, into .cache.
+ * Without arguments, the oldest and the newest run every test, and the others those that can differ by Node (tools/tiers.mjs).
+ * `--others` leaves out the Node that runs this. Those that are missing are fetched once, into .cache. All of them run the same
+ * build, one after the other: tests that bound time or memory would fail beside another suite.
  */
 
 import { spawn } from "node:child_process";
@@ -15,13 +17,17 @@ const COUNTS = ["tests", "suites", "pass", "fail", "cancelled", "skipped", "todo
 const given = process.argv.slice(2);
 const own = Number(process.versions.node.split(".")[0]);
 const majors = given.includes("--others") ? SUPPORTED.filter((major) => major !== own) : SUPPORTED;
+const ends = [Math.min(...SUPPORTED), Math.max(...SUPPORTED)];
 const filters = given.filter((one) => one !== "--others");
 
 await ready({ tests: true });
 const total = Object.fromEntries(COUNTS.map((name) => [name, 0]));
 for (const major of majors) {
   const node = major === own ? process.execPath : await fetched(major);
-  const { version, output, status } = await suiteOn(node);
+  const { version, output, status } = await suiteOn(
+    node,
+    filters.length > 0 ? filters : [`--set=${ends.includes(major) ? "all" : "node"}`],
+  );
   const counts = closing(output);
   for (const name of COUNTS) total[name] += counts[name] ?? 0;
   const passed = status === 0 && counts.pass > 0;
@@ -49,11 +55,11 @@ async function fetched(major) {
   return binary;
 }
 
-async function suiteOn(node) {
+async function suiteOn(node, args) {
   const version = (await outputOf(node, ["--version"])).output.trim();
   // First on the path, so that what the tests start runs on it too.
   const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
-  return { version, ...(await outputOf(node, ["--enable-source-maps", "tools/test.mjs", ...filters], env)) };
+  return { version, ...(await outputOf(node, ["--enable-source-maps", "tools/test.mjs", ...args], env)) };
 }
 
 async function outputOf(command, args, env = process.env) {

@@ -10,13 +10,21 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** What can be built: where the sources lie, as which configuration says, and where the output goes. */
 const PACKAGE = { config: "tsconfig.dist.json", out: "dist", base: "src", from: ["src"] };
+const EXAMPLES = { config: "tsconfig.examples.json", out: "examples", base: "examples", from: ["examples"] };
 const TESTS = { config: "tsconfig.json", out: ".build", base: ".", from: ["src", "tests", "examples"] };
 
-/** With `tests` the test suite is built too. Ends the process when a step fails, for that step has said why. */
-export async function ready({ tests = false } = {}) {
-  if (!installed()) await runNpm(["ci", "--include=dev", "--no-audit", "--no-fund"]);
-  // The package first: examples and the tests of the package's door import what is in dist.
-  for (const target of tests ? [PACKAGE, TESTS] : [PACKAGE]) {
+/**
+ * Builds the package; with `examples` also the JavaScript of the examples, with `tests` all. Ends the process when a step fails:
+ * that step has printed why.
+ */
+export async function ready({ tests = false, examples = tests } = {}) {
+  if (!installed()) {
+    // npm prints nothing until it has finished.
+    console.error("holdfast: installs the packages that are missing, once (npm ci)");
+    await runNpm(["ci", "--include=dev", "--no-audit", "--no-fund"]);
+  }
+  // The package first: the examples and the tests of its entry points import what is in dist.
+  for (const target of [PACKAGE, ...(examples ? [EXAMPLES] : []), ...(tests ? [TESTS] : [])]) {
     if (stale(target)) await build(target);
   }
 }
@@ -65,20 +73,45 @@ function packagesIn(lockfile) {
 
 const stampOf = ({ out }) => join(root, ".cache", `built-${out.replace(".", "")}`);
 
+const infoOf = (target) => `${stampOf(target)}.tsbuildinfo`;
+
 function stale(target) {
-  const { base, out } = target;
   const stamp = stampOf(target);
   if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== fingerprint(target)) return true;
+  return !complete(target);
+}
+
+/** Whether every source has its output. */
+function complete(target) {
+  const { base, out } = target;
   const outputs = sources(target).map((source) => join(root, out, source.slice(base === "." ? 0 : base.length + 1)));
-  return !outputs.every((output) => existsSync(output.replace(/\.ts$/, ".js")));
+  return outputs.every((output) => existsSync(output.replace(/\.ts$/, ".js")));
 }
 
 async function build(target) {
   const before = fingerprint(target);
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", target.config]);
-  prune(target);
+  const [stamp, info] = [stampOf(target), infoOf(target)];
   mkdirSync(join(root, ".cache"), { recursive: true });
-  writeFileSync(stampOf(target), before);
+  // Without a stamp, a build was killed or there was none: what the compiler has noted may not be what it has written.
+  if (!existsSync(stamp)) rmSync(info, { force: true });
+  await compile(target, stamp, info);
+  // The compiler writes only what has changed since its last run, and does not check that the rest still exists.
+  if (!complete(target)) {
+    rmSync(info, { force: true });
+    await compile(target, stamp, info);
+  }
+  prune(target);
+  writeFileSync(stamp, before);
+}
+
+/** There is no stamp while the compiler runs, since it also writes output when it fails. */
+async function compile({ config }, stamp, info) {
+  rmSync(stamp, { force: true });
+  const args = ["node_modules/typescript/bin/tsc", "-p", config, "--incremental", "--tsBuildInfoFile", info];
+  const status = await ended(spawn(process.execPath, args, { cwd: root, stdio: ["ignore", 2, 2] }));
+  if (status === 0) return;
+  writeFileSync(stamp, "failed");
+  process.exit(status);
 }
 
 /** Content, not time: a checkout changes the one without the other. */
@@ -115,4 +148,4 @@ export function filesIn(folder) {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await ready();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await ready({ examples: true });

@@ -1,38 +1,62 @@
 /**
- * Runs the tests: `npm test`, or some of them: `npm test -- engine/mask "refuses a control frame"`.
+ * Runs tests. `npm test` runs the usual ones, `npm run test:all` every one; tools/tiers.mjs says which are which.
  *
- * An argument that occurs in the path of a test file picks that file; any other is a pattern for names of tests.
- * HOLDFAST_SEED repeats what a property test drew, and HOLDFAST_RUNS=10 draws ten times as much (tests/random.ts).
+ * `npm test -- websocket/mask "refuses a control frame"` chooses among all: an argument that occurs in the path of a test file
+ * picks that file; any other is a pattern for names of tests.
+ *
+ * - `--set=NAME` runs another set of tools/tiers.mjs.
+ * - `--slowest` also prints the files that took longest, in seconds.
+ *
+ * HOLDFAST_SEED repeats what a property test drew, and HOLDFAST_RUNS=10 draws ten times as much (tests/kit/random.ts).
  * With HOLDFAST_REQUIRE_ALL=1 a skipped test fails the run. A test that is yet to be written (`todo`) never does.
  */
 
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { spec } from "node:test/reporters";
 import { pathToFileURL } from "node:url";
-import { filesIn, ready, root } from "./ready.mjs";
+import { parseArgs } from "node:util";
+import { ready, root } from "./ready.mjs";
 import { suiteOf } from "./suite.mjs";
+import { SETS, testFiles } from "./tiers.mjs";
 
+/** How many files `--slowest` prints. */
+const SLOWEST = 25;
+
+const { values, positionals: given } = parseArgs({
+  allowPositionals: true,
+  options: { set: { type: "string", default: "usual" }, slowest: { type: "boolean", default: false } },
+});
+if (!Object.hasOwn(SETS, values.set)) {
+  fail(`there is no set ${values.set}; there are`, Object.keys(SETS));
+  process.exit();
+}
 await ready({ tests: true });
 
-const all = filesIn(".build/tests").filter((path) => path.endsWith(".test.js"));
+const all = testFiles("all");
 const inPath = (given) => (path) => path.includes(given.replace(/\.ts$/, ""));
-const given = process.argv.slice(2);
 const picks = given.filter((one) => all.some(inPath(one)));
 const names = given.filter((one) => !picks.includes(one));
-const picked = picks.length === 0 ? all : all.filter((path) => picks.some((one) => inPath(one)(path)));
-const files = picked.map((path) => join(root, path));
+const picked = all.filter((path) => picks.some((one) => inPath(one)(path)));
+const astray = names.filter((one) => /^\S*\/\S*$/.test(one));
+if (astray.length > 0) {
+  fail("no test file has a path that contains", astray);
+  process.exit();
+}
+const chosen = picks.length > 0 ? picked : testFiles(names.length > 0 ? "all" : values.set);
+const files = chosen.map((path) => join(root, path));
 
 const { HOLDFAST_SEED, HOLDFAST_RUNS, NODE_OPTIONS = "" } = process.env;
 if ((HOLDFAST_SEED ?? HOLDFAST_RUNS) !== undefined) {
   // For the property tests of every file.
-  const preload = pathToFileURL(join(root, ".build/tests/random.js")).href;
+  const preload = pathToFileURL(join(root, ".build/tests/kit/random.js")).href;
   process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=${preload}`;
 }
 
 const suite = suiteOf(files, {
   ...(names.length > 0 && { testNamePatterns: names.map((name) => new RegExp(name)) }),
 });
-suite.compose(new spec()).pipe(process.stdout);
+const report = suite.compose(new spec());
+report.pipe(process.stdout);
 
 let ran = 0;
 const empty = [];
@@ -56,6 +80,21 @@ suite.once("end", () => {
     fail("HOLDFAST_REQUIRE_ALL is set, and these were skipped", skipped);
   }
 });
+
+if (values.slowest) {
+  const seconds = new Map();
+  suite.on("test:complete", ({ name, details }) => {
+    if (files.includes(name)) seconds.set(testName(name), details.duration_ms / 1_000);
+  });
+  report.once("end", () => {
+    const sorted = [...seconds].sort(([, one], [, other]) => other - one).slice(0, SLOWEST);
+    for (const [name, took] of sorted) console.log(`${took.toFixed(1).padStart(7)}  ${name}`);
+  });
+}
+
+function testName(file) {
+  return relative(join(root, ".build/tests"), file).replace(/\.test\.js$/, "");
+}
 
 function fail(reason, list) {
   console.error(`npm test: ${[reason, ...list].join("\n  ")}`);

@@ -60,22 +60,36 @@ void dial(struct connection *c) {
   watch(c, true);
 }
 
-/* TCP stands: ask for the upgrade. */
+static void ask(struct connection *c) {
+  if (options.protocol == RAW) {
+    c->state = OPEN;
+    on_open(c);
+    return;
+  }
+  if (wire_send(c, request, (size_t)request_length) != request_length) {
+    fail("setup", "cannot send a request: %s", strerror(errno));
+  }
+  c->state = UPGRADING;
+}
+
+/* TCP is connected: TLS next, or the upgrade request. */
 void dial_continue(struct connection *c) {
   int error = 0;
   socklen_t size = sizeof error;
   getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) fail("setup", "cannot connect: %s", strerror(error));
   watch(c, false);
-  if (options.protocol == RAW) {
-    c->state = OPEN;
-    on_open(c);
+  if (!options.tls) {
+    ask(c);
     return;
   }
-  if (send(c->fd, request, (size_t)request_length, MSG_NOSIGNAL) != request_length) {
-    fail("setup", "cannot send a request: %s", strerror(errno));
-  }
-  c->state = UPGRADING;
+  tls_begin(c);
+  c->state = SECURING;
+  dial_secured(c);
+}
+
+void dial_secured(struct connection *c) {
+  if (tls_continue(c)) ask(c);
 }
 
 /* The response, up to the empty line. */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum work { ECHO, BROADCAST, HANDSHAKES, IDLE };
 enum protocol { WEBSOCKET, RAW, SOCKETIO };
@@ -26,12 +27,12 @@ struct options {
   size_t size;      /* of a message's payload */
   size_t stuff;     /* bytes to broadcast before the measurement, to fill the buffers of those that do not read */
   double warmup, seconds;
-  bool deflate, text, hold;
+  bool deflate, text, hold, tls;
   const char *payload; /* a file to send instead of made-up bytes */
 };
 extern struct options options;
 
-enum state { DIALING, UPGRADING, GREETING, OPEN, ENDED };
+enum state { DIALING, SECURING, UPGRADING, GREETING, OPEN, ENDED };
 
 #define CONTROL_MAX 125
 
@@ -40,6 +41,8 @@ struct connection {
   uint32_t id;
   enum state state;
   bool slow, writable_wanted;
+  struct ssl_st *tls;
+  bool write_waits; /* the same bytes must be written again first */
 
   /* going out: whole messages yet to be sent, and how far the first of them is */
   uint32_t to_send;
@@ -98,14 +101,26 @@ void receive(struct connection *c, const uint8_t *bytes, size_t count);
 void dial_prepare(void);
 void dial(struct connection *c);
 void dial_continue(struct connection *c);
+void dial_secured(struct connection *c);
 void upgraded(struct connection *c, const char *head);
 extern int open_connections;
+
+/* tls.c */
+void tls_prepare(void);
+void tls_begin(struct connection *c);
+bool tls_continue(struct connection *c);
+ssize_t tls_send(struct connection *c, const void *bytes, size_t count);
+ssize_t tls_receive(struct connection *c, void *into, size_t room, bool peek);
+bool tls_pending(struct connection *c);
+void tls_end(struct connection *c);
 
 /* wire.c: reading, writing, waiting */
 extern int poller;
 void watch(struct connection *c, bool writable);
 void unwatch(struct connection *c);
 void flush(struct connection *c);
+ssize_t wire_send(struct connection *c, const void *bytes, size_t count);
+void wire_close(struct connection *c);
 void poll_once(int timeout_ms);
 
 /* work.c: what is done with a message or a connection that is complete */

@@ -22,9 +22,23 @@ void unwatch(struct connection *c) {
   epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL);
 }
 
+ssize_t wire_send(struct connection *c, const void *bytes, size_t count) {
+  return c->tls != NULL ? tls_send(c, bytes, count) : send(c->fd, bytes, count, MSG_NOSIGNAL);
+}
+
+static ssize_t wire_receive(struct connection *c, void *into, size_t room, bool peek) {
+  return c->tls != NULL ? tls_receive(c, into, room, peek) : recv(c->fd, into, room, peek ? MSG_PEEK : 0);
+}
+
+void wire_close(struct connection *c) {
+  if (c->tls != NULL) tls_end(c);
+  c->write_waits = false;
+  close(c->fd);
+}
+
 static size_t fill(const struct connection *c) {
   size_t length = 0;
-  if (c->sent_of_frame == 0 && c->urgent_length > 0) {
+  if (c->sent_of_frame == 0 && c->urgent_length > 0 && !c->write_waits) {
     length = c->urgent_length - c->urgent_sent;
     memcpy(out, c->urgent + c->urgent_sent, length);
   }
@@ -36,7 +50,7 @@ static size_t fill(const struct connection *c) {
 }
 
 static void written(struct connection *c, size_t count) {
-  if (c->sent_of_frame == 0 && c->urgent_length > 0) {
+  if (c->sent_of_frame == 0 && c->urgent_length > 0 && !c->write_waits) {
     size_t rest = c->urgent_length - c->urgent_sent;
     if (count < rest) {
       c->urgent_sent += count;
@@ -57,14 +71,18 @@ void flush(struct connection *c) {
   if (c == handled || (c->state != GREETING && c->state != OPEN)) return;
   while (c->to_send > 0 || c->urgent_length > 0) {
     size_t length = fill(c);
-    ssize_t count = send(c->fd, out, length, MSG_NOSIGNAL);
+    ssize_t count = wire_send(c, out, length);
     if (count < 0) {
-      if (errno == EAGAIN) break;
+      if (errno == EAGAIN) {
+        c->write_waits = c->tls != NULL && (c->write_waits || c->urgent_length == 0 || c->sent_of_frame > 0);
+        break;
+      }
       if (errno == EINTR) continue;
       on_end(c, strerror(errno));
       return;
     }
     written(c, (size_t)count);
+    c->write_waits = false;
     if ((size_t)count < length) break;
   }
   bool wanted = c->to_send > 0 || c->urgent_length > 0;
@@ -74,7 +92,7 @@ void flush(struct connection *c) {
 /* The answer to an upgrade request; what comes behind it are frames already. */
 static void read_response(struct connection *c) {
   /* Looked at first and taken when it is whole, so that no connection needs a buffer for it. */
-  ssize_t count = recv(c->fd, in, 4096, MSG_PEEK);
+  ssize_t count = wire_receive(c, in, 4096, true);
   if (count <= 0) {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     on_end(c, count == 0 ? "the server ended it before it was open" : strerror(errno));
@@ -87,13 +105,13 @@ static void read_response(struct connection *c) {
     return;
   }
   size_t length = (size_t)(end + 4 - (char *)in);
-  if (recv(c->fd, in, length, 0) != (ssize_t)length) fail("setup", "what was peeked at is gone");
+  if (wire_receive(c, in, length, false) != (ssize_t)length) fail("setup", "what was peeked at is gone");
   end[2] = 0;
   upgraded(c, (char *)in);
 }
 
 static void read_some(struct connection *c) {
-  ssize_t count = recv(c->fd, in, CHUNK, 0);
+  ssize_t count = wire_receive(c, in, CHUNK, false);
   if (count <= 0) {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     on_end(c, count == 0 ? "the server ended it" : strerror(errno));
@@ -112,10 +130,16 @@ void poll_once(int timeout_ms) {
   for (int at = 0; at < count; at++) {
     struct connection *c = events[at].data.ptr;
     if (c->state == DIALING) dial_continue(c);
+    else if (c->state == SECURING) dial_secured(c);
     else if (c->state == UPGRADING) read_response(c);
     else if (c->state != ENDED) {
       if (events[at].events & EPOLLOUT) flush(c);
       if (c->state != ENDED && events[at].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_some(c);
+    }
+    while (c->state == OPEN && tls_pending(c)) {
+      uint64_t before = c->received;
+      read_some(c);
+      if (c->received == before) break;
     }
   }
 }

@@ -66,7 +66,7 @@ void on_open(struct connection *c) {
     /* A reset leaves nothing behind, neither on our ports nor in the server's work. */
     struct linger reset = {1, 0};
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(c->fd);
+    wire_close(c);
     if (going) dial(c);
     else c->state = ENDED;
     return;
@@ -82,7 +82,7 @@ void on_end(struct connection *c, const char *why) {
   else if (options.work != IDLE) fail("lost", "connection %u: %s", c->id, why);
   lost++;
   unwatch(c);
-  close(c->fd);
+  wire_close(c);
   c->state = ENDED;
 }
 

@@ -1,9 +1,16 @@
-/** Holdfast, with its defaults: heartbeat, all timeouts and all limits are on. `HOLDFAST_AWAIT=1` takes `for await`. */
+/**
+ * Holdfast, with its defaults: heartbeat, all timeouts and all limits are on. `HOLDFAST_AWAIT=1` takes `for await`.
+ * `HOLDFAST_SERVED=attach` attaches to a server of node:http(s), and `HOLDFAST_SERVED=serve` is `holdfast serve`.
+ */
 
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer as createHttp } from "node:http";
+import { createServer as createHttps } from "node:https";
+import { createServer as createTcp } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { Group, listen } from "holdfast";
-import { announce, detail, lacks, role } from "./serving.mjs";
+import { attach, Group, listen } from "holdfast";
+import { announce, detail, lacks, role, tls } from "./serving.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const awaits = process.env.HOLDFAST_AWAIT === "1";
@@ -49,7 +56,46 @@ const ROLES = {
   flood: () => [{ open: (connection) => void flood(connection).catch(() => {}), writeTimeout: Infinity }],
 };
 
+/** Each listens and resolves with the port. */
+const SERVED = {
+  async listen([options, ...rest]) {
+    const scheme = tls === undefined ? "ws" : "wss";
+    const server = await listen(`${scheme}://127.0.0.1:0/`, { ...options, ...(tls && { tls }) }, ...rest);
+    return Number(new URL(server.url).port);
+  },
+  async attach(given) {
+    const server = tls === undefined ? createHttp() : createHttps(tls);
+    attach(server, ...given);
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    return server.address().port;
+  },
+  async serve() {
+    const probe = createTcp().listen(0, "127.0.0.1");
+    await once(probe, "listening");
+    const { port } = probe.address();
+    await new Promise((resolve) => probe.close(resolve));
+    process.argv = [
+      ...process.argv.slice(0, 2),
+      "serve",
+      "--port",
+      String(port),
+      ...(tls === undefined ? [] : ["--tls"]),
+    ];
+    // The command prints its addresses when it serves. The harness reads JSON.
+    const { write } = process.stdout;
+    await new Promise((resolve) => {
+      process.stdout.write = (text) => {
+        if (String(text).includes("/echo")) resolve();
+        return true;
+      };
+      void import("../../dist/cli/main.js");
+    });
+    process.stdout.write = write;
+    return port;
+  },
+};
+
 if (ROLES[role] === undefined) lacks(role);
 const [options, ...rest] = ROLES[role]();
-const server = await listen("ws://127.0.0.1:0/", { ...options, maxConnections: 1_000_000 }, ...rest);
-announce(Number(new URL(server.url).port), `holdfast ${version}`);
+const serve = SERVED[process.env.HOLDFAST_SERVED ?? "listen"];
+announce(await serve([{ ...options, maxConnections: 1_000_000 }, ...rest]), `holdfast ${version}`);

@@ -1,9 +1,15 @@
 /** What every peer that runs on Node or Bun has in common: it says where it listens, and ends with whoever started it. */
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 /** What this peer is to do: echo, broadcast, deflate, idle or flood. */
 export const [role = "echo", detail = ""] = (process.argv[2] ?? "echo").split(":");
+
+const pem = (part) => readFileSync(new URL(`../../tests/fixtures/localhost.${part}.pem`, import.meta.url));
+
+/** The TLS options of the server. Undefined if the work is without TLS. */
+export const tls = process.env.BENCH_TLS === "1" ? { cert: pem("cert"), key: pem("key") } : undefined;
 
 /** Said by a peer that has no such thing; it is left out of this work. */
 export function lacks(what) {

@@ -1,26 +1,36 @@
 #!/usr/bin/env node
-/** The `holdfast` command: picks the subcommand, and turns what goes wrong into one line and a status. */
+/** The `holdfast` command: selects the subcommand, and turns an error into one line on stderr and an exit status. */
 
-import { ChaosCommand } from "./chaos.js";
-import { DoctorCommand } from "./doctor.js";
-import { ServeCommand } from "./serve.js";
-import { UsageError } from "./usage.js";
+import { createRequire } from "node:module";
+import { ChaosCommand } from "./chaos/chaos.ts";
+import { DoctorCommand } from "./doctor/doctor.ts";
+import { UsageError } from "./flags.ts";
+import { ServeCommand } from "./serve/serve.ts";
 
 const USAGE = `Usage: holdfast <command> [flags]
 
 Commands:
-  serve   serves WebSocket echo and chat, TCP echo of lines, and a page to try them
-  doctor  tells what the kernel knows of a process's sockets, and what is wrong with them
-  chaos   a proxy that makes the network's faults, for tests of any program that uses TCP
+  serve   serves WebSocket echo and chat, TCP echo of lines, and a page that uses them
+  doctor  reads the kernel's data about the sockets of a process, and reports faults
+  chaos   runs a proxy that causes network faults, for tests of any program that uses TCP
 
-Run "holdfast <command> --help" for the flags of a command.
+Run "holdfast <command> --help" for the flags of a command, and "holdfast --version" for the version.
 `;
 
-/** Runs the command that `args` name; the status to exit with, or undefined while something goes on. */
+/** The version in this package's package.json. */
+function version(): string {
+  return (createRequire(import.meta.url)("holdfast/package.json") as { readonly version: string }).version;
+}
+
+/** Runs the named command. Resolves with the exit status, or with undefined if the command keeps running. */
 async function main([command, ...flags]: readonly string[]): Promise<number | undefined> {
   if (command === undefined || command === "--help" || command === "-h" || command === "help") {
     process.stdout.write(USAGE);
     return command === undefined ? 2 : 0;
+  }
+  if (command === "--version" || command === "-v") {
+    process.stdout.write(`${version()}\n`);
+    return 0;
   }
   if (command === "serve") return await new ServeCommand().run(flags);
   if (command === "doctor") return await new DoctorCommand().run(flags);
@@ -32,6 +42,7 @@ try {
   const status = await main(process.argv.slice(2));
   if (status !== undefined) process.exitCode = status;
 } catch (error) {
-  process.stderr.write(`holdfast: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`holdfast: ${message.replace(/\s*\n\s*/g, " ")}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -1,332 +1,599 @@
-/** The engine room of one connection: what arrives goes to the application, what comes due is done. */
+/** The core of one connection: what its transport, its decoder and its parts call. */
 
-import type { TimeoutError, TransportError } from "../base/errors.js";
-import { type ConnectionError, LimitError, ProtocolError } from "../base/errors.js";
-import type { ConnectionEvent } from "../base/events.js";
-import type { Instant } from "../base/time.js";
-import { INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED_DATA } from "../engine/close.js";
-import { PING, PONG } from "../engine/frame.js";
-import type { Data, Violation } from "../engine/protocol.js";
-import { stackless } from "../transport/stackless.js";
-import type { TransportEvents } from "../transport/transport.js";
-import type { AlarmName } from "./alarms.js";
-import type { Connection } from "./connection.js";
-import type { Item } from "./inbox.js";
-import type { InflatingOwner } from "./inflating.js";
-import type { CloseInfo, Overflow } from "./options.js";
-import { Outgoing } from "./outgoing.js";
-import { Parts, type PartsOwner } from "./parts.js";
+import type { MessageBytes } from "../base/bytes.ts";
+import type { ErrorPlace } from "../base/error-context.ts";
+import {
+  ClosedError,
+  type ConnectionError,
+  isConnectionError,
+  LimitError,
+  type Progress,
+  ProtocolError,
+  type TimeoutError,
+  type TransportError,
+} from "../base/errors.ts";
+import { after, type Instant } from "../base/time.ts";
+import type { Message, Violation } from "../engine/protocol.ts";
+import {
+  ABNORMAL,
+  INTERNAL_ERROR,
+  NORMAL,
+  POLICY_VIOLATION,
+  TRY_AGAIN_LATER,
+} from "../engine/websocket/close-codes.ts";
+import { PONG } from "../engine/websocket/frame.ts";
+import { withoutStack } from "../transport/errors-without-stack.ts";
+import type { TransportEvents } from "../transport/transport.ts";
+import { farewellBytes } from "./close/farewell.ts";
+import type { InflaterOwner } from "./compression/inflate.ts";
+import type { CloseInfo, Connection } from "./contract.ts";
+import { callHook, callHookAtEnd, emit } from "./hooks.ts";
+import {
+  addPendingWrite,
+  callsOf,
+  canAttachWithDeferred,
+  closeIsDeferred,
+  closingOf,
+  deferredCloseOf,
+  dispatcherOf,
+  emptyPongIsIgnored,
+  freeParts,
+  inputDiscarded,
+  inputEnded,
+  inputPending,
+  outboxAtEnd,
+  outboxForCall,
+  outboxOf,
+  type PartsOwner,
+  progressOf,
+  queuedBytesOf,
+  queuedMessagesOf,
+  rarePartsOf,
+  readPumpOf,
+  refusalOf,
+} from "./lazy-parts.ts";
+import type { Overflow } from "./options.ts";
+import { dispatchMessage } from "./read/dispatch-message.ts";
+import { type ConnectionBase, ConnectionRecord } from "./record.ts";
+import {
+  applicationRequestedMore,
+  bytesReceived,
+  chunkDecoded,
+  finLeftUnread,
+  type LivenessOwner,
+  livenessTimerExpired,
+  peerReadBytes,
+  readingResumed,
+  readingStopped,
+  startLiveness,
+} from "./time/liveness.ts";
+import { clearTimer, expireTimers, setTimer, stopTimers, type TimerName } from "./time/timers.ts";
+import { sendControl, sendHeartbeatPing } from "./write/control-frames.ts";
+import type { CorkedOwner } from "./write/corked-writes.ts";
+import { type DeferredOwner, hasDeferred } from "./write/deferred-messages.ts";
+import { InFlight, type InFlightOwner } from "./write/in-flight.ts";
+import type { Outbox } from "./write/outbox.ts";
+import { OutgoingMessage } from "./write/outgoing-message.ts";
+import type { EncodedWrite } from "./write/write-buffer.ts";
 
-const NOTHING = new Uint8Array();
-const OVER = Promise.resolve();
+/** Reason of the Close frame that the policy `close` sends. */
+export const QUEUE_FULL = "the outgoing queue is full";
 
-export class Core extends Parts implements PartsOwner, TransportEvents, InflatingOwner {
-  #keeper: ((connection: Connection) => void) | undefined;
+const RESOLVED = Promise.resolve();
 
-  protected override owner(): PartsOwner {
-    return this;
+export class Core
+  extends ConnectionRecord
+  implements PartsOwner, LivenessOwner, CorkedOwner, DeferredOwner, InFlightOwner, TransportEvents, InflaterOwner
+{
+  constructor(connection: Connection, base: ConnectionBase) {
+    super(connection, base);
+    startLiveness(this);
+    if (base.options.maxInFlightBytes !== Infinity) rarePartsOf(this).inFlight = new InFlight(this);
   }
 
-  /** Calls `keeper` when the connection has ended, before everybody else hears of it. */
-  keptBy(keeper: (connection: Connection) => void): void {
-    this.#keeper = keeper;
+  start(): void {
+    if (this.options.observe !== undefined) {
+      const { remoteAddress, remotePort } = this.endpoints;
+      emit(this, { type: "open", id: this.connection.id, remoteAddress, remotePort });
+    }
+    this.transport.open(this);
   }
 
   // TransportEvents
 
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
-    this.heard(now);
-    // Most of what an idle connection hears is this: where it means nothing else it takes no intake.
-    const takes = !(this.unheeded && this.wire.emptyPong?.(chunk));
-    if (takes) this.intake.take(chunk, now);
-    // What a hook has answered is written by now.
-    if (this.hooked || !takes) this.arrived = 0;
-    this.shrink();
+    bytesReceived(this, now);
+    // Fast path: an idle connection mostly receives the Pongs of its heartbeat. If the Pong has no other effect, no decoder is
+    // used.
+    const decodes = !(emptyPongIsIgnored(this) && this.protocol.emptyPong?.(chunk));
+    if (decodes) readPumpOf(this).receive(chunk, now);
+    // A hook has already answered these messages, and its answers are written.
+    if (this.hooked || !decodes) this.arrived = 0;
+    freeParts(this);
   }
 
   written(): void {
-    this.out.written();
-    this.shrink();
+    outboxOf(this).written();
+    if (refusalOf(this) !== undefined) closingOf(this).progressed();
+    freeParts(this);
   }
 
-  ended(): void {
-    this.endSeen();
-    this.closing.peerEnd = "waits";
-    this.takeEnd();
+  fin(): void {
+    this.finSeen();
+    closingOf(this).finPending = true;
+    this.applyFin();
   }
 
   acknowledged(): void {
-    this.roomMade();
+    this.kernelHasRoom();
+    if (refusalOf(this) !== undefined) closingOf(this).progressed();
   }
 
-  endSeen(): void {
-    const closing = this.closing;
-    if (closing.peerEndedAt === undefined) this.emit({ type: "peerEnded", id: this.connection.id });
-    closing.peerEndedAt ??= this.options.clock.now();
-    this.endLeftUnread(this.options.clock.now());
+  finSeen(): void {
+    const closing = closingOf(this);
+    if (closing.peerEndedAt === undefined && this.options.observe !== undefined)
+      emit(this, { type: "peerEnded", id: this.connection.id });
+    const now = this.options.clock.now();
+    closing.peerEndedAt ??= now;
+    if (this.rareParts?.draining === undefined) finLeftUnread(this, now);
   }
 
   closed(error: TransportError | undefined): void {
-    this.heed();
-    this.closing.transportClosed(error);
+    // No more bytes arrive: a deferred Close frame or violation takes effect now.
+    this.readPump?.discard();
+    this.rareParts?.deferredClose?.apply();
+    closingOf(this).transportClosed(error);
   }
 
-  // IntakeOwner
+  // ReadPumpOwner
+
+  /** True if further bytes from the peer have no effect. */
+  get discardsInput(): boolean {
+    return inputDiscarded(this) || closeIsDeferred(this);
+  }
+
+  get isEnding(): boolean {
+    return inputEnded(this) || closeIsDeferred(this);
+  }
+
+  get inboxFull(): boolean {
+    return this.dispatcher?.inbox.full === true;
+  }
+
+  messagesArrived(): void {
+    this.idle = false;
+  }
+
+  chunkDecoded(now: Instant, underWay: boolean, completed: boolean): void {
+    chunkDecoded(this, now, underWay, completed);
+  }
+
+  readingStopped(now: Instant): void {
+    readingStopped(this, now);
+    this.inFlight?.suspend();
+  }
+
+  readingResumed(now: Instant): void {
+    readingResumed(this, now);
+    this.inFlight?.resume();
+  }
+
+  clearPauseTimer(): void {
+    clearTimer(this, "pause");
+  }
+
+  cork(): void {
+    this.corked = true;
+    this.outbox?.cork();
+  }
+
+  uncork(): void {
+    this.corked = false;
+    this.shortPath?.flush();
+    this.outbox?.uncork();
+  }
 
   paused(): void {
-    this.emit({ type: "pause", id: this.connection.id });
-    if (this.peerEndedAt !== undefined) this.endLeftUnread(this.options.clock.now());
+    if (this.options.observe !== undefined) emit(this, { type: "pause", id: this.connection.id });
+    const peerEnded = this.closing?.peerEndedAt !== undefined;
+    if (peerEnded && this.rareParts?.draining === undefined) finLeftUnread(this, this.options.clock.now());
   }
 
   resumed(): void {
-    this.emit({ type: "resume", id: this.connection.id });
+    if (this.options.observe !== undefined) emit(this, { type: "resume", id: this.connection.id });
   }
 
-  // Visitor
+  // Visitor of the decoder
 
-  message(data: Data): boolean {
+  message(data: Message): boolean {
     this.arrived += 1;
-    return Core.#offer(this, data, typeof data === "string" ? "text" : "binary");
+    return dispatchMessage(this, data, typeof data === "string" ? "text" : "binary");
   }
 
-  piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean {
-    this.roused();
-    return Core.#offer(this, { type, bytes, last }, type);
+  piece(type: "text" | "binary", bytes: MessageBytes, last: boolean): boolean {
+    this.messagesArrived();
+    return dispatchMessage(this, { type, bytes, last }, type);
   }
 
-  packed(type: "text" | "binary", bytes: Uint8Array): boolean {
-    // Nobody will take it, nor anything that could refer to it.
-    if (this.refusal !== undefined) return !this.discarding;
-    return this.wire.inflating?.take(type, bytes, this) ?? true;
+  compressed(type: "text" | "binary", bytes: Uint8Array): boolean {
+    // This message is not delivered, and neither is a later one that could refer to it.
+    if (inputEnded(this)) return !inputDiscarded(this);
+    return this.protocol.inflater?.decompress(type, bytes, this) ?? true;
   }
 
   ping(payload: Uint8Array): boolean {
     const { ping } = this.options.hooks;
-    Core.#control(this, "write:pong", PONG, payload);
-    if (ping !== undefined) Core.#call(this, () => ping(this.connection, payload));
-    return !this.discarding;
+    if (this.options.autoPong) sendControl(this, "write:pong", PONG, payload);
+    if (ping !== undefined) callHook(this, "ping", () => ping(this.connection, payload));
+    return !inputDiscarded(this);
   }
 
   pong(payload: Uint8Array): boolean {
     const { pong } = this.options.hooks;
-    this.answered(payload);
-    if (pong !== undefined) Core.#call(this, () => pong(this.connection, payload));
-    return !this.discarding;
+    this.rareParts?.pings?.answered(payload, this.options.clock.now());
+    this.inFlight?.pong(payload);
+    if (pong !== undefined) callHook(this, "pong", () => pong(this.connection, payload));
+    return !inputDiscarded(this);
   }
 
   close(code: number, reason: string): void {
-    this.lastWord.say(() => this.closing.peerClosed(code, reason));
+    deferredCloseOf(this).defer(() => closingOf(this).peerClosed(code, reason));
   }
 
-  fail({ closeCode, clause, problem, limit }: Violation): void {
-    // A stack would also hold on to whatever has called: a zlib, with all that it has made of the message.
-    const error = stackless(() =>
-      limit === undefined
-        ? new ProtocolError({ problem, by: "peer", closeCode, clause })
-        : new LimitError({ operation: "receive", problem, limit: limit.name, ...limit }),
+  fail(violation: Violation): void {
+    const { closeCode, problem } = violation;
+    // A stack would keep its callers in memory: for example a zlib with all its output for the message.
+    const error = withoutStack(() =>
+      violation.limit === undefined
+        ? new ProtocolError({ ...violation, by: "peer" }, "cause" in violation ? { cause: violation.cause } : {})
+        : new LimitError({ operation: "receive", problem, ...violation.limit, limit: violation.limit.name }),
     );
-    this.lastWord.say(() => {
-      // The answers to what came before it, as far as the kernel takes them at once.
-      this.outbox.flush();
-      this.closing.fail(error, closeCode, problem);
+    deferredCloseOf(this).defer(() => {
+      // Writes the answers to earlier messages, as far as the kernel accepts them at once.
+      outboxForCall(this).flush();
+      closingOf(this).fail(error, closeCode, problem);
     });
   }
 
-  // InflatingOwner
+  // InflaterOwner
 
   inflated(deliver: () => void): void {
-    if (this.state === "closed") return;
-    this.intake.inflated(deliver);
-    this.takeEnd();
+    if (this.closing?.state === "over") return;
+    readPumpOf(this).inflated(deliver);
+    this.applyFin();
   }
 
-  // OutboxOwner
+  // OutboxOwner, InFlightOwner
+
+  inFlightAcknowledged(): void {
+    outboxOf(this).inFlightAcknowledged();
+  }
 
   overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void {
-    const { queuedBytes, queuedMessages } = this.outbox;
-    this.emit({ type: "overflow", id: this.connection.id, policy, queuedBytes, queuedMessages });
-    if (policy === "close") this.closing.fail(error(), TRY_AGAIN_LATER, "the outgoing queue is full");
+    if (this.options.observe !== undefined) {
+      const [queuedBytes, queuedMessages] = [queuedBytesOf(this), queuedMessagesOf(this)];
+      emit(this, { type: "overflow", id: this.connection.id, policy, queuedBytes, queuedMessages });
+    }
+    if (policy === "close") closingOf(this).fail(error(), TRY_AGAIN_LATER, QUEUE_FULL);
+  }
+
+  writeFailed(error: unknown): void {
+    const facts = { closeCode: ABNORMAL, by: "local", wasClean: false } as const;
+    try {
+      closingOf(this).abort(isConnectionError(error) ? error : new ClosedError(facts, { cause: error }));
+    } finally {
+      this.options.onError(error, { place: "write", connection: this.connection });
+    }
   }
 
   highWater(): void {
     const { highWater } = this.options.hooks;
-    if (highWater !== undefined) Core.#call(this, () => highWater(this.connection));
+    if (highWater !== undefined) callHook(this, "highWater", () => highWater(this.connection));
   }
 
   lowWater(): void {
     const { lowWater } = this.options.hooks;
-    if (lowWater !== undefined) Core.#call(this, () => lowWater(this.connection));
+    if (lowWater !== undefined) callHook(this, "lowWater", () => lowWater(this.connection));
   }
 
-  roomMade(): void {
-    this.readByPeer(this.options.clock.now());
+  kernelHasRoom(): void {
+    peerReadBytes(this, this.options.clock.now());
   }
 
   finished(): void {
-    this.closing.finished();
+    closingOf(this).finished();
   }
 
-  // WaitsOwner
+  setWriteTimer(at: Instant): void {
+    setTimer(this, "write", at);
+  }
 
-  wakeWaitsAt(at: Instant): void {
-    this.set("waits", at);
+  clearWriteTimer(): void {
+    clearTimer(this, "write");
+  }
+
+  // CorkedOwner, DeferredOwner
+
+  leaveShortPath(): Outbox {
+    return outboxOf(this);
+  }
+
+  writeIsPending(write: EncodedWrite, messages: readonly OutgoingMessage[]): void {
+    addPendingWrite(this, write, messages);
+  }
+
+  get hasDeferred(): boolean {
+    return hasDeferred(this.connection);
+  }
+
+  get canAttach(): boolean {
+    return this.canAttachWithDeferred && !this.hasDeferred;
+  }
+
+  get canAttachWithDeferred(): boolean {
+    return canAttachWithDeferred(this);
+  }
+
+  // PendingCallsOwner
+
+  get progress(): Progress {
+    return progressOf(this);
   }
 
   get keepsPartial(): boolean {
-    return this.options.onMidFrameTimeout === "keep";
+    return this.options.midFrameTimeout === "keep";
+  }
+
+  setCallTimer(at: Instant): void {
+    setTimer(this, "calls", at);
   }
 
   timedOutMidFrame(error: TimeoutError): void {
-    this.closing.fail(error, POLICY_VIOLATION, error.message);
+    closingOf(this).fail(error, POLICY_VIOLATION, error.message);
   }
 
   timedOutLate(error: TimeoutError): void {
-    this.closing.abort(error);
+    closingOf(this).abort(error);
   }
 
-  // Watch
+  // LivenessOwner
 
-  override askForLife(): void {
+  get busy(): boolean {
+    return this.dispatcher?.busy === true;
+  }
+
+  probePeer(): void {
     const { message } = this.options.heartbeat;
-    // The end has a bound of its own, and behind our FIN nothing can be sent.
-    if (this.refusal !== undefined) return;
-    this.idled();
-    if (message === undefined) Core.#ping(this);
-    else this.out.send(new Outgoing(message, this.wire.encoder.payload(message, "whole")), "reject");
+    // The end has its own time limit, and nothing can be sent after our FIN.
+    if (refusalOf(this) !== undefined) return;
+    // The peer has been silent for a long time, so the parts can be freed.
+    this.idle = true;
+    freeParts(this);
+    if (message === undefined) sendHeartbeatPing(this);
+    else outboxOf(this).send(new OutgoingMessage(message, this.protocol.encoder.payload(message, "whole")), "reject");
   }
 
-  override follow(wanted: boolean): void {
-    this.transport.follow?.(wanted);
+  pollKernel(wanted: boolean): void {
+    // After the end has begun, `followWrites` controls the same query, and keeps it on for longer.
+    if (refusalOf(this) === undefined) this.transport.watchAcknowledgements?.(wanted);
   }
 
-  override limitReached(error: TimeoutError, closeCode: number | undefined): void {
-    if (this.refusal !== undefined) return;
-    if (closeCode === undefined) this.closing.abort(error);
-    else this.closing.fail(error, closeCode, error.message);
+  limitReached(error: TimeoutError, closeCode: number | undefined): void {
+    if (refusalOf(this) !== undefined) return;
+    if (closeCode === undefined) closingOf(this).abort(error);
+    else closingOf(this).fail(error, closeCode, error.message);
   }
 
-  // DeliveryOwner
-
-  wantsMore(): void {
-    if (this.goOn()) this.takeEnd();
+  override wake(now: Instant): void {
+    expireTimers(this, now);
   }
 
-  asked(): void {
-    this.askedForMore();
-    // With hooks there is no loop whose end tells that the application is done.
-    if (this.peerEnd === "read" && this.hooked && !this.busy) this.closing.local(NORMAL, "");
+  timerExpired(name: TimerName, now: Instant): void {
+    if (name === "calls") callsExpired(this, now);
+    else if (name === "write") closingOf(this).abort(outboxOf(this).timeoutError(now));
+    else if (name === "linger") lingerExpired(this, now);
+    else if (name === "close") closingOf(this).timerExpired(now);
+    else livenessTimerExpired(this, name, now);
   }
 
-  /** The application's handler or hook failed: it is told, and so is the peer. */
-  fault(error: unknown): void {
-    this.options.onError(error);
-    this.closing.local(INTERNAL_ERROR, "internal error", error);
+  // DispatcherOwner
+
+  /** True if messages go to a hook. */
+  get hooked(): boolean {
+    return this.options.hooks.message !== undefined;
   }
 
-  // Ends
+  inboxHasRoom(): void {
+    if (this.readPump?.continue()) this.applyFin();
+  }
+
+  messageRequested(): void {
+    applicationRequestedMore(this);
+    // With a hook, no call is rejected that would show the end to the application.
+    if (this.hooked) answerFinIfShown(this);
+    this.closeIfDrained();
+  }
+
+  /** A call for a message was rejected, because no further message arrives. */
+  receiveRejected(): void {
+    answerFinIfShown(this);
+  }
+
+  /**
+   * The application reads `closed`. A handler that takes no message afterwards counts as a handler that only waits for the end.
+   */
+  closedRequested(): void {
+    if (this.handler !== "runs") return;
+    this.handler = "waits";
+    this.closeIfDrained();
+  }
+
+  /** The application calls a method that takes a message. */
+  receiveCalled(): void {
+    if (this.handler === "waits") this.handler = "runs";
+  }
+
+  /** The handler has returned. */
+  handlerEnds(): void {
+    const outlived = this.handler === "outlives";
+    this.handler = "none";
+    if (outlived) this.onEnded?.(this.connection);
+    const draining = this.rareParts?.draining;
+    closingOf(this).local(draining?.code ?? NORMAL, draining?.reason ?? "");
+  }
+
+  /** The server closes. The connection closes after the application has handled the received messages. */
+  beginDraining(code: number, reason: string): void {
+    const error = closingOf(this).beginDraining(code, reason);
+    // A connection that is already closing continues.
+    if (error === undefined) return;
+    const rare = rarePartsOf(this);
+    rare.draining = { code, reason, error };
+    rare.closedPromise?.beginDraining(error);
+    this.closeIfDrained();
+  }
+
+  /** Closes if the server closes and the application has handled all received messages. */
+  closeIfDrained(): void {
+    const draining = this.rareParts?.draining;
+    if (draining === undefined || refusalOf(this) !== undefined || inputPending(this)) return;
+    const closing = closingOf(this);
+    closing.inputError ??= draining.error;
+    this.endInput(draining.error);
+    // The end of an `open` hook without a message hook is reported by `messageRequested`.
+    if (this.hooked && this.dispatcher?.working) this.dispatcher.whenDone(() => this.closeIfDrained());
+    else if (this.handler === "waits" || (this.handler === "none" && !this.busy))
+      closing.local(draining.code, draining.reason);
+  }
+
+  /** Application code failed at `place`: calls `onError` and closes with 1011. */
+  fault(error: unknown, place: ErrorPlace): void {
+    this.options.onError(error, { place, connection: this.connection });
+    closingOf(this).local(INTERNAL_ERROR, "internal error", error);
+  }
+
+  // ClosingOwner
+
+  get queuedMessages(): number {
+    return queuedMessagesOf(this);
+  }
+
+  setCloseTimer(at: Instant): void {
+    setTimer(this, "close", at);
+  }
+
+  setLingerTimer(at: Instant): void {
+    setTimer(this, "linger", at);
+  }
+
+  clearLingerTimer(): void {
+    clearTimer(this, "linger");
+  }
+
+  stopTimers(): void {
+    stopTimers(this);
+  }
+
+  stopReading(): void {
+    readPumpOf(this).stop();
+  }
+
+  endInput(error: ConnectionError): void {
+    const inbox = this.dispatcher?.inbox;
+    const awaited = inbox?.awaited === true;
+    inbox?.close(error);
+    if (awaited) this.receiveRejected();
+    // The peer's Close frame or FIN may be behind messages that are not delivered any more.
+    if (this.closing?.beginReported) this.readPump?.resume();
+  }
+
+  dropQueue(error: ConnectionError): void {
+    outboxAtEnd(this)?.rejectUnwritten(error);
+  }
+
+  endWrites(error: ConnectionError): void {
+    outboxAtEnd(this)?.stop(error);
+  }
+
+  farewell(cause: ConnectionError): Uint8Array | undefined {
+    return farewellBytes(this.options, this.protocol.encoder, cause, this.connection);
+  }
+
+  finishWrites(frame: Uint8Array | undefined, error: unknown): void {
+    outboxAtEnd(this);
+    outboxForCall(this).finish(frame, error);
+  }
+
+  endCalls(error: ConnectionError): void {
+    this.rareParts?.calls?.rejectAll(error);
+    this.rareParts?.pings?.rejectAll(error);
+  }
+
+  followWrites(wanted: boolean): void {
+    this.transport.watchAcknowledgements?.(wanted);
+  }
 
   endBegun(refusal: ConnectionError): void {
-    this.stayApart();
-    this.tellBegun(refusal);
-    // The peer's Close can stand behind messages that nobody will take.
-    this.wantsMore();
+    const { closing } = this.options.hooks;
+    outboxAtEnd(this, true);
+    if (inputEnded(this)) this.readPump?.resume();
+    this.applyFin();
+    this.rareParts?.closedPromise?.endBegun(refusal);
+    if (closing !== undefined) callHookAtEnd(this, "closing", () => closing(this.connection, refusal));
   }
 
-  endReached(): void {
+  endComplete(): void {
     const { hooks, observe } = this.options;
     const { close } = hooks;
-    if (observe !== undefined) this.emit({ type: "close", id: this.connection.id, ...Core.#account(this) });
-    const keeper = this.#keeper;
-    // Not by queueMicrotask(), which makes an object of async_hooks for each.
-    if (keeper !== undefined) void OVER.then(() => keeper(this.connection));
-    this.tellEnded();
+    if (observe !== undefined) emit(this, { type: "close", id: this.connection.id, ...infoOf(this) });
+    // Not by queueMicrotask(), which creates an async_hooks object for each call.
+    if (this.onEnded !== undefined) void RESOLVED.then(() => reportEnded(this));
+    this.rareParts?.closedPromise?.endComplete(infoOf(this));
     if (close !== undefined)
-      this.delivery.whenDone(() => Core.#tellClosed(this, () => close(this.connection, Core.#account(this))));
+      dispatcherOf(this).whenDone(() => callHookAtEnd(this, "close", () => close(this.connection, infoOf(this))));
   }
 
-  static #account(core: Core): CloseInfo {
-    return core.closing.info as CloseInfo;
-  }
-
-  /** Nobody observes it: see `TracedCore`. */
-  protected emit(_event: ConnectionEvent): void {}
-
-  start(): void {
-    this.emit({ type: "open", id: this.connection.id, remoteAddress: this.transport.ends.remoteAddress });
-    this.transport.open(this);
-  }
-
-  static #offer(core: Core, item: Item, type: "text" | "binary"): boolean {
-    // As in browsers, what comes after the end has begun is not delivered.
-    if (core.refusal !== undefined) return !core.discarding;
-    const { messageType } = core.options;
-    if (messageType !== "any" && messageType !== type) {
-      core.fail({
-        closeCode: UNSUPPORTED_DATA,
-        clause: "RFC 6455 7.4.1",
-        problem: `a ${type} message came, not ${messageType}`,
-      });
-      return false;
+  /** Applies the peer's FIN, if it has arrived, after everything received before it. */
+  applyFin(): void {
+    if (inputPending(this)) return;
+    // Application code that gets the last message may end the connection, and then this method has already been called again.
+    if (this.closing?.finPending) this.readPump?.end(this.options.clock.now());
+    if (this.closing?.finPending && !inputPending(this)) {
+      this.closing.peerEnded();
+      // A side that receives nothing asks for nothing, so no call shows it the end.
+      if (this.hooked || this.options.messageType === "none") answerFinIfShown(this);
     }
-    return core.delivery.offer(item) && !core.discarding;
+    this.closeIfDrained();
   }
+}
 
-  static #ping(core: Core): void {
-    const operation = "write:ping";
-    if (!core.quiet) {
-      Core.#control(core, operation, PING, NOTHING);
-      return;
-    }
-    // Most of what an idle connection does is this: where nothing stands in its way it takes no outbox.
-    const bytes = core.wire.control?.(PING, NOTHING);
-    if (bytes !== undefined && !core.transport.write(bytes)) core.out.adopt({ bytes, operation });
-  }
+function infoOf(core: Core): CloseInfo {
+  return core.closing?.info as CloseInfo;
+}
 
-  static #control(core: Core, operation: "write:ping" | "write:pong", opcode: number, payload: Uint8Array): boolean {
-    const frame = core.wire.control?.(opcode, payload);
-    return frame !== undefined && core.out.control({ operation, frame });
-  }
+function reportEnded(core: Core): void {
+  if (core.handler !== "none") core.handler = "outlives";
+  core.onEnded?.(core.connection);
+}
 
-  /** Calls a hook whose failure is the connection's end. */
-  static #call(core: Core, hook: () => void): void {
-    try {
-      hook();
-    } catch (error) {
-      core.fault(error);
-    }
-  }
+/** Answers the peer's FIN with ours, once the application has seen the peer's end and does not want to send more. */
+function answerFinIfShown(core: Core): void {
+  if (core.closing?.state === "halfOpen" && !core.options.allowHalfOpen && !core.busy) core.closing.local(NORMAL, "");
+}
 
-  /** The connection is over: what the hook does wrong ends nothing any more. */
-  static #tellClosed(core: Core, hook: () => void): void {
-    try {
-      hook();
-    } catch (error) {
-      core.options.onError(error);
-    }
-  }
+/** The time limit for our FIN has expired. */
+function lingerExpired(core: Core, now: Instant): void {
+  const { allowHalfOpen, lingerTimeout } = core.options;
+  // While messages are being written, the application uses its half of the connection.
+  if (allowHalfOpen && queuedMessagesOf(core) > 0) setTimer(core, "linger", after(now, lingerTimeout));
+  else closingOf(core).local(NORMAL, "");
+}
 
-  /** Lets the peer's FIN, if it has come, take effect behind all that came before it. */
-  takeEnd(): void {
-    if (this.peerEnd !== "waits" || this.pending) return;
-    this.closing.peerEnded(this.options.clock.now());
-    this.asked();
-  }
-
-  // Alarms
-
-  override rang(name: AlarmName, now: Instant): void {
-    if (name === "waits") Core.#waitsRang(this, now);
-    else if (name === "write") this.closing.abort(this.out.overdue(now));
-    else if (name === "linger") this.closing.local(NORMAL, "");
-    else if (name === "close") this.closing.timedOut(now);
-    else super.rang(name, now);
-  }
-
-  static #waitsRang(core: Core, now: Instant): void {
-    core.waits.expire(now);
-    // A hook makes no call that could fail, so the deadline's passing ends the connection.
-    const expired = core.hooked ? core.waits.readExpired : undefined;
-    if (expired !== undefined) core.limitReached(expired, POLICY_VIOLATION);
-  }
+function callsExpired(core: Core, now: Instant): void {
+  const calls = callsOf(core);
+  calls.expire(now);
+  // With a hook there is no call that could fail, so an expired read deadline ends the connection.
+  const expired = core.hooked ? calls.readExpired : undefined;
+  if (expired !== undefined) core.limitReached(expired, POLICY_VIOLATION);
 }

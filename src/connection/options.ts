@@ -1,189 +1,373 @@
-/** What a connection can be told: each option, its default, and the reason. */
+/** Defines the options of a connection: each option, its default, and the reason for the default. */
 
-import type { Observer } from "../base/events.js";
-import type { Clock } from "../base/time.js";
-import type { Data } from "../engine/protocol.js";
-import { systemClock } from "../transport/clock.js";
-import type { Connection } from "./connection.js";
+import { asData, ownData } from "../base/bytes.ts";
+import type { ErrorFacts, ReportError } from "../base/error-context.ts";
+import type { ConnectionError } from "../base/errors.ts";
+import type { Observer } from "../base/events.ts";
+import { type Complete, isObject, kindOf, present } from "../base/forms.ts";
+import {
+  COUNT,
+  DURATION,
+  judgeAtMost,
+  judgeBoolean,
+  judgeChoice,
+  judgeFunction,
+  judgeNames,
+  judgeNumber,
+  judgeOptions,
+} from "../base/judge.ts";
+import type { Clock } from "../base/time.ts";
+import type { Message } from "../engine/protocol.ts";
+import type { Overflow } from "../engine/queue/overflow-queue.ts";
+import { systemClock } from "../transport/clock.ts";
+import { errorReporter } from "../transport/error-report.ts";
+import { type AnyCodec, type DecodedValue, judgeCodec, type MessageCodec, type MessageType } from "./codec.ts";
+import type { CloseInfo, Connection, Sendable } from "./contract.ts";
+import type { UpgradeRequest } from "./upgrade-request.ts";
 
-/** What becomes of a message for which the outgoing queue has no room. */
-export type Overflow = "wait" | "reject" | "drop-newest" | "drop-oldest" | "coalesce" | "close";
+export type { Overflow } from "../engine/queue/overflow-queue.ts";
 
 /**
- * Whether the peer is alive is asked by a Ping after silence; any byte that comes is an answer. So is room in a kernel that had
- * none for our bytes: a peer that takes long to read them cannot answer a Ping that stands behind them.
+ * After a silence of the peer, a Ping checks that the peer is alive. Any received byte is an answer. New room in a full kernel
+ * buffer is an answer too: a peer that reads our bytes slowly cannot answer a Ping that is queued behind them.
  */
 export interface HeartbeatOptions {
   /**
-   * Silence after which a Ping is sent, in milliseconds; up to a 64th of it later, but 128 ms at most, so that those of many
-   * connections leave together. `Infinity` sends none. Under the 60 s after which nginx and most load balancers drop a silent
-   * connection; Socket.IO and Centrifugo use the same.
+   * Silence after which a Ping is sent, in milliseconds. `Infinity` sends none. A Ping may be late by 1/64 of this value, but at
+   * most 128 ms, so that the Pings of many connections leave together. The default is below the 60 s after which nginx and most
+   * load balancers drop a silent connection. Socket.IO and Centrifugo use the same value.
    * @default 25_000
    */
-  readonly interval?: number;
+  readonly interval?: number | undefined;
   /**
-   * How long the peer may then stay silent, in milliseconds. On Linux a peer whose system still acknowledges what is on its way
-   * is not silent: on a slow link the Ping is stuck behind that. It is asked once a second, and so not for a timeout below 4 s.
+   * How long the peer may then stay silent, in milliseconds. On Linux, a peer is not silent while its kernel still acknowledges
+   * bytes in flight: on a slow link the Ping is queued behind those bytes. The library asks the kernel once per second, so this
+   * does not work for a timeout below 4 s.
    * @default 10_000
    */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /**
-   * The message that asks, on a framed TCP connection, which has no Ping of its own. Without it there is no heartbeat
-   * on TCP. The peer must answer with anything at all. Not for WebSocket.
+   * The message that is sent instead of a Ping on framed TCP, which has no Ping. Without it there is no heartbeat on TCP. The
+   * peer must answer with at least one byte. A WebSocket throws a TypeError for this option.
    */
-  readonly message?: Data;
+  readonly message?: string | Uint8Array | undefined;
 }
 
 /**
- * What a connection calls. One call at a time and in order: a hook that returns a promise holds back the next message
- * until it settles, and so, once the inbox is full, the peer. A hook that throws or rejects ends the connection with
- * 1011 and its error as the cause.
+ * The functions that a connection calls, in order. If an `open` or `message` hook returns a promise, the next message waits until
+ * the promise settles. When the inbox is then full, reading from the peer pauses. Promises of the other hooks are not awaited. If
+ * a hook throws or rejects, `onError` is called with the error, and the connection ends with 1011 and the error as its cause.
+ * Errors of `closing` and `close` go only to `onError`.
  */
-export interface Hooks<Data_ = unknown> {
-  /** The connection is open. */
-  readonly open?: (connection: Connection<Data_>) => void | Promise<void>;
-  /** A message came. With this hook, `receive` and the other views of the inbox are not to be used. */
-  readonly message?: (connection: Connection<Data_>, data: Data) => void | Promise<void>;
-  /** A Ping came; it has been answered. */
-  readonly ping?: (connection: Connection<Data_>, payload: Uint8Array) => void;
-  /** A Pong came, asked for or not. */
-  readonly pong?: (connection: Connection<Data_>, payload: Uint8Array) => void;
-  /** The outgoing queue has grown past `highWaterMark`. */
-  readonly highWater?: (connection: Connection<Data_>) => void;
-  /** The outgoing queue has fallen to `lowWaterMark` after it had been past `highWaterMark`. */
-  readonly lowWater?: (connection: Connection<Data_>) => void;
+export interface Hooks<UserData = unknown, Request = UpgradeRequest | undefined, In = Message, Out = Sendable> {
   /**
-   * The connection has ended and its descriptor is free. The last of the hooks: messages that came before the end still go
-   * to `message`, so this comes when that has settled for each of them. The promise `closed` does not wait for it.
+   * The connection is open. `request` is the request that opened it, on a server for WebSockets. On a client and on TCP it is
+   * undefined.
    */
-  readonly close?: (connection: Connection<Data_>, info: CloseInfo) => void;
-}
-
-/** How a connection ended. */
-export interface CloseInfo {
-  /** RFC 6455 section 7.1.5: the peer's code, or ours if we began; 1005 for none, 1006 without a closing handshake. */
-  readonly code: number;
-  readonly reason: string;
-  /** Whether both sides agreed to end: a whole closing handshake, or for TCP a FIN each way at a message boundary. */
-  readonly wasClean: boolean;
-  /** Who began it. */
-  readonly by: "local" | "peer";
-  /** The first cause; undefined for a clean end. */
-  readonly cause: unknown;
-}
-
-/** Options that server and client connections share. All lengths of time are in milliseconds; `Infinity` means never. */
-export interface ConnectionOptions<Data_ = unknown> extends Hooks<Data_> {
-  /** Longest wait for a connection to open: DNS, TCP, TLS and upgrade together. gorilla's 45 s is a human's patience. @default 10_000 */
-  readonly openTimeout?: number;
+  readonly open?: ((connection: Connection<UserData, In, Out>, request: Request) => void | Promise<void>) | undefined;
   /**
-   * Longest time in which the kernel takes no bytes that wait for it, before the connection ends: the TCP_USER_TIMEOUT
-   * that Node lacks. Bytes are handed over at most 64 KiB at a time, and only all of them are progress: for messages that the
-   * kernel's buffer does not hold, a link needs 52 kbit/s. gorilla's examples use the same.
+   * A message was received. This hook takes all messages: with it, `receive` and `reader` reject with a TypeError, and
+   * `[Symbol.asyncIterator]()` and `readable` throw one. A handler can still send and wait for `closed`.
+   */
+  readonly message?: ((connection: Connection<UserData, In, Out>, message: In) => void | Promise<void>) | undefined;
+  /** A Ping was received. It is already answered, unless `autoPong` is false: then this hook answers it with `connection.pong`. */
+  readonly ping?: ((connection: Connection<UserData, In, Out>, payload: Uint8Array) => void) | undefined;
+  /** A Pong was received, whether or not it answers a Ping. */
+  readonly pong?: ((connection: Connection<UserData, In, Out>, payload: Uint8Array) => void) | undefined;
+  /** The send queue has grown above `highWaterMark`. */
+  readonly highWater?: ((connection: Connection<UserData, In, Out>) => void) | undefined;
+  /** The send queue has shrunk to `lowWaterMark` after it was above `highWaterMark`. */
+  readonly lowWater?: ((connection: Connection<UserData, In, Out>) => void) | undefined;
+  /**
+   * The end has begun. From now on calls are refused, and only messages that were already received are delivered. Called once, at
+   * the moment when `connection.signal` aborts, with the same reason. `close` follows when the end is complete, up to
+   * `closeTimeout` later, so this hook is the place to announce that a member has left. An error that this hook throws goes to
+   * `onError`.
+   */
+  readonly closing?: ((connection: Connection<UserData, In, Out>, error: ConnectionError) => void) | undefined;
+  /**
+   * The connection has ended and its file descriptor is free. This is the last hook. Messages received before the end still go to
+   * `message`, so this hook is called after `message` has settled for each of them. The promise `closed` does not wait for it.
+   */
+  readonly close?: ((connection: Connection<UserData, In, Out>, info: CloseInfo) => void) | undefined;
+}
+
+/** Context of an error that `onError` gets: where it happened, and on which connection. */
+export interface ErrorContext extends ErrorFacts<Connection> {}
+
+/** Options that server and client connections share. All durations are in milliseconds. `Infinity` means no limit. */
+export interface ConnectionOptions<
+  UserData = unknown,
+  Request = UpgradeRequest | undefined,
+  In = Message,
+  Out = Sendable,
+> extends Hooks<UserData, Request, In, Out> {
+  /**
+   * Time limit for a connection to open. For a client: DNS, TCP, TLS and upgrade together, without the wait for its
+   * turn (`queueTimeout`). For a server: from accept to the end
+   * of the request, TLS included, and then the same time again for `authorize`. gorilla's 45 s suits a person who waits, not a
+   * program.
    * @default 10_000
    */
-  readonly writeTimeout?: number;
-  /** Longest time for what is queued to be sent and the closing handshake to be answered. ws's 30 s leaves zombies. @default 5_000 */
-  readonly closeTimeout?: number;
+  readonly openTimeout?: number | undefined;
   /**
-   * Longest time from the peer's FIN to ours, so that no socket stays in CLOSE_WAIT. While an application still takes
-   * what came before the FIN, it is counted from the last time that it did.
+   * Longest time in which the kernel accepts no bytes of a pending write. Then the connection ends. This stands in for
+   * TCP_USER_TIMEOUT, which Node lacks. One write has at most 64 KiB, and counts as progress only when the kernel has accepted
+   * all of it. So messages that do not fit into the kernel's buffer need a link of 52 kbit/s. gorilla's examples use the same
+   * value.
+   * @default 10_000
+   */
+  readonly writeTimeout?: number | undefined;
+  /**
+   * Time limit for sending the queued messages and for the answer to the closing handshake. ws has 30 s, which keeps dead
+   * connections for that long.
    * @default 5_000
    */
-  readonly lingerTimeout?: number;
-  /** Longest time from a message's first byte to its last; with `streaming` it does not apply. 1 MiB then needs 140 kbit/s. @default 60_000 */
-  readonly messageTimeout?: number;
-  /** Longest life of a connection, after which it is closed with 1001. @default Infinity */
-  readonly lifetime?: number;
-  /** Longest silence of the peer. Our own sends do not count. @default off with a heartbeat, else 60_000 */
-  readonly idleTimeout?: number;
-  /** When to ask whether the peer is alive, and how long to wait. */
-  readonly heartbeat?: HeartbeatOptions;
-  /** What a read timeout inside a message does: the bytes so far are kept, or the connection is closed. @default "keep" */
-  readonly onMidFrameTimeout?: "keep" | "close";
+  readonly closeTimeout?: number | undefined;
   /**
-   * Most bytes of one message: at most 536,870,888, since a text has to fit V8's longest string. With `streaming` it bounds
-   * only what `receive` puts together. ws allows 100 MiB, which is an attacker's number.
-   * @default 1_048_576
+   * Delivers the messages that arrive after `close()` until the peer's Close frame (on TCP its FIN), as ws and Go's packages do. By
+   * default they are dropped, as in browsers, because most programs do not ask for messages after `close()`. With `true` the
+   * application must take them or have a `message` hook: otherwise the inbox is full before the peer's Close frame arrives. All of it
+   * stays within `closeTimeout`. Messages are dropped all the same when a handler returns, a server closes or a connection fails, and
+   * at the end of an `await using` scope.
+   * @default false
    */
-  readonly maxMessageSize?: number;
+  readonly receiveWhileClosing?: boolean | undefined;
   /**
-   * Most fragments of one message; with `streaming` it does not apply. They are joined as they come, so each costs its
-   * payload and no more; the bound is for those without one. Peers that send 32 bytes at a time get 4 MiB through.
-   * @default 131_072
+   * Longest time from the peer's FIN to ours, so that no socket stays in CLOSE_WAIT. Our FIN is sent as soon as the application
+   * has seen the peer's end: a call for a message was rejected, a loop has ended, or a hook has handled the last message. This
+   * limit is for an application that does not ask for messages. While it takes messages that arrived before the FIN, the time
+   * counts from the last one taken. The default is less than `closeTimeout`, so that a peer that has closed does not reach its
+   * own limit first.
+   * @default 3_000
    */
-  readonly maxFragments?: number;
+  readonly lingerTimeout?: number | undefined;
   /**
-   * Most bytes of messages that wait to be written. Centrifugo's limit; and what may be received may be sent back.
-   * @default 1_048_576, or maxMessageSize if that is more
+   * On TCP, keeps the connection open for sending after the peer's FIN, as in `node:net`. Then the application closes it. If it
+   * does not, `lingerTimeout` closes it when no messages wait to be written. While messages wait, that time starts again.
+   * @default false
    */
-  readonly maxQueuedBytes?: number;
-  /** Most messages that wait to be written; as many more calls of `send` may wait for room. @default 1_024 */
-  readonly maxQueuedMessages?: number;
-  /** What happens to a message that does not fit. @default "wait" */
-  readonly overflow?: Overflow;
-  /** Queued bytes above which `highWater` is called. @default 524_288 */
-  readonly highWaterMark?: number;
-  /** Queued bytes at which `lowWater` is called. @default 131_072 */
-  readonly lowWaterMark?: number;
-  /** Bytes of received messages at which reading pauses; the message that reaches the line is kept. @default 262_144 */
-  readonly maxInboxBytes?: number;
-  /** Received messages at which reading pauses. @default 256 */
-  readonly maxInboxMessages?: number;
+  readonly allowHalfOpen?: boolean | undefined;
   /**
-   * How long reading may stay paused; `lingerTimeout` if that is less and the peer's FIN has come. Only Linux tells of a FIN
-   * that stands behind unread bytes, within a second or two; elsewhere this is the bound for it.
+   * On TCP, returns the last message for the peer when this side ends the connection because of a failure or a limit, or with a
+   * code other than 1000. TCP has no Close frame, so without this message the peer sees only a FIN. `cause` is the error that calls
+   * get: a ProtocolError, LimitError or TimeoutError, or a ClosedError with 1011 if a handler or hook threw, with 1001 if the server
+   * closes, or with the code of `close`. The message is sent behind the queued messages (a failure drops those), before the FIN,
+   * within `closeTimeout`. `undefined` sends none.
+   *
+   * Not called for an end that the peer began, for a dead peer, and for `terminate`. With `maxConnections`, it is called with a
+   * LimitError for each connection that is refused. Not sent inside a message that was written in parts and has not ended, nor if
+   * its payload exceeds `maxQueuedBytes`. An error of this function, and a message that cannot be sent, go to `onError`.
+   *
+   * ```ts
+   * listen("tcp://:2525", { framing: { eol: "\r\n" }, farewell: ({ code }) => `421 ${code}` }, handler);
+   * ```
+   */
+  readonly farewell?: ((cause: ConnectionError) => string | Uint8Array | undefined) | undefined;
+  /**
+   * Time limit from the first byte of a message to its last. Does not apply with `streaming`. With the default, 1 MiB needs 140
+   * kbit/s.
    * @default 60_000
    */
-  readonly pauseTimeout?: number;
-  /** The type of message that is taken here; one of the other type ends the connection with 1003 (RFC 6455 section 7.4.1). @default "any" */
-  readonly messageType?: "any" | "text" | "binary";
-  /** Hand messages over in pieces through `reader`, so that they may be larger than memory. @default false */
-  readonly streaming?: boolean;
-  /** Told every fact about the connection as it happens. Not called means not built: watching costs nothing when nobody watches. */
-  readonly observe?: Observer;
+  readonly messageTimeout?: number | undefined;
+  /** Longest life of a connection. After it the connection is closed with 1001. @default Infinity */
+  readonly lifetime?: number | undefined;
   /**
-   * Told of errors that have no other listener: a handler's, a hook's, an observer's, a failed accept.
-   * @default process.emitWarning
+   * Longest silence of the peer. After it the connection is closed with 1001. Bytes that this side sends do not count. The time
+   * does not run while the application works on a message or reading is paused. With `messageType: "none"` it is off on TCP, where
+   * the peer has nothing to send: `writeTimeout` and TCP keepalive detect a dead peer.
+   * @default off with a heartbeat, else 60_000
    */
-  readonly onError?: (error: unknown) => void;
-  /** Where time comes from. A manual one in tests. @default the system's */
-  readonly clock?: Clock;
+  readonly idleTimeout?: number | undefined;
+  /**
+   * Answers each Ping of the peer with a Pong. With `false` the `ping` hook answers, at once or later, with
+   * `connection.pong(payload)`: for a proxy that forwards Pings, or for tests of a peer. A TypeError without a `ping` hook, because a
+   * peer ends a connection whose Pings are not answered, and on TCP, which has no Ping. ws has the same option.
+   * @default true
+   */
+  readonly autoPong?: boolean | undefined;
+  /** When to check that the peer is alive, and how long to wait for the answer. `false` sends no Ping, as `{ interval: Infinity }`. */
+  readonly heartbeat?: HeartbeatOptions | false | undefined;
+  /**
+   * Effect of a read timeout inside a message: `keep` keeps the received bytes, `close` closes the connection.
+   * @default "keep"
+   */
+  readonly midFrameTimeout?: "keep" | "close" | undefined;
+  /**
+   * Most bytes of one received message. At most 536,870,888, because a text must fit into V8's longest string. With `streaming`
+   * it bounds only the messages that `receive` assembles. ws allows 100 MiB, which lets an attacker use too much memory.
+   * @default 1_048_576
+   */
+  readonly maxMessageSize?: number | undefined;
+  /**
+   * Most fragments of one message. Does not apply with `streaming`. Fragments are joined on arrival, so each costs only the
+   * memory of its payload. The limit exists for fragments without payload. A peer that sends 32 bytes per fragment can send 4
+   * MiB.
+   * @default 131_072
+   */
+  readonly maxFragments?: number | undefined;
+  /**
+   * Most bytes in the send queue. Each message counts its payload and 512 bytes, about its cost in memory. A message of at most
+   * this size always fits into an empty queue, so a received message can be sent back. With the policy `wait`, calls of `send`
+   * that wait for room may hold 32 times as many bytes. A further call rejects with a LimitError. So a loop may send 5,000
+   * messages of 100 bytes without awaiting each, and a hundred producers may each await one message of 300 KB. Centrifugo has the
+   * same limit.
+   * @default 1_048_576, or maxMessageSize if that is more
+   */
+  readonly maxQueuedBytes?: number | undefined;
+  /**
+   * Most messages in the send queue, and also most calls of `send` that wait for room with the policy `wait`. The default sets no
+   * limit, because `maxQueuedBytes` already bounds the number: each message counts 512 bytes and its payload.
+   * @default Infinity
+   */
+  readonly maxQueuedMessages?: number | undefined;
+  /**
+   * Most bytes of messages that are written and that the peer has not acknowledged. Further messages wait in the send queue,
+   * where `coalesce` can still replace them. Without this limit the kernel takes megabytes for a peer on a slow link, and what it
+   * has taken is old when it arrives. Set it where only the latest value counts: to the rate of the slowest link times the age
+   * that a value may have. 8 KiB on a link of 30 kB/s are 0.3 s. A peer on a fast link gets at most this many bytes per round
+   * trip.
+   *
+   * On a WebSocket, a Ping follows after each quarter of the limit, and its Pong acknowledges the bytes before it. While this side
+   * does not read it sees no Pong, and holds nothing back. Framed TCP has no Ping. There the library queries the kernel, at most
+   * every 10 ms and on Linux only. On other systems and on unix sockets the limit has no effect.
+   *
+   * A message that is larger is written when no other is in flight. While messages are held back, `writeTimeout` is the longest
+   * time without an acknowledgement, for each 64 KiB in flight. A connection with this limit sends each message of a group
+   * individually.
+   * @default Infinity
+   */
+  readonly maxInFlightBytes?: number | undefined;
+  /** What happens to a message for which the send queue has no room. @default "wait" */
+  readonly overflow?: Overflow | undefined;
+  /**
+   * Bytes in the send queue, counted as for `maxQueuedBytes`, above which `highWater` is called. At most `maxQueuedBytes`, since the
+   * queue does not grow above that; `Infinity` means that `highWater` is never called.
+   * @default 524_288, or half of maxQueuedBytes if that is less
+   */
+  readonly highWaterMark?: number | undefined;
+  /**
+   * Bytes in the send queue at or below which `lowWater` is called. At most `highWaterMark`.
+   * @default 131_072, or a quarter of highWaterMark if that is less
+   */
+  readonly lowWaterMark?: number | undefined;
+  /**
+   * Bytes of received messages in the inbox at which reading pauses. The message that reaches the limit is kept. Reading
+   * continues at half of the limit.
+   * @default 262_144
+   */
+  readonly maxInboxBytes?: number | undefined;
+  /** Number of received messages in the inbox at which reading pauses. @default 256 */
+  readonly maxInboxMessages?: number | undefined;
+  /**
+   * How long reading may stay paused. After it the connection is closed with 1008. A side that only sends has
+   * `messageType: "none"`. If the peer's FIN has arrived and
+   * `lingerTimeout` is less, that limit applies instead. Only Linux reports a FIN behind unread bytes, within one or two seconds.
+   * On other systems `pauseTimeout` is the limit for such a peer.
+   * @default 60_000
+   */
+  readonly pauseTimeout?: number | undefined;
+  /**
+   * Type of message that is accepted. A message of another type ends the connection with 1003 (RFC 6455 section 7.4.1).
+   *
+   * `"bytes"` accepts both types, and delivers a text as its bytes, which are checked to be UTF-8. No string is created: for a program
+   * that forwards messages, or parses bytes. `isText(message)` is true for a text; `reader().type` tells it, too. To send these bytes
+   * sends a binary message.
+   *
+   * `"none"` is for a side that only sends, such as a price feed: each message of the peer ends the connection, while Pings, Pongs
+   * and the closing handshake go on. Without it, a handler that never asks for messages counts as slow once the peer has filled the
+   * inbox, and `pauseTimeout` ends the connection. To discard messages instead, pass a `message` hook that does nothing. Calls for a
+   * message wait for the end of the connection. A `message` hook and `heartbeat.message`, which the peer answers with a message, are
+   * a TypeError.
+   * @default "any"
+   */
+  readonly messageType?: MessageType | undefined;
+  /**
+   * Converts between messages and the values of the application: `receive`, loops, the `message` hook and `readable` give what it
+   * decodes, `send`, `trySend` and `writable` take what it encodes. `json()` is one. A message that it cannot decode ends the
+   * connection with 1007, and one of a type that it does not take with 1003. `heartbeat.message` and `farewell` are messages, not
+   * values. `streaming`, `reader` and `writer` are a TypeError, because a codec needs whole messages.
+   */
+  readonly codec?: MessageCodec<In, Out> | undefined;
+  /** Delivers messages in pieces through `reader`, so that a message may be larger than memory. @default false */
+  readonly streaming?: boolean | undefined;
+  /**
+   * Whether the open connection keeps the process alive, as a `net.Socket` does. On a server this applies to the listening socket
+   * too. `ref()` and `unref()` change it later.
+   * @default true
+   */
+  readonly ref?: boolean | undefined;
+  /**
+   * Called with each event of a connection when it happens. On a server, also with each opening, including refused ones. Without
+   * this option no event object is created. With it, a connection takes the same code paths as without.
+   */
+  readonly observe?: Observer | undefined;
+  /**
+   * Reports each frame to `observe` too, in both directions: as its bytes pass between the connection and the transport. Slow:
+   * each byte is read twice.
+   * @default false
+   */
+  readonly trace?: boolean | undefined;
+  /**
+   * Called with each error that has no other listener: of a handler, a hook, an observer, `authorize`, or a failed accept. The
+   * context holds the place and, if there is one, the connection. If this function throws or rejects, its error is written to
+   * stderr.
+   * @default writes the error with its stack, its causes and its connection to stderr
+   */
+  readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
+  /** The source of time. Tests use a manual clock. With the option `network`, the default is its clock. @default the system's */
+  readonly clock?: Clock | undefined;
 }
 
-/** Options with a default that is the same everywhere. */
-type Defaulted = Omit<Required<ConnectionOptions>, keyof Hooks | "heartbeat" | "observe" | "onError" | "clock">;
+/** The default of each option of a connection. */
+export interface ConnectionDefaults
+  extends Readonly<
+    Omit<
+      Complete<ConnectionOptions>,
+      keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "onError" | "clock"
+    >
+  > {
+  readonly heartbeat: { readonly interval: number; readonly timeout: number };
+}
 
-/** Each option's default. `idleTimeout` is off while there is a heartbeat, and `maxQueuedBytes` at least `maxMessageSize`. */
-export const DEFAULTS: Readonly<Defaulted & { heartbeat: { readonly interval: number; readonly timeout: number } }> =
-  Object.freeze({
-    openTimeout: 10_000,
-    writeTimeout: 10_000,
-    closeTimeout: 5_000,
-    lingerTimeout: 5_000,
-    messageTimeout: 60_000,
-    lifetime: Infinity,
-    heartbeat: Object.freeze({ interval: 25_000, timeout: 10_000 }),
-    idleTimeout: 60_000,
-    onMidFrameTimeout: "keep",
-    maxMessageSize: 1_048_576,
-    maxFragments: 131_072,
-    maxQueuedBytes: 1_048_576,
-    maxQueuedMessages: 1_024,
-    overflow: "wait",
-    highWaterMark: 524_288,
-    lowWaterMark: 131_072,
-    maxInboxBytes: 262_144,
-    maxInboxMessages: 256,
-    pauseTimeout: 60_000,
-    messageType: "any",
-    streaming: false,
-  });
+/**
+ * `idleTimeout` is off while there is a heartbeat. `maxQueuedBytes` is at least `maxMessageSize`. The water marks are lower where
+ * `maxQueuedBytes` is.
+ */
+export const CONNECTION_DEFAULTS: ConnectionDefaults = Object.freeze({
+  openTimeout: 10_000,
+  writeTimeout: 10_000,
+  closeTimeout: 5_000,
+  receiveWhileClosing: false,
+  lingerTimeout: 3_000,
+  allowHalfOpen: false,
+  messageTimeout: 60_000,
+  lifetime: Infinity,
+  autoPong: true,
+  heartbeat: Object.freeze({ interval: 25_000, timeout: 10_000 }),
+  idleTimeout: 60_000,
+  midFrameTimeout: "keep",
+  maxMessageSize: 1_048_576,
+  maxFragments: 131_072,
+  maxQueuedBytes: 1_048_576,
+  maxQueuedMessages: Infinity,
+  maxInFlightBytes: Infinity,
+  overflow: "wait",
+  highWaterMark: 524_288,
+  lowWaterMark: 131_072,
+  maxInboxBytes: 262_144,
+  maxInboxMessages: 256,
+  pauseTimeout: 60_000,
+  messageType: "any",
+  streaming: false,
+  ref: true,
+  trace: false,
+});
 
-// V8's limit. Beyond it decoding a text would throw, whoever sent it.
-const LONGEST_STRING = 2 ** 29 - 24;
+// V8's limit. To decode a longer text would throw, and any peer could cause that.
+const MAX_STRING_LENGTH = 2 ** 29 - 24;
 
-const LENGTHS = [
+const DURATIONS = [
   "openTimeout",
   "writeTimeout",
   "closeTimeout",
@@ -194,92 +378,161 @@ const LENGTHS = [
   "pauseTimeout",
 ] as const;
 const COUNTS = [
-  "maxMessageSize",
   "maxFragments",
   "maxQueuedBytes",
   "maxQueuedMessages",
+  "maxInFlightBytes",
   "highWaterMark",
   "lowWaterMark",
   "maxInboxBytes",
   "maxInboxMessages",
 ] as const;
 
-const KNOWN: readonly string[] = [...Object.keys(DEFAULTS), "clock", "onError"];
+const KNOWN: readonly string[] = [...Object.keys(CONNECTION_DEFAULTS), "clock"];
 
-type Settled = Required<Omit<ConnectionOptions, keyof Hooks | "heartbeat" | "observe">> & {
-  readonly heartbeat: { readonly interval: number; readonly timeout: number; readonly message: Data | undefined };
+type Settled = Complete<
+  Omit<ConnectionOptions, keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "onError">
+> & {
+  readonly codec: AnyCodec | undefined;
+  readonly farewell: ((cause: ConnectionError) => string | Uint8Array | undefined) | undefined;
+  readonly heartbeat: {
+    readonly interval: number;
+    readonly timeout: number;
+    readonly message: string | Uint8Array | undefined;
+  };
   readonly observe: Observer | undefined;
+  readonly onError: ReportError<Connection>;
   readonly hooks: Hooks;
 };
 
-/** Complete and valid: rooms behind the door contain no `??`. */
+/** Complete and valid options. Code that reads them needs no `??`. */
 export type SettledOptions = Readonly<Settled>;
 
-/** Judges and completes options, once. A wrong value is a TypeError or RangeError that says what was expected. */
-export function settle(given: ConnectionOptions<never>, protocol: "websocket" | "tcp"): SettledOptions {
-  // The hooks' connection type is the caller's affair: each hook gets the connection that it was declared for.
-  const options = given as ConnectionOptions;
-  const { heartbeat, observe, open, message, ping, pong, highWater, lowWater, close, ...plain } = options;
-  const beat = { ...DEFAULTS.heartbeat, message: undefined, ...heartbeat };
-  if (protocol === "websocket" && beat.message !== undefined) {
-    throw new TypeError("Cannot use heartbeat.message: a WebSocket asks with a Ping");
-  }
-  length("heartbeat.interval", beat.interval);
-  length("heartbeat.timeout", beat.timeout);
-  // TCP has no Ping: without a message to ask with, silence is the only sign.
-  if (protocol === "tcp" && beat.message === undefined) beat.interval = Infinity;
-  const idleTimeout = beat.interval === Infinity ? DEFAULTS.idleTimeout : Infinity;
-  const maxQueuedBytes = Math.max(DEFAULTS.maxQueuedBytes, plain.maxMessageSize ?? 0);
-  const settled = { ...DEFAULTS, idleTimeout, maxQueuedBytes, clock: systemClock, onError: warn, ...plain };
-  for (const name of Object.keys(plain)) {
-    // A misspelt limit would otherwise be a default that nobody asked for.
-    if (!KNOWN.includes(name)) throw new TypeError(`Cannot use option ${name}: there is no such option here`);
-  }
-  for (const name of LENGTHS) length(name, settled[name]);
-  for (const name of COUNTS) count(name, settled[name]);
-  if (settled.maxMessageSize > LONGEST_STRING) {
-    throw new RangeError(`Cannot use maxMessageSize ${settled.maxMessageSize}: expected at most ${LONGEST_STRING}`);
-  }
+/** The names of all hooks. */
+export const HOOKS: readonly (keyof Hooks)[] = [
+  ...(["open", "message", "ping", "pong", "highWater", "lowWater", "closing", "close"] as const),
+];
+
+/** Options whose types are known to the application only. */
+export type AnyConnectionOptions = Omit<ConnectionOptions, keyof Hooks | "codec"> &
+  Hooks<never, never, never, never> & { readonly codec?: MessageCodec<unknown, never> | undefined };
+
+/** Validates and completes options, once. Throws a TypeError or RangeError that says what was expected. */
+export function settle(given: AnyConnectionOptions, kind: "websocket" | "tcp"): SettledOptions {
+  judgeOptions(given);
+  // The cast drops the type parameter of the hooks: each hook gets the type of connection that the caller declared it for.
+  const options = present(given as unknown as ConnectionOptions);
+  const {
+    heartbeat,
+    farewell,
+    codec: givenCodec,
+    observe,
+    onError,
+    open,
+    message,
+    ping,
+    pong,
+    highWater,
+    lowWater,
+    closing,
+    close,
+    ...plain
+  } = options;
+  const beat = settleHeartbeat(heartbeat, kind);
+  const codec = judgeCodec(givenCodec);
+  const silent = kind === "tcp" && plain.messageType === "none";
+  const idleTimeout = beat.interval === Infinity && !silent ? CONNECTION_DEFAULTS.idleTimeout : Infinity;
+  const { maxQueuedBytes = Math.max(CONNECTION_DEFAULTS.maxQueuedBytes, plain.maxMessageSize ?? 0) } = plain;
+  const { highWaterMark = mark(CONNECTION_DEFAULTS.highWaterMark, maxQueuedBytes / 2) } = plain;
+  const { lowWaterMark = mark(CONNECTION_DEFAULTS.lowWaterMark, highWaterMark / 4) } = plain;
+  const bounds = { maxQueuedBytes, highWaterMark, lowWaterMark };
+  const messageType = (kind === "websocket" ? codec?.messageType : undefined) ?? CONNECTION_DEFAULTS.messageType;
+  const settled = { ...CONNECTION_DEFAULTS, idleTimeout, clock: systemClock, messageType, ...plain, ...bounds };
+  judgeNames(Object.keys(plain), (name) => KNOWN.includes(name));
+  for (const name of DURATIONS) judgeNumber(name, settled[name], DURATION);
+  for (const name of COUNTS) judgeNumber(name, settled[name], COUNT);
+  judgeNumber("maxMessageSize", settled.maxMessageSize, { least: 1, most: MAX_STRING_LENGTH, whole: true });
+  if (highWaterMark !== Infinity) judgeAtMost("highWaterMark", highWaterMark, "maxQueuedBytes", maxQueuedBytes);
+  judgeAtMost("lowWaterMark", lowWaterMark, "highWaterMark", highWaterMark);
   judgeOverflow(settled.overflow);
-  choice("onMidFrameTimeout", settled.onMidFrameTimeout, ["keep", "close"]);
-  choice("messageType", settled.messageType, ["any", "text", "binary"]);
+  judgeChoice("midFrameTimeout", settled.midFrameTimeout, ["keep", "close"]);
+  for (const name of ["receiveWhileClosing", "allowHalfOpen", "autoPong", "streaming", "ref", "trace"] as const)
+    judgeBoolean(name, settled[name]);
+  if (settled.allowHalfOpen && kind === "websocket") {
+    throw new TypeError("Cannot use allowHalfOpen: a WebSocket ends in both directions at once");
+  }
+  if (farewell !== undefined && kind === "websocket") {
+    throw new TypeError("Cannot use farewell: a WebSocket sends a Close frame with a code and a reason");
+  }
+  if (!settled.autoPong && kind === "tcp") throw new TypeError("Cannot use autoPong: framed TCP has no Ping");
+  if (!settled.autoPong && ping === undefined)
+    throw new TypeError("Cannot use autoPong false without a ping hook, which answers with pong()");
+  judgeClock(settled.clock);
+  judgeChoice("messageType", settled.messageType, ["any", "text", "binary", "bytes", "none"]);
+  if (settled.messageType === "none" && beat.message !== undefined)
+    throw new TypeError('Cannot use heartbeat.message with messageType "none": the peer answers with a message');
   const hooks = Object.fromEntries(
-    Object.entries({ open, message, ping, pong, highWater, lowWater, close }).filter(([name, hook]) => {
-      if (hook !== undefined && typeof hook !== "function") {
-        throw new TypeError(`Cannot use ${name}: expected a function, got ${typeof hook}`);
-      }
-      return hook !== undefined;
-    }),
+    Object.entries({ open, message, ping, pong, highWater, lowWater, closing, close }).filter(
+      ([, hook]) => hook !== undefined,
+    ),
   );
+  for (const [name, value] of Object.entries({ ...hooks, farewell, observe, onError })) {
+    if (value !== undefined) judgeFunction(name, value);
+  }
+  if (settled.messageType === "none" && message !== undefined) {
+    throw new TypeError('Cannot use a message hook with messageType "none": no message is received');
+  }
   if (settled.streaming && message !== undefined) {
     throw new TypeError("Cannot use streaming with a message hook: pieces are read by reader, each at its time");
   }
-  return Object.freeze({ ...settled, heartbeat: beat, observe, hooks });
+  if (settled.streaming && codec !== undefined) {
+    throw new TypeError("Cannot use streaming with a codec: a codec decodes whole messages");
+  }
+  const received = codec === undefined || message === undefined ? hooks : { ...hooks, message: unwrapped(message) };
+  const own = { heartbeat: beat, farewell, codec, observe, onError: errorReporter(onError), hooks: received };
+  return Object.freeze({ ...settled, ...own });
 }
 
-/** Refuses what is no policy, whoever it comes from. */
+/** The hook of the application, which gets the value and not the item of the inbox that has it. */
+function unwrapped(hook: NonNullable<Hooks["message"]>): NonNullable<Hooks["message"]> {
+  return (connection, item) => hook(connection, (item as unknown as DecodedValue).value as Message);
+}
+
+function settleHeartbeat(given: HeartbeatOptions | false | undefined, kind: "websocket" | "tcp"): Settled["heartbeat"] {
+  const { interval, timeout } = CONNECTION_DEFAULTS.heartbeat;
+  if (given === false) return { interval: Infinity, timeout, message: undefined };
+  if (given !== undefined && (!isObject(given) || Array.isArray(given))) {
+    const shown = typeof given === "number" ? given : kindOf(given);
+    throw new TypeError(
+      `Cannot use heartbeat ${shown}: expected { interval, timeout } in milliseconds, or false for none`,
+    );
+  }
+  const beat = { interval, timeout, message: undefined as string | Uint8Array | undefined, ...present(given ?? {}) };
+  judgeNames(Object.keys(beat), (name) => ["interval", "timeout", "message"].includes(name), "heartbeat.");
+  if (beat.message !== undefined) beat.message = ownData(asData(beat.message));
+  if (kind === "websocket" && beat.message !== undefined) {
+    throw new TypeError("Cannot use heartbeat.message: a WebSocket asks with a Ping");
+  }
+  judgeNumber("heartbeat.interval", beat.interval, DURATION);
+  judgeNumber("heartbeat.timeout", beat.timeout, DURATION);
+  // TCP has no Ping. Without a message to send, only the idle limit can detect a dead peer.
+  return kind === "tcp" && beat.message === undefined ? { ...beat, interval: Infinity } : beat;
+}
+
+function judgeClock(clock: Clock): void {
+  const { now, wallTime, wakeAt } = (clock ?? {}) as Partial<Clock>;
+  if ([now, wallTime, wakeAt].every((method) => typeof method === "function")) return;
+  throw new TypeError(`Cannot use clock: expected an object with now(), wallTime() and wakeAt(), got ${kindOf(clock)}`);
+}
+
+/** A default water mark: `usual`, or `most` if that is less. */
+function mark(usual: number, most: number): number {
+  return Math.max(1, Math.min(usual, Math.floor(most)));
+}
+
+const OVERFLOWS: readonly Overflow[] = ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"];
+
+/** Throws a TypeError or RangeError if `overflow` is not a policy. Callers without type checking can pass any value. */
 export function judgeOverflow(overflow: Overflow): void {
-  choice("overflow", overflow, ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"]);
-}
-
-/** Refuses what is no length of time. */
-export function length(name: string, value: unknown): void {
-  if (typeof value !== "number") throw new TypeError(`Cannot use ${name}: expected milliseconds, got ${typeof value}`);
-  if (!(value > 0)) throw new RangeError(`Cannot use ${name} ${value}: expected more than 0 ms, or Infinity for never`);
-}
-
-/** Refuses what is no number of things. */
-export function count(name: string, value: unknown): void {
-  if (typeof value !== "number") throw new TypeError(`Cannot use ${name}: expected a number, got ${typeof value}`);
-  if (value === Infinity || (Number.isInteger(value) && value > 0)) return;
-  throw new RangeError(`Cannot use ${name} ${value}: expected a whole number from 1, or Infinity for no limit`);
-}
-
-function choice(name: string, value: unknown, allowed: readonly string[]): void {
-  if (allowed.includes(value as string)) return;
-  throw new TypeError(`Cannot use ${name} ${String(value)}: expected one of ${allowed.join(", ")}`);
-}
-
-function warn(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : String(error));
+  judgeChoice("overflow", overflow, OVERFLOWS);
 }

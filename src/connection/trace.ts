@@ -1,125 +1,189 @@
-/** What is observed tells of each frame and framed message, and of what happens to it. Nobody else pays for that. */
+/** Reports each frame and framed message of a connection to `observe`. Used only with the option `trace`. */
 
-import type { Progress } from "../base/errors.js";
-import type { ConnectionEvent, Observer } from "../base/events.js";
-import { BINARY, CONTINUATION, RSV1, TEXT } from "../engine/frame.js";
-import type { Data, Decoder, Encoder, FrameFacts, Part, Visitor } from "../engine/protocol.js";
-import type { Connection } from "./connection.js";
-import { Core } from "./core.js";
-import type { Whole } from "./parts.js";
-import type { Wire } from "./wire.js";
+import type { ConnectionEvent, FrameEvent } from "../base/events.ts";
+import type { Decoder, DecoderLimits, Visitor } from "../engine/protocol.ts";
+import { BINARY, CLOSE, HeaderParser, TEXT } from "../engine/websocket/frame.ts";
+import { frameViolation } from "../engine/websocket/frame-rules.ts";
+import type { Endpoints, Transport, TransportEvents } from "../transport/transport.ts";
+import type { ProtocolFactory } from "./protocol.ts";
 
-export class TracedCore extends Core {
-  readonly #observe: Observer;
-
-  constructor(connection: Connection, whole: Whole, observe: Observer) {
-    super(connection, { ...whole, wire: tracedWire(whole.wire, connection.id, observe) });
-    this.#observe = observe;
-  }
-
-  /** Called by the decoder, which builds no facts where there is no such thing. */
-  frame(facts: FrameFacts): void {
-    this.#observe({ type: "frame", id: this.connection.id, direction: "in", ...facts });
-  }
-
-  protected override emit(event: ConnectionEvent): void {
-    this.#observe(event);
-  }
+/** Reads the bytes of one direction, and reports their frames. Does not change the bytes. */
+interface Tap {
+  read(bytes: Uint8Array): void;
 }
 
-function tracedWire(wire: Wire, id: number, observe: Observer): Wire {
-  const { protocol, closesFirst, deflating, inflating } = wire;
-  const control = (opcode: number, payload: Uint8Array): Uint8Array => {
-    const masked = !wire.encoder.shareable;
-    observe({ type: "frame", id, direction: "out", opcode, fin: true, rsv: 0, masked, length: payload.length });
-    return wire.control?.(opcode, payload) ?? payload;
-  };
-  return {
-    ...{ protocol, closesFirst, deflating, inflating },
-    // A frame that was encoded for many would leave without being told of.
-    kind: undefined,
-    shelves: undefined,
-    encoder: new TracedEncoder(wire.encoder, id, observe),
-    // A WebSocket's decoder tells of its frames by itself.
-    decoder: () => (protocol === "tcp" ? new TracedDecoder(wire.decoder(), id, observe) : wire.decoder()),
-    judge: () => wire.judge(),
-    ...(wire.control !== undefined && { control }),
-  };
-}
+export type Report = (facts: Omit<FrameEvent, "type" | "id" | "direction">) => void;
 
-class TracedDecoder implements Decoder {
-  readonly #decoder: Decoder;
-  readonly #id: number;
-  readonly #observe: Observer;
+// The connection applies its own limits. The trace shows also what exceeds them.
+const NO_LIMITS = { maxMessageSize: Infinity, maxFragments: Infinity } as const;
 
-  constructor(decoder: Decoder, id: number, observe: Observer) {
-    this.#decoder = decoder;
-    this.#id = id;
-    this.#observe = observe;
-  }
+/**
+ * Reads the bytes between a connection and its transport, in both directions. So a connection that is traced takes the same code
+ * paths as one that is not.
+ */
+export class TracedTransport implements Transport {
+  readonly #transport: Transport;
+  readonly #received: Tap;
+  readonly #sent: Tap;
 
-  get partial(): Progress {
-    return this.#decoder.partial;
-  }
-
-  receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
-    const tell = (text: boolean, fin: boolean, length: number): void => {
-      const opcode = text ? TEXT : BINARY;
-      this.#observe({ type: "frame", id: this.#id, direction: "in", opcode, fin, rsv: 0, masked: false, length });
+  constructor(
+    transport: Transport,
+    protocol: ProtocolFactory,
+    { id, streaming, report }: { id: number; streaming: boolean; report: (event: ConnectionEvent) => void },
+  ) {
+    const limits = { ...NO_LIMITS, streaming };
+    const { name, encoder, deflater } = protocol(limits);
+    const tap = (direction: "in" | "out"): Tap => {
+      const frame: Report = (facts) => report({ type: "frame", id, direction, ...facts });
+      if (name === "tcp") return new MessageTap(protocol(limits).decoder(), frame);
+      // A server shares its frames, because it does not mask them. The peer of a server masks.
+      return new FrameTap(encoder.shareable === (direction === "in"), deflater !== undefined, frame);
     };
-    return this.#decoder.receive(chunk, from, {
-      message: (data) => {
-        const text = typeof data === "string";
-        tell(text, true, text ? Buffer.byteLength(data) : data.length);
-        return visitor.message(data);
+    this.#transport = transport;
+    this.#received = tap("in");
+    this.#sent = tap("out");
+  }
+
+  get endpoints(): Endpoints {
+    return this.#transport.endpoints;
+  }
+
+  get queuedBytes(): number {
+    return this.#transport.queuedBytes;
+  }
+
+  open(events: TransportEvents): void {
+    this.#transport.open({
+      data: (chunk) => {
+        this.#received.read(chunk);
+        events.data(chunk);
       },
-      piece: (type, bytes, last) => {
-        tell(type === "text", last, bytes.length);
-        return visitor.piece(type, bytes, last);
-      },
-      ping: (payload) => visitor.ping(payload),
-      pong: (payload) => visitor.pong(payload),
-      close: (code, reason) => visitor.close(code, reason),
-      fail: (violation) => visitor.fail(violation),
+      written: () => events.written(),
+      fin: () => events.fin(),
+      finSeen: () => events.finSeen?.(),
+      acknowledged: () => events.acknowledged?.(),
+      closed: (error) => events.closed(error),
     });
   }
+
+  write(bytes: Uint8Array): boolean {
+    this.#sent.read(bytes);
+    return this.#transport.write(bytes);
+  }
+
+  pause(): void {
+    this.#transport.pause();
+  }
+
+  resume(): void {
+    this.#transport.resume();
+  }
+
+  watchAcknowledgements(wanted: boolean): void {
+    this.#transport.watchAcknowledgements?.(wanted);
+  }
+
+  whenAcknowledged(atMost: number, call: (unacknowledged: number) => void): boolean {
+    return this.#transport.whenAcknowledged?.(atMost, call) === true;
+  }
+
+  end(): void {
+    this.#transport.end();
+  }
+
+  abort(): void {
+    this.#transport.abort();
+  }
+
+  release(): void {
+    this.#transport.release();
+  }
+
+  ref(wanted: boolean): void {
+    this.#transport.ref(wanted);
+  }
 }
 
-class TracedEncoder implements Encoder {
-  readonly overhead: number;
-  readonly shareable: boolean;
-  readonly streams: boolean;
-  readonly #encoder: Encoder;
-  readonly #id: number;
-  readonly #observe: Observer;
+/** Reads the frames of a WebSocket. Ends after a Close frame and after a frame that breaks the rules, as a decoder does. */
+export class FrameTap implements Tap {
+  readonly #masked: boolean;
+  readonly #deflate: boolean;
+  readonly #report: Report;
+  readonly #header = new HeaderParser();
+  /** Bytes of the payload that have not been read yet. */
+  #payloadLeft = 0;
+  /** True if the next data frame continues a message. */
+  #insideMessage = false;
+  /** True if the frame whose header is being read is already reported. */
+  #reported = false;
+  #ended = false;
 
-  constructor(encoder: Encoder, id: number, observe: Observer) {
-    this.overhead = encoder.overhead;
-    this.shareable = encoder.shareable;
-    this.streams = encoder.streams;
-    this.#encoder = encoder;
-    this.#id = id;
-    this.#observe = observe;
+  constructor(masked: boolean, deflate: boolean, report: Report) {
+    this.#masked = masked;
+    this.#deflate = deflate;
+    this.#report = report;
   }
 
-  payload(data: Data, part: Part): Data {
-    return this.#encoder.payload(data, part);
+  read(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length && !this.#ended) {
+      if (this.#payloadLeft > 0) {
+        const step = Math.min(this.#payloadLeft, bytes.length - at);
+        this.#payloadLeft -= step;
+        at += step;
+      } else {
+        at = this.#header.push(bytes, at);
+        // The masking key may be missing.
+        if (this.#header.sized && !this.#reported) this.#reportFrame();
+        if (this.#header.complete) this.#beginPayload();
+      }
+    }
   }
 
-  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, packed: boolean = false): number {
-    const opcode = part === "middle" || part === "last" ? CONTINUATION : text ? TEXT : BINARY;
-    const fin = part === "whole" || part === "last";
-    const masked = !this.shareable;
-    const rsv = packed && opcode !== CONTINUATION ? RSV1 : 0;
-    this.#observe({ type: "frame", id: this.#id, direction: "out", opcode, fin, rsv, masked, length: size });
-    return this.#encoder.before(target, at, size, text, part, packed);
+  #reportFrame(): void {
+    const header = this.#header;
+    const { opcode, fin, rsv, masked, length } = header;
+    this.#report({ opcode, fin, rsv, masked, length });
+    const limits: DecoderLimits = { ...NO_LIMITS, streaming: false };
+    const violation = frameViolation(header, this.#masked, this.#insideMessage, 0, 1, limits, this.#deflate);
+    this.#ended = violation !== undefined || opcode === CLOSE;
+    this.#reported = true;
+    if (!header.control) this.#insideMessage = !fin;
   }
 
-  cover(target: Uint8Array, from: number, to: number): void {
-    this.#encoder.cover(target, from, to);
+  #beginPayload(): void {
+    this.#payloadLeft = this.#header.length;
+    this.#reported = false;
+    this.#header.reset();
+  }
+}
+
+/** Reads the messages of framed TCP with a decoder of its own. */
+class MessageTap implements Tap {
+  readonly #decoder: Decoder;
+  readonly #visitor: Visitor;
+  #ended = false;
+
+  constructor(decoder: Decoder, report: Report) {
+    this.#decoder = decoder;
+    const frame = (text: boolean, fin: boolean, length: number): boolean => {
+      report({ opcode: text ? TEXT : BINARY, fin, rsv: 0, masked: false, length });
+      return true;
+    };
+    this.#visitor = {
+      message: (data) =>
+        typeof data === "string" ? frame(true, true, Buffer.byteLength(data)) : frame(false, true, data.length),
+      piece: (type, bytes, last) => frame(type === "text", last, bytes.length),
+      ping: () => true,
+      pong: () => true,
+      close: () => undefined,
+      fail: () => {
+        this.#ended = true;
+      },
+    };
   }
 
-  after(target: Uint8Array, at: number, part: Part): number {
-    return this.#encoder.after(target, at, part);
+  read(bytes: Uint8Array): void {
+    if (!this.#ended) this.#decoder.receive(bytes, 0, this.#visitor);
   }
 }

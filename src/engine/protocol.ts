@@ -1,98 +1,117 @@
-/** What the connection and a wire protocol say to each other: a chunk goes in, calls come out. */
+/** The interfaces between a connection and a wire protocol: a decoder that calls a visitor, and an encoder. */
 
-import type { Progress } from "../base/errors.js";
+import type { MessageBytes } from "../base/bytes.ts";
+import type { Progress } from "../base/errors.ts";
+import type { ProtocolErrorReason } from "../base/protocol-reasons.ts";
 
-/** A message: text or binary. */
-export type Data = string | Uint8Array;
+/** A message: text as a string, or binary as bytes. */
+export type Message = string | MessageBytes;
 
-/** How a peer broke the rules, and what is to be answered. */
-export interface Violation {
+/** The content of a message to send. Its bytes may be in memory that another thread shares. */
+export type MessageContent = string | Uint8Array;
+
+/** A violation of the protocol or of a limit by the peer, with the status code for the Close frame. */
+export type Violation = ProtocolViolation | LimitViolation;
+
+interface ViolationFacts {
   /** The status code for the Close frame: 1002, 1003, 1007, 1008 or 1009. */
   readonly closeCode: number;
-  /** The clause that was broken, such as `RFC 6455 5.1`. */
+  /** The violated clause, such as `RFC 6455 5.1`. */
   readonly clause: string;
-  /** One sentence without its full stop, holding the numbers. */
+  /** One sentence without its full stop, with the values that were compared. */
   readonly problem: string;
-  /** Set when what was broken is one of our limits and not the protocol. */
-  readonly limit?: { readonly name: string; readonly maximum: number; readonly actual: number };
 }
 
-/** One frame as its header announced it. Built only when somebody traces. */
-export interface FrameFacts {
-  readonly opcode: number;
-  readonly fin: boolean;
-  readonly rsv: number;
-  readonly masked: boolean;
-  readonly length: number;
+export interface ProtocolViolation extends ViolationFacts {
+  readonly reason: ProtocolErrorReason;
+  /** What the application threw, if it found the violation. */
+  readonly cause?: unknown;
+  readonly limit?: undefined;
+}
+
+export interface LimitViolation extends ViolationFacts {
+  readonly reason?: undefined;
+  /** The exceeded limit. */
+  readonly limit: { readonly name: string; readonly maximum: number; readonly actual: number };
 }
 
 /**
- * Who is told what arrived. The payloads given to it are its own: they are copies, never views of the chunk.
- * Each answer says whether to go on; `false` stops the decoder behind this call, with the rest of the chunk not taken.
+ * Receives the decoded messages and frames. Payloads are copies, never views of the chunk, so a visitor may keep and change them.
+ * A method returns true to continue. If it returns false, the decoder stops after this call and leaves the rest of the chunk.
  */
 export interface Visitor {
   /** A whole message. */
-  message(data: Data): boolean;
-  /** A piece of a message, when the decoder was made to stream. `last` ends it and may come with no bytes. */
-  piece(type: "text" | "binary", bytes: Uint8Array, last: boolean): boolean;
-  /** A whole message that is still compressed (RFC 7692 section 6). Left out where no compression was agreed on. */
-  packed?(type: "text" | "binary", bytes: Uint8Array): boolean;
+  message(data: Message): boolean;
+  /** A piece of a message, if the decoder streams. `last`: the piece ends the message; it may be empty. */
+  piece(type: "text" | "binary", bytes: MessageBytes, last: boolean): boolean;
+  /** A whole message that is still compressed (RFC 7692 section 6). Not needed if permessage-deflate is not in use. */
+  compressed?(type: "text" | "binary", bytes: Uint8Array): boolean;
   ping(payload: Uint8Array): boolean;
   pong(payload: Uint8Array): boolean;
-  /** The peer's Close frame; 1005 when it carried no code. Nothing is decoded after it. */
+  /** The peer's Close frame. `code` is 1005 if the frame has no code. Nothing is decoded after it. */
   close(code: number, reason: string): void;
-  /** The peer broke a rule. Nothing is decoded after it. */
+  /** The peer violated a rule or a limit. Nothing is decoded after it. */
   fail(violation: Violation): void;
-  /** A frame's header was read. Left out when nobody traces. */
-  frame?(facts: FrameFacts): void;
 }
 
-/** What both protocols need to know to decode. */
+/** The limits of a decoder, for WebSocket and for framed TCP. */
 export interface DecoderLimits {
-  /** Most payload bytes of one message. Judged by what the peer announces, before anything is stored. */
+  /** The maximum payload of one message, in bytes. Compared with the size that the peer announces, before any byte is stored. */
   readonly maxMessageSize: number;
-  /** Most fragments of one message. */
+  /** The maximum number of fragments of one message. */
   readonly maxFragments: number;
-  /** Give pieces as they arrive instead of whole messages; nothing is stored then, and the limits above do not apply. */
+  /**
+   * True: the decoder delivers pieces as they arrive, not whole messages. It stores nothing, and the limits above do not apply.
+   */
   readonly streaming: boolean;
+  /** `bytes`: a whole text is delivered as the result of `textBytes`. Every other value has no effect here. */
+  readonly messageType?: string | undefined;
 }
 
-/** The receiving half of a protocol. Holds at most one message that has not been completed. */
+/** The receiving half of a protocol. Stores at most one incomplete message. */
 export interface Decoder {
   /**
-   * Takes `chunk` from index `from` on and calls the visitor. Returns the index of the first byte that was not
-   * taken: `chunk.length`, unless the visitor said to stop. The chunk is only read (and, for a masked frame, may
-   * be unmasked in place): nothing of it is kept.
+   * Decodes `chunk` from index `from` and calls the visitor. Returns the index of the first byte that was not decoded: it is
+   * `chunk.length`, unless the visitor returned false. The decoder keeps no reference to the chunk. It may unmask a masked frame
+   * in place, and changes nothing else in it.
    */
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number;
-  /** The message that is under way; `received` is 0 at a message boundary. */
+  /**
+   * The stream has ended. Delivers the incomplete message if the end of the stream completes it, and may fail. Omitted if only
+   * bytes can complete a message.
+   */
+  end?(visitor: Visitor): void;
+  /** The progress of the incomplete message. `received` is 0 at a message boundary. */
   readonly partial: Progress;
 }
 
-/** Which part of a message is being written. A message that is sent whole is `whole`. */
+/** The part of a message that is being written. `whole` is a message that is not written in parts. */
 export type Part = "whole" | "first" | "middle" | "last";
 
-/** The sending half of a protocol: writes what stands around a payload. Holds the state of one frame at the most. */
+/** The sending half of a protocol: writes the bytes before and after a payload. Holds the state of at most one frame. */
 export interface Encoder {
-  /** Most bytes that `before` and `after` together write. */
+  /** The maximum number of bytes that `before` and `after` write together. */
   readonly overhead: number;
-  /** Whether one encoded form serves many connections: not when each masks with keys of its own. */
+  /** True if one encoded message can be sent on many connections. False if each message is masked with a new key. */
   readonly shareable: boolean;
-  /** Whether a message may be written in parts, before its total size is known. */
+  /** True if a message can be written in parts, before its total size is known. */
   readonly streams: boolean;
   /**
-   * The payload bytes that stand for `data`: usually `data` itself. Called as the message is handed over, so that
-   * misuse (a line with a newline inside) throws `TypeError` or `RangeError` to its author before anything is queued.
-   * The parts of one message come in their order; what is thrown for a part leaves the message where it was.
+   * Returns the payload that represents `data`: usually `data` itself. Called when the application passes the message, so that
+   * misuse (a line that contains a newline) throws TypeError or RangeError to the caller before the message is queued. The parts
+   * of one message are passed in their order. If this throws for a part, the message stays in its state: another part may follow.
    */
-  payload(data: Data, part: Part): Data;
+  payload(data: MessageContent, part: Part): MessageContent;
   /**
-   * Writes what precedes a payload of `size` bytes; returns the index behind it. `text` tells the message's type, and
-   * `packed` whether the payload is compressed.
+   * Writes the bytes that precede a payload of `size` bytes. Returns the index after them. `text`: the message is text, not
+   * binary. `compressed`: the payload is compressed.
    */
-  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, packed?: boolean): number;
-  /** Transforms payload bytes in place, in order, `from` to `to` being the next of the frame that `before` began. */
-  cover(target: Uint8Array, from: number, to: number): void;
-  /** Writes what follows the payload; returns the index behind it. */
+  before(target: Uint8Array, at: number, size: number, text: boolean, part: Part, compressed?: boolean): number;
+  /**
+   * Masks payload bytes in place; does nothing in a protocol without masks. The bytes `from` to `to` are the next ones of the
+   * frame that `before` began.
+   */
+  mask(target: Uint8Array, from: number, to: number): void;
+  /** Writes the bytes that follow the payload. Returns the index after them. */
   after(target: Uint8Array, at: number, part: Part): number;
 }

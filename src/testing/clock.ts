@@ -1,23 +1,24 @@
-/** A clock that is moved by hand, so that forty seconds take no time. */
+/** A clock that tests advance by a call, so that a wait of forty seconds takes no real time. */
 
-import { type Clock, type Instant, instant, reached, type Wakeup } from "../base/time.js";
+import { type Clock, type Instant, instant, reached, type Wakeup } from "../base/time.ts";
+import { setImmediate } from "../transport/timers.ts";
 
-// Turns of the event loop in which bytes cross a memory pair, are answered, and their answer is handled.
-const TURNS = 12;
+// Event loop turns that bytes need to cross a memory pair, be answered, and have the answer handled.
+const SETTLE_TURNS = 12;
 
-interface Armed {
+interface ManualTimer {
   readonly at: Instant;
   readonly wake: (now: Instant) => void;
 }
 
-/** Give it as the `clock` option. Time passes only in `advance` and `block`. */
+/** Pass it as the `clock` option. Time passes only in `advance` and `block`. */
 export class ManualClock implements Clock {
   #now = 0;
-  readonly #armed: Armed[] = [];
+  readonly #timers: ManualTimer[] = [];
   readonly #start: number;
 
-  /** `start` is what the wall shows at first. */
-  constructor(start: Date = new Date("2026-01-01T00:00:00Z")) {
+  /** `start` is the initial wall-clock time. @default the current time, so that a deadline may be `new Date(Date.now() + 5_000)` */
+  constructor(start: Date = new Date()) {
     this.#start = start.getTime();
   }
 
@@ -29,28 +30,28 @@ export class ManualClock implements Clock {
     return this.#start + this.#now;
   }
 
-  /** The moment that is `length` milliseconds from now, for deadlines. */
+  /** The wall-clock time `length` milliseconds from now, for deadlines. */
   in(length: number): Date {
     return new Date(this.wallTime() + length);
   }
 
   wakeAt(at: Instant, wake: (now: Instant) => void): Wakeup {
-    const armed = { at, wake };
-    const behind = this.#armed.findIndex((other) => !reached(other.at, at));
-    this.#armed.splice(behind === -1 ? this.#armed.length : behind, 0, armed);
+    const timer = { at, wake };
+    const behind = this.#timers.findIndex((other) => !reached(other.at, at));
+    this.#timers.splice(behind === -1 ? this.#timers.length : behind, 0, timer);
     return {
       cancel: () => {
-        const index = this.#armed.indexOf(armed);
-        if (index !== -1) this.#armed.splice(index, 1);
+        const index = this.#timers.indexOf(timer);
+        if (index !== -1) this.#timers.splice(index, 1);
       },
     };
   }
 
-  /** Lets `length` milliseconds pass, stopping at each thing that comes due on the way and letting it take effect. */
+  /** Advances by `length` milliseconds. Stops at each timer that is due on the way, and waits until its effects are handled. */
   async advance(length: number): Promise<void> {
     const end = this.#now + length;
     await settled();
-    for (let next = this.#armed[0]; next !== undefined && reached(next.at, instant(end)); next = this.#armed[0]) {
+    for (let next = this.#timers[0]; next !== undefined && reached(next.at, instant(end)); next = this.#timers[0]) {
       this.#now = Math.max(this.#now, Number(next.at));
       this.#wake();
       await settled();
@@ -59,22 +60,22 @@ export class ManualClock implements Clock {
     await settled();
   }
 
-  /** Lets `length` milliseconds pass at once, as when the event loop is blocked: everything that came due is late. */
+  /** Advances by `length` milliseconds in one step, like a blocked event loop: all timers due in that time run late. */
   async block(length: number): Promise<void> {
     this.#now += length;
     await settled();
-    while (this.#armed[0] !== undefined && reached(this.#armed[0].at, this.now())) {
+    while (this.#timers[0] !== undefined && reached(this.#timers[0].at, this.now())) {
       this.#wake();
       await settled();
     }
   }
 
   #wake(): void {
-    this.#armed.shift()?.wake(this.now());
+    this.#timers.shift()?.wake(this.now());
   }
 }
 
-/** Lets what is under way in memory arrive and be handled. */
+/** Resolves when the bytes in flight on memory pairs have arrived and been handled. */
 export async function settled(): Promise<void> {
-  for (let turn = 0; turn < TURNS; turn += 1) await new Promise(setImmediate);
+  for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await new Promise(setImmediate);
 }

@@ -1,14 +1,15 @@
-/** The system's clock: one Node timer drives the wakeups of every connection. */
+/** The system's clock: one Node timer drives the wakeups of all connections. */
 
-// Imported, because the global is looked up anew by each call.
+// Imported, because the global `performance` is looked up again at each use.
 import { performance } from "node:perf_hooks";
-import { between, type Clock, type Instant, instant, NEVER, reached, type Wakeup } from "../base/time.js";
-import { type Timer, TimerWheel } from "../engine/wheel.js";
+import { between, type Clock, type Instant, instant, NEVER, reached, type Wakeup } from "../base/time.ts";
+import { type Timer, TimerWheel } from "../engine/time/timer-wheel.ts";
+import { clearTimeout, setImmediate, setTimeout } from "./timers.ts";
 
-// setTimeout() fires at once beyond this, which is the opposite of a long wait.
-const LONGEST_TIMER = 2 ** 31 - 1;
+// setTimeout() fires immediately for a longer delay, so longer waits are split.
+const MAX_TIMER = 2 ** 31 - 1;
 
-/** The clock behind `systemClock`, for those who know it and bring a timer of their own. */
+/** The class of `systemClock`. It is exported for callers that arm a timer object of their own with `armBy`. */
 export class SystemClock implements Clock {
   #wheel: TimerWheel | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -29,7 +30,10 @@ export class SystemClock implements Clock {
     return wakeup;
   }
 
-  /** Wakes `timer` at `at`, or up to `slack` milliseconds later; or when it was armed for before, if that comes first. */
+  /**
+   * Arms `timer` for `at`, or up to `slack` milliseconds later. If the timer is already armed for an earlier time, it keeps that
+   * time.
+   */
   armBy(timer: Timer, at: Instant, slack: number = 0): void {
     this.#wheel ??= new TimerWheel(this.now());
     this.#wheel.armBy(timer, at, slack);
@@ -41,15 +45,15 @@ export class SystemClock implements Clock {
     clearTimeout(this.#timer);
     this.#armedAt = next ?? NEVER;
     if (next === undefined) return;
-    const delay = Math.min(Math.max(between(this.now(), next), 0), LONGEST_TIMER);
-    // Sockets keep the process alive, not our patience with them.
-    this.#timer = setTimeout(this.#elapsed, Math.ceil(delay)).unref();
+    const delay = Math.min(Math.max(between(this.now(), next), 0), MAX_TIMER);
+    // Unreferenced: sockets keep the process alive, their timeouts must not.
+    this.#timer = setTimeout(this.#timerFired, Math.ceil(delay)).unref();
   }
 
-  // Timers run before the poll phase. If this turn comes late because the event loop was blocked, the bytes that would
-  // have proved the peer alive are still in the kernel: so they are read first, and time is judged behind them.
-  readonly #elapsed = (): void => {
-    // Not unreferenced: the poll phase would then not hurry for it.
+  // Timers run before the poll phase. If the event loop was blocked, this turn is late, and the bytes that prove that a peer is
+  // alive are still in the kernel. So the poll phase reads them first, and the timers expire after it, in the check phase.
+  readonly #timerFired = (): void => {
+    // Not unreferenced: with an unreferenced immediate, the poll phase would block instead of returning at once.
     setImmediate(this.#advance);
   };
 
@@ -62,5 +66,8 @@ export class SystemClock implements Clock {
   };
 }
 
-/** Monotonic time from `performance.now()`, wall time from `Date`. */
+/**
+ * The default clock: monotonic time from `performance.now()`, wall-clock time from `Date`. Unit: milliseconds. Its timers do not
+ * keep the process alive.
+ */
 export const systemClock: Clock = new SystemClock();

@@ -1,21 +1,21 @@
-/** Unpredictable numbers, drawn from the system in blocks. */
+/** Cryptographically random values, read from the system in blocks. */
 
 import { randomBytes, randomFillSync } from "node:crypto";
 
-const block = new Uint32Array(1024);
-let left = 0;
+const words = new Uint32Array(1024);
+let unusedWords = 0;
 
-/** A fresh masking key. RFC 6455 section 10.3: it must not be predictable, so `Math.random` will not do. */
+/** Returns a new masking key. It must be unpredictable (RFC 6455 section 10.3), so `Math.random` cannot be used. */
 export function maskKey(): number {
-  if (left === 0) {
-    randomFillSync(block);
-    left = block.length;
+  if (unusedWords === 0) {
+    randomFillSync(words);
+    unusedWords = words.length;
   }
-  left -= 1;
-  return block[left] as number;
+  unusedWords -= 1;
+  return words[unusedWords] as number;
 }
 
-/** A fresh Sec-WebSocket-Key: sixteen octets in base64 (RFC 6455 section 4.1, 7). */
+/** Returns a new Sec-WebSocket-Key: 16 random octets in base64 (RFC 6455 section 4.1, point 7). */
 export function handshakeKey(): string {
   return randomBytes(16).toString("base64");
 }

@@ -1,59 +1,102 @@
-/** What a connection needs of the world below it: bytes pushed in, bytes written out, and one end. */
+/** The interface between a connection and its byte stream: received bytes as events, writes as calls, and one final `closed`. */
 
-import type { TransportError } from "../base/errors.js";
+import type { TransportError } from "../base/errors.ts";
 
-/** Who is told what happens on a transport. */
+/** Events of a transport. The connection implements them. */
 export interface TransportEvents {
-  /** Bytes came. They may be changed in place (unmasking), and are not kept. Never called while paused. */
-  data(chunk: Uint8Array): void;
-  /** All bytes given to a `write` that answered with false are with the kernel. */
-  written(): void;
-  /** The peer's FIN: no data follows, and we may still write. */
-  ended(): void;
   /**
-   * The peer's FIN is with our kernel, behind bytes that were not read because of the pause. Not an end, which follows when
-   * reading goes on. Told at most once for each pause, and only where the kernel can be asked.
+   * Received bytes. Valid during the call only: the receiver may change them in place (unmasking) and must not keep them. Not
+   * called while the transport is paused.
    */
-  endSeen?(): void;
-  /** The peer's system has taken bytes that were on their way. Told while `follow` is on, and only where the kernel can be asked. */
+  data(chunk: Uint8Array): void;
+  /** The kernel has all bytes of the `write` that returned false. */
+  written(): void;
+  /** The peer's FIN was read: no data follows. This side can still write. */
+  fin(): void;
+  /**
+   * The kernel has the peer's FIN, behind bytes that are unread because of the pause. This is not the end of the stream: `ended`
+   * follows after `resume`, when the bytes before the FIN are read. Called at most once per pause, and only where the kernel can
+   * be queried: on Linux, and by the memory pair.
+   */
+  finSeen?(): void;
+  /**
+   * The peer's TCP has acknowledged bytes of this side. Called only while `follow` is on, and only where the kernel can be
+   * queried: on Linux, and by the memory pair.
+   */
   acknowledged?(): void;
-  /** The descriptor is free. Called once, and last; with the error, if one was the reason. */
+  /** The file descriptor is free. Called exactly once, as the last event. `error` is the reason if an error ended the stream. */
   closed(error: TransportError | undefined): void;
 }
 
-/** Where a transport leads. */
-export interface Ends {
-  /** `127.0.0.1:9000`, `[::1]:9000`, a socket's path, or empty where there is none. */
+/** The two addresses of a transport. */
+export interface Endpoints {
+  /** The IP address, such as `127.0.0.1` or `::1`, or an empty string if there is no address. */
   readonly localAddress: string;
+  readonly localPort: number | undefined;
   readonly remoteAddress: string;
-  /** Whether the bytes are encrypted on the way. */
+  readonly remotePort: number | undefined;
+  /** True if the bytes are encrypted on the network (TLS). */
   readonly secure: boolean;
 }
 
+/** The endpoints of a stream without addresses, such as a unix socket. */
+export const NO_ENDPOINTS: Endpoints = Object.freeze({
+  localAddress: "",
+  localPort: undefined,
+  remoteAddress: "",
+  remotePort: undefined,
+  secure: false,
+});
+
 /**
- * A stream of bytes to one peer and back. Every implementation passes `tests/contract`.
+ * A byte stream in both directions between this process and one peer. Every implementation passes `tests/contract`.
  *
- * The seam for a faster transport: the connection knows only this interface, keeps at most one write under way,
- * and gives no callback per write.
+ * A faster transport can be added behind this interface, because the connection uses nothing else. A connection has at most one
+ * write in progress and passes no callback per write.
  */
 export interface Transport {
-  readonly ends: Ends;
-  /** Starts the flow of events. Nothing is reported before. */
+  readonly endpoints: Endpoints;
+  /** Starts the events. No event is reported before this call. */
   open(events: TransportEvents): void;
   /**
-   * Takes bytes, and answers whether the kernel has them all by now. If not they must not change until `written`, and no
-   * other write may be made before that. A failure is reported by `closed`, never thrown.
+   * Writes bytes. Returns true if the kernel has all of them on return. If it returns false, the caller must not change the bytes
+   * and must not write again until `written`. A failure is reported by `closed` and never thrown.
    */
   write(bytes: Uint8Array): boolean;
-  /** Stops `data` at once, and reading soon. */
+  /** True if the last write returned false. Only of transports on which this is likely for the next one too, such as TLS. */
+  readonly lastWriteWaited?: boolean;
+  /** Stops `data` events immediately. The transport itself stops reading soon after. */
   pause(): void;
   resume(): void;
-  /** Whether to ask the kernel, now and then, if what was written is on its way. It costs little, but not nothing. */
-  follow?(wanted: boolean): void;
-  /** Sends our FIN behind what was written. Reading goes on. */
+  /**
+   * Turns periodic kernel queries on or off. They find out whether the peer acknowledges written bytes, and cost little, but not
+   * nothing.
+   */
+  watchAcknowledgements?(wanted: boolean): void;
+  /**
+   * Calls `call` once, as soon as the peer's TCP has acknowledged all but `atMost` of the written bytes, with the number of
+   * unacknowledged bytes. Not before this call returns. A later call
+   * replaces an earlier one. Returns false if the kernel cannot be queried.
+   */
+  whenAcknowledged?(atMost: number, call: (unacknowledged: number) => void): boolean;
+  /** Sends this side's FIN after the written bytes (half-close). Reading continues. */
   end(): void;
-  /** Gives up both directions at once; what is not with the peer may be lost. `closed` follows. */
+  /**
+   * Ends both directions immediately, with a TCP reset where the stream can send one. Bytes that are not yet delivered are lost.
+   * `closed` follows.
+   */
   abort(): void;
-  /** Bytes given to `write` that the kernel does not have yet. */
+  /**
+   * Frees the file descriptor immediately, without a reset: the kernel still delivers the bytes that it has, and this side's FIN.
+   * Call it only if nothing is left to write and nothing is left to read, because the kernel answers unread bytes with a reset.
+   * `closed` follows.
+   */
+  release(): void;
+  /**
+   * Sets whether the open transport keeps the process alive. The default is true, and it also holds while the transport is
+   * paused.
+   */
+  ref(wanted: boolean): void;
+  /** Bytes passed to `write` that the kernel does not have yet. */
   readonly queuedBytes: number;
 }

@@ -3,43 +3,43 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { asData, concat, utf8Length } from "../../src/base/bytes.js";
+import { asData, concat, utf8Length } from "../../src/base/bytes.ts";
 
 describe("concat", () => {
-  it("joins chunks into one array of its own", () => {
+  it("joins chunks into a new array", () => {
     const chunk = new Uint8Array([1, 2]);
     const whole = concat([chunk, new Uint8Array(), Buffer.from([3])]);
     chunk[0] = 9;
     assert.deepEqual(whole, new Uint8Array([1, 2, 3]));
   });
 
-  it("takes the caller's word for the size", () => {
+  it("uses the size that the caller passes", () => {
     assert.deepEqual(concat([new Uint8Array([1])], 3), new Uint8Array([1, 0, 0]));
   });
 
-  it("makes nothing of nothing", () => {
+  it("returns an empty array for no chunks", () => {
     assert.deepEqual(concat([]), new Uint8Array());
   });
 });
 
 describe("asData", () => {
-  it("leaves strings and byte arrays as they are", () => {
+  it("returns strings and byte arrays unchanged", () => {
     const bytes = Buffer.from("abc");
     assert.equal(asData("abc"), "abc");
     assert.equal(asData(bytes), bytes);
   });
 
-  it("sees exactly the bytes of another view", () => {
+  it("uses exactly the bytes of another view", () => {
     const { buffer } = new Uint8Array([1, 2, 3, 4, 5, 6]);
     assert.deepEqual(asData(new DataView(buffer, 1, 3)), new Uint8Array([2, 3, 4]));
     assert.deepEqual(asData(new Uint16Array(buffer, 2, 1)), new Uint8Array([3, 4]));
   });
 
-  it("sees the bytes of a whole ArrayBuffer", () => {
+  it("uses the bytes of a whole ArrayBuffer", () => {
     assert.deepEqual(asData(new Uint8Array([1, 2]).buffer), new Uint8Array([1, 2]));
   });
 
-  it("refuses everything else, naming what it was given", () => {
+  it("refuses everything else, and names the value", () => {
     assert.throws(() => asData(null), { name: "TypeError", message: /^Cannot send null: expected a string/ });
     assert.throws(() => asData(42), { name: "TypeError", message: /^Cannot send number: / });
     assert.throws(() => asData({ length: 1 }), { name: "TypeError", message: /^Cannot send object: / });

@@ -13,21 +13,24 @@ import {
   TimeoutError,
   TransportError,
   WorkerError,
-} from "../../src/base/errors.js";
+} from "../../src/base/errors.ts";
 
 const cause = new Error("below");
 
 const ONE_OF_EACH: readonly ConnectionError[] = [
   new ClosedError({ closeCode: 1000, by: "peer", wasClean: true }, { cause }),
   new TimeoutError({ operation: "receive", limit: "timeout", bound: 100, after: 101, retriable: true }, { cause }),
-  new ProtocolError({ problem: "a masked frame", by: "peer", closeCode: 1002, clause: "RFC 6455 5.1" }, { cause }),
+  new ProtocolError(
+    { problem: "a masked frame", by: "peer", closeCode: 1002, reason: "masked-frame", clause: "RFC 6455 5.1" },
+    { cause },
+  ),
   new HandshakeError({ problem: "status 403", phase: "upgrade" }, { cause }),
   new LimitError({ operation: "send", limit: "maxQueuedBytes", maximum: 10, actual: 11 }, { cause }),
   new TransportError({ errno: "ECONNRESET", syscall: "read" }, { cause }),
-  new InDoubtError({ doubtful: "an order" }, { cause }),
+  new InDoubtError({ returned: "an order" }, { cause }),
 ];
 
-/** Compiles only while the union is closed and every code is answered for. */
+/** Compiles only while the union is closed and every code has a case. */
 function closeCodeOf(error: ConnectionError): number | undefined {
   switch (error.code) {
     case "CLOSED":
@@ -46,7 +49,7 @@ function closeCodeOf(error: ConnectionError): number | undefined {
 }
 
 describe("every error of a connection", () => {
-  it("has a code of its own, the name of its class, and its cause", () => {
+  it("has its own code, the name of its class, and its cause", () => {
     assert.deepEqual(
       ONE_OF_EACH.map(({ code, name }) => [code, name]),
       [
@@ -66,7 +69,7 @@ describe("every error of a connection", () => {
     }
   });
 
-  it("is answered for by a switch over its code", () => {
+  it("has a case in a switch over its code", () => {
     assert.deepEqual(ONE_OF_EACH.map(closeCodeOf), [
       ...[1000, undefined, 1002],
       ...[undefined, undefined, undefined, undefined],
@@ -77,20 +80,20 @@ describe("every error of a connection", () => {
     for (const error of ONE_OF_EACH) assert.match(error.message, /^(Cannot \w+|Connection closed)/);
   });
 
-  it("is told apart from other errors", () => {
+  it("can be distinguished from other errors", () => {
     for (const error of ONE_OF_EACH) assert.equal(isConnectionError(error), true);
     for (const other of [new Error("x"), { code: "CLOSED" }, undefined]) assert.equal(isConnectionError(other), false);
   });
 });
 
 describe("a ClosedError", () => {
-  it("says who closed, with which code and reason", () => {
+  it("has the side that closed, the code and the reason", () => {
     const error = new ClosedError({ closeCode: 1001, reason: "going away", by: "local", wasClean: false });
     assert.equal(error.message, "Connection closed by this side with code 1001: going away");
     assert.deepEqual([error.closeCode, error.reason, error.by, error.wasClean], [1001, "going away", "local", false]);
   });
 
-  it("has an empty reason when none was given", () => {
+  it("has an empty reason if there was none", () => {
     const error = new ClosedError({ closeCode: 1000, by: "peer", wasClean: true });
     assert.equal(error.message, "Connection closed by the peer with code 1000");
     assert.equal(error.reason, "");
@@ -100,7 +103,7 @@ describe("a ClosedError", () => {
 describe("a TimeoutError", () => {
   const facts = { operation: "receive", limit: "timeout", bound: 100, after: 100.6, retriable: true } as const;
 
-  it("names the operation, the bound and how long it lasted", () => {
+  it("names the operation, the bound and the duration", () => {
     const error = new TimeoutError(facts);
     assert.equal(error.message, "Cannot receive: timeout of 100 ms reached after 101 ms");
     assert.equal(error.timeout, true);
@@ -110,14 +113,27 @@ describe("a TimeoutError", () => {
     );
   });
 
-  it("names a deadline as the moment it was", () => {
+  it("names the operation in words", () => {
+    for (const [operation, words] of [
+      ["lifetime", "Cannot keep the connection open: "],
+      ["connect:dns", "Cannot connect (in phase dns): "],
+      ["write:pong", "Cannot write a pong: "],
+      ["write:data", "Cannot write: "],
+      ["drain", "Cannot drain: "],
+    ] as const) {
+      const { message } = new TimeoutError({ ...facts, operation });
+      assert.equal(message, `${words}timeout of 100 ms reached after 101 ms`);
+    }
+  });
+
+  it("names a deadline by its instant", () => {
     const bound = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
     const error = new TimeoutError({ ...facts, limit: "deadline", bound });
     assert.match(error.message, /deadline of 2026-01-02T03:04:05\.000Z reached/);
     assert.equal(error.bound, bound);
   });
 
-  it("says nothing of a message at a message boundary", () => {
+  it("mentions no message at a message boundary", () => {
     for (const error of [
       new TimeoutError(facts),
       new TimeoutError({ ...facts, progress: { received: 0, expected: undefined } }),
@@ -127,13 +143,13 @@ describe("a TimeoutError", () => {
     }
   });
 
-  it("tells how far a message had come", () => {
+  it("has the received part of a message", () => {
     const error = new TimeoutError({ ...facts, progress: { received: 5, expected: 20 } });
     assert.match(error.message, /, with 5 of 20 bytes of a message$/);
     assert.deepEqual([error.partial, error.expected], [5, 20]);
   });
 
-  it("tells how far a message of unknown length had come", () => {
+  it("has the received part of a message of unknown length", () => {
     const error = new TimeoutError({ ...facts, progress: { received: 5, expected: undefined } });
     assert.match(error.message, /, with 5 of an unknown number of bytes of a message$/);
     assert.deepEqual([error.partial, error.expected], [5, undefined]);
@@ -141,27 +157,29 @@ describe("a TimeoutError", () => {
 });
 
 describe("a ProtocolError", () => {
-  it("tells who broke which clause, and the code to close with", () => {
+  it("names the side, the clause and the close code", () => {
     const error = new ProtocolError({
       problem: "an unmasked frame",
       by: "peer",
       closeCode: 1002,
+      reason: "unmasked-frame",
       clause: "RFC 6455 5.1",
     });
-    assert.equal(error.message, "Cannot go on receiving: an unmasked frame (RFC 6455 5.1)");
-    assert.deepEqual([error.by, error.closeCode, error.clause], ["peer", 1002, "RFC 6455 5.1"]);
+    assert.equal(error.message, "Cannot continue to receive: an unmasked frame (RFC 6455 5.1)");
+    const { by, closeCode, reason, clause } = error;
+    assert.deepEqual([by, closeCode, reason, clause], ["peer", 1002, "unmasked-frame", "RFC 6455 5.1"]);
   });
 });
 
 describe("a HandshakeError", () => {
-  it("carries what was answered", () => {
+  it("has the response", () => {
     const headers = { "retry-after": "5" };
     const error = new HandshakeError({ problem: "status 503", phase: "upgrade", status: 503, headers });
     assert.equal(error.message, "Cannot connect: status 503 (in phase upgrade)");
     assert.deepEqual([error.phase, error.status, error.headers], ["upgrade", 503, headers]);
   });
 
-  it("has no status and no headers when nothing was answered", () => {
+  it("has no status and no headers without a response", () => {
     const error = new HandshakeError({ problem: "no such host", phase: "dns" });
     assert.deepEqual([error.phase, error.status, error.headers], ["dns", undefined, {}]);
   });
@@ -170,32 +188,32 @@ describe("a HandshakeError", () => {
 describe("a LimitError", () => {
   const facts = { operation: "send", limit: "maxQueuedBytes", maximum: 10, actual: 11 } as const;
 
-  it("names the option, its maximum and what was asked of it", () => {
+  it("names the option, its maximum and the requested value", () => {
     const error = new LimitError(facts);
     assert.equal(error.message, "Cannot send: maxQueuedBytes is 10, and this makes 11");
     assert.deepEqual([error.limit, error.maximum, error.actual], ["maxQueuedBytes", 10, 11]);
-    assert.equal(error.refused, undefined);
+    assert.equal(error.returned, undefined);
   });
 
-  it("hands the refused message back", () => {
+  it("returns the refused message", () => {
     const refused = new Uint8Array(11);
-    assert.equal(new LimitError({ ...facts, refused }).refused, refused);
+    assert.equal(new LimitError({ ...facts, returned: refused }).returned, refused);
   });
 
-  it("tells the problem in other words where they are better", () => {
+  it("describes the problem in other words where they are better", () => {
     const error = new LimitError({ ...facts, problem: "11 bytes never fit into a queue of 10" });
     assert.equal(error.message, "Cannot send: 11 bytes never fit into a queue of 10");
   });
 });
 
 describe("a TransportError", () => {
-  it("carries the system's name for it", () => {
+  it("has the system's code", () => {
     const error = new TransportError({ errno: "EPIPE", syscall: "write" });
     assert.equal(error.message, "Cannot write: EPIPE");
     assert.deepEqual([error.errno, error.syscall], ["EPIPE", "write"]);
   });
 
-  it("begins with an action when the system named no call", () => {
+  it("begins with an action if the system named no call", () => {
     const error = new TransportError({ errno: "ECONNRESET" });
     assert.equal(error.message, "Cannot use the transport: ECONNRESET");
     assert.equal(error.syscall, undefined);
@@ -203,14 +221,14 @@ describe("a TransportError", () => {
 });
 
 describe("an InDoubtError", () => {
-  it("hands back the message of which nobody knows whether it arrived", () => {
+  it("returns the message that may or may not have arrived", () => {
     const doubtful = new Uint8Array(11);
-    assert.equal(new InDoubtError({ doubtful }).doubtful, doubtful);
+    assert.equal(new InDoubtError({ returned: doubtful }).returned, doubtful);
   });
 });
 
 describe("a WorkerError", () => {
-  it("says which worker, and what the system said to it", () => {
+  it("names the worker, and its exit status or signal", () => {
     const error = new WorkerError({ worker: 2, problem: "Cannot listen: EADDRINUSE", errno: "EADDRINUSE" });
     assert.equal(error.message, "Cannot start worker 2: Cannot listen: EADDRINUSE");
     assert.deepEqual([error.code, error.worker, error.errno], ["WORKER", 2, "EADDRINUSE"]);

@@ -1,13 +1,13 @@
-/** Observers are guests: their failures do not reach the connection. */
+/** Observers: their failures do not reach the connection. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ConnectionEvent, guarded } from "../../src/base/events.js";
+import { type ConnectionEvent, guarded } from "../../src/base/events.ts";
 
-const event: ConnectionEvent = { type: "open", id: 7, remoteAddress: "127.0.0.1:9000" };
+const event: ConnectionEvent = { type: "open", id: 7, remoteAddress: "127.0.0.1", remotePort: 9_000 };
 
 describe("a guarded observer", () => {
-  it("is told what happened, as it is", () => {
+  it("gets the event unchanged", () => {
     const seen: ConnectionEvent[] = [];
     guarded(
       (one) => seen.push(one),
@@ -17,7 +17,7 @@ describe("a guarded observer", () => {
     assert.equal(seen[0], event);
   });
 
-  it("may throw, and whoever brought it hears of it", () => {
+  it("may throw, and its error is passed to the error function", () => {
     const failure = new Error("of the guest");
     const reported: unknown[] = [];
     guarded(

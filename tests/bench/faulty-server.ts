@@ -1,4 +1,4 @@
-/** An echo that goes wrong at its hundredth message, as the environment says: a peer for the harness to find out. */
+/** An echo with a fault at its hundredth message, as the environment says. The harness must detect it. */
 
 import type { AddressInfo } from "node:net";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";

@@ -1,4 +1,4 @@
-/** The benchmarks' harness: that its results hold what they promise, and that no server gets by with a wrong answer. */
+/** The harness of the benchmarks: its results are complete, and servers with wrong answers are detected. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CC, needed } from "../programs.js";
+import { CC, needed } from "../kit/foreign-programs.ts";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const FAULTY = fileURLToPath(new URL("faulty-server.js", import.meta.url));
 
 const out = mkdtempSync(join(tmpdir(), "holdfast-"));
@@ -54,7 +54,7 @@ async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}): Prom
 }
 
 describe("the harness of the benchmarks", { skip: process.platform !== "linux" && "measures with epoll" }, () => {
-  it("compares pairs of runs, and writes down all that it promises", async (t) => {
+  it("compares pairs of runs, and records every promised figure", async (t) => {
     if (needed(t, CC) === undefined) return;
     const { status, said, result } = await bench(["--work", "echo", "--peer", "ws", "--runs", "2"]);
     assert.equal(status, 0, said);
@@ -65,7 +65,7 @@ describe("the harness of the benchmarks", { skip: process.platform !== "linux" &
       assert.ok(one !== undefined, name);
       const { rate, user, system, cpu, p50, p99, p999, resident, generatorCpu } = one as Record<string, number>;
       assert.ok(rate! > 0 && p50! > 0 && p50! <= p99! && p99! <= p999!, JSON.stringify(one));
-      // The kernel counts in steps of 10 ms, which a short run may stay below; nobody serves from less than 5 MB.
+      // The kernel counts in steps of 10 ms, and a short run may take less; no server uses less than 5 MB.
       assert.ok(user! >= 0 && system! >= 0 && cpu! >= 0 && resident! > 5e6, JSON.stringify(one));
       assert.ok(generatorCpu! >= 0 && generatorCpu! <= 1.5, JSON.stringify(one));
       assert.equal(one["saturated"], generatorCpu! > 0.95);
@@ -105,26 +105,37 @@ describe("the harness of the benchmarks", { skip: process.platform !== "linux" &
     });
   }
 
-  it("finds nothing wrong with the same server when nothing is", async (t) => {
+  it("accepts the same server without a fault", async (t) => {
     if (needed(t, CC) === undefined) return;
     const { status, said, result } = await bench(["--work", "echo", "--peer", FAULTY]);
     assert.equal(status, 0, said);
     assert.ok(result.against[FAULTY] !== undefined);
   });
 
-  it("inflates what comes back compressed", async (t) => {
+  it("inflates compressed answers", async (t) => {
     if (needed(t, CC) === undefined) return;
     const { status, said, result } = await bench(["--work", "deflate", "--peer", "ws"]);
     assert.equal(status, 0, said);
-    // Without zlib's headers this is said; with them both sides have answered.
+    // Without the headers of zlib the answer shows it; with them both sides have agreed.
     const why = result.leftOut["holdfast"];
     if (why === undefined) assert.ok(Number(result.servers["ws"]?.["rate"]) > 0, said);
     else assert.match(why, /zlib/);
   });
 
-  it("leaves out a peer whose language is not there, and says so", async (t) => {
+  for (const work of ["wss", "attach", "serve"]) {
+    it(`measures Holdfast as the work ${work} has it`, async (t) => {
+      if (needed(t, CC) === undefined) return;
+      const { status, said, result } = await bench(["--work", work, "--peer", "ws"]);
+      assert.equal(status, 0, said);
+      const why = result.leftOut["holdfast"];
+      if (why === undefined) assert.ok(Number(result.against["ws"]?.["rate"]?.median) > 0, said);
+      else assert.match(why, /OpenSSL/);
+    });
+  }
+
+  it("leaves out a peer whose language is not installed, and reports it", async (t) => {
     if (needed(t, CC) === undefined) return;
-    // The generator is there by now; without a path nothing else is.
+    // The generator is built by now. Without a path nothing else is found.
     await bench(["--work", "echo", "--peer", FAULTY]);
     const { status, result } = await bench(["--work", "echo", "--peer", "gorilla,ws"], { PATH: "/nowhere" });
     assert.equal(status, 0);
@@ -132,7 +143,7 @@ describe("the harness of the benchmarks", { skip: process.platform !== "linux" &
     assert.ok(result.against["ws"] !== undefined);
   });
 
-  it("refuses what it does not know", async () => {
+  it("refuses unknown arguments", async () => {
     for (const args of [["--work", "nonsense"], ["--peer", "nobody"], ["--runs", "0"], ["--nonsense"]]) {
       const { status, said } = await bench(args);
       assert.equal(status, 2, args.join(" "));

@@ -1,15 +1,15 @@
-/** The same compressed streams to ours and to the receiver of `ws`: the same messages, or the same code, but for what is listed here. */
+/** The same compressed streams for our receiver and that of `ws`: the same messages, or the same code, except for the differences listed here. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
 import fc from "fast-check";
-import { type Puffed, puff } from "../fuzz/puff.js";
-import { runs } from "../random.js";
-import { binary, encode, type Frame, fragments, frame, pieces, ping, pong, text } from "./frame.js";
-import { begins, MOST, type Ours, type Outcome, ours, type Role, theirs } from "./receivers.js";
+import { type Puffed, puff } from "../fuzz/puff.ts";
+import { cutAt, KEY } from "../kit/frames.ts";
+import { runs } from "../kit/random.ts";
+import { binary, encode, type Frame, fragments, frame, pieces, ping, pong, text } from "./frame.ts";
+import { begins, MOST, type Ours, type Outcome, ours, type Role, theirs } from "./receivers.ts";
 
-const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 const RSV1 = 4;
 
 interface Difference {
@@ -80,7 +80,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
 ];
 
-/** What a third reader makes of a compressed message, wherever in the window it refers to. */
+/** The result of a third decoder for a compressed message. It accepts references to any place in the window. */
 const read = (packed: Uint8Array): Puffed => puff(packed, new Uint8Array(32_768), 70_000);
 
 /** The difference between the two outcomes; undefined if there is none. */
@@ -92,7 +92,7 @@ function difference(ours: Ours, theirs: Outcome): Difference | undefined {
   return known;
 }
 
-/** What one side says, as it is to be compressed. */
+/** The messages of one side, and how they are compressed. */
 interface Said {
   readonly data: Buffer;
   readonly packed: "alone" | "together" | "not";
@@ -100,11 +100,11 @@ interface Said {
   /** Bytes of each fragment. */
   readonly size: number;
   readonly between: readonly Frame[];
-  /** The data may have been cut, changed, or ended by a block that says so. */
+  /** The data may be cut, changed, or ended early by a final block. */
   readonly flaw: "none" | "cut" | "wrong" | "last" | "bit";
 }
 
-/** The frames of these messages; those that are compressed together refer to one another. */
+/** The frames of these messages. Messages that are compressed together refer to one another. */
 function framesOf(said: readonly Said[]): Frame[] {
   let before: Buffer = Buffer.alloc(0);
   return said.flatMap(({ data, packed, level, size, between, flaw }) => {
@@ -152,11 +152,6 @@ const said: fc.Arbitrary<Said> = fc.record({
 const onWire = (role: Role, frames: readonly Frame[]): Buffer =>
   Buffer.concat(frames.map((given) => encode(given, role === "server" ? KEY : undefined)));
 
-function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const sorted = places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b);
-  return [0, ...sorted].map((from, index) => bytes.subarray(from, sorted[index] ?? bytes.length));
-}
-
 const RUNS = 700;
 
 for (const role of ["server", "client"] as const) {
@@ -168,13 +163,13 @@ for (const role of ["server", "client"] as const) {
         fc.array(said, { minLength: 1, maxLength: 6 }),
         places,
         async (said, places) => {
-          const chunks = cut(onWire(role, framesOf(said)), places);
+          const chunks = cutAt(onWire(role, framesOf(said)), places);
           if (difference(ours(role, chunks, true), await theirs(role, chunks, true)) === undefined) same += 1;
         },
       );
       const budget = runs(RUNS);
       await fc.assert(property, budget);
-      // What is listed as a difference must not be what is tested.
+      // A listed difference must not be the one under test.
       assert.ok(same > budget.numRuns / 2, `only ${same} of ${budget.numRuns} were compared to their end`);
     });
 

@@ -1,12 +1,12 @@
-/** The same bytes to the decoder and to the receiver of `ws`: the same messages, or the same code, but for what is listed here. */
+/** The same bytes for our decoder and the receiver of `ws`: the same messages, or the same code, except for the differences listed here. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { runs } from "../random.js";
-import { binary, continuation, frame, ping, text } from "./frame.js";
-import { begins, ours, theirs } from "./receivers.js";
-import { arriving, type Difference, difference, onWire } from "./streams.js";
+import { runs } from "../kit/random.ts";
+import { binary, continuation, frame, ping, text } from "./frame.ts";
+import { begins, ours, theirs } from "./receivers.ts";
+import { arriving, type Difference, difference, onWire } from "./streams.ts";
 
 const RUNS = 4_000;
 
@@ -62,7 +62,7 @@ for (const role of ["server", "client"] as const) {
       });
       const budget = runs(RUNS);
       await fc.assert(property, budget);
-      // What is listed as a difference must not be what is tested.
+      // A listed difference must not be the one under test.
       assert.ok(same > budget.numRuns / 2, `only ${same} of ${budget.numRuns} were compared to their end`);
     });
 

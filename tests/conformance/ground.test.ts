@@ -1,21 +1,21 @@
-/** That the tables leave nothing out: each case of the sections of Autobahn|Testsuite, and each row of the RFC's table. */
+/** Checks that the tables are complete: each case of Autobahn|Testsuite's sections, and each row of the RFC's table. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { CASES } from "./deflate/cases.js";
-import { CLOSING } from "./sections/closing.js";
-import { FRAGMENTATION } from "./sections/fragmentation.js";
-import { FRAMING } from "./sections/framing.js";
-import { OPCODES } from "./sections/opcodes.js";
-import { PINGS } from "./sections/pings.js";
-import { ACCEPTANCES, REFUSALS } from "./sections/requests.js";
-import { RESERVED_BITS } from "./sections/reserved-bits.js";
-import { RFC_FRAMES } from "./sections/rfc-frames.js";
-import { sizes } from "./sections/sizes.js";
-import { UTF8 } from "./sections/utf8.js";
+import { CASES } from "./deflate/cases.ts";
+import { CLOSING } from "./sections/closing.ts";
+import { FRAGMENTATION } from "./sections/fragmentation.ts";
+import { FRAMING } from "./sections/framing.ts";
+import { OPCODES } from "./sections/opcodes.ts";
+import { PINGS } from "./sections/pings.ts";
+import { ACCEPTANCES, REFUSALS } from "./sections/requests.ts";
+import { RESERVED_BITS } from "./sections/reserved-bits.ts";
+import { RFC_FRAMES } from "./sections/rfc-frames.ts";
+import { sizes } from "./sections/sizes.ts";
+import { UTF8 } from "./sections/utf8.ts";
 
-/** How many cases the testsuite has in each of its groups. */
+/** The number of cases in each group of the testsuite. */
 const GROUPS: Readonly<Record<string, number>> = {
   ...{ "1.1": 8, "1.2": 8, "2": 11, "3": 7, "4.1": 5, "4.2": 5, "5": 20 },
   ...{ "6.1": 3, "6.2": 4, "6.3": 2, "6.4": 4, "6.5": 5, "6.6": 11, "6.7": 4, "6.8": 2, "6.9": 4, "6.10": 3 },

@@ -1,15 +1,15 @@
-/** Sections 1 to 7, and what the RFC demands beyond them: every rule of the wire, by default options, as server and as client. */
+/** Sections 1 to 7, and further requirements of the RFC: every rule of the wire, with default options, as server and as client. */
 
 import { describe, it } from "node:test";
-import { CLOSING } from "./sections/closing.js";
-import { FRAGMENTATION } from "./sections/fragmentation.js";
-import { FRAMING } from "./sections/framing.js";
-import { OPCODES } from "./sections/opcodes.js";
-import { PINGS } from "./sections/pings.js";
-import { RESERVED_BITS } from "./sections/reserved-bits.js";
-import { RFC_FRAMES } from "./sections/rfc-frames.js";
-import { UTF8 } from "./sections/utf8.js";
-import { CLIENT, HOOKED, SERVER } from "./stage.js";
+import { CLIENT, HOOKED, SERVER } from "./roles.ts";
+import { CLOSING } from "./sections/closing.ts";
+import { FRAGMENTATION } from "./sections/fragmentation.ts";
+import { FRAMING } from "./sections/framing.ts";
+import { OPCODES } from "./sections/opcodes.ts";
+import { PINGS } from "./sections/pings.ts";
+import { RESERVED_BITS } from "./sections/reserved-bits.ts";
+import { RFC_FRAMES } from "./sections/rfc-frames.ts";
+import { UTF8 } from "./sections/utf8.ts";
 
 const ROWS = [FRAMING, PINGS, RESERVED_BITS, OPCODES, FRAGMENTATION, UTF8, CLOSING, RFC_FRAMES].flat();
 

@@ -1,28 +1,28 @@
-/** The decoder and the receiver of `ws`, given the same bytes: what came out of each. */
+/** Our decoder and the receiver of `ws` with the same bytes: the results of each. */
 
 import type { Writable } from "node:stream";
 import * as ws from "ws";
-import { Inflating, type InflatingOwner } from "../../src/connection/inflating.js";
-import type { Data, DecoderLimits, Violation, Visitor } from "../../src/engine/protocol.js";
-import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
+import { Inflater, type InflaterOwner } from "../../src/connection/compression/inflate.ts";
+import type { DecoderLimits, Message, Violation, Visitor } from "../../src/engine/protocol.ts";
+import { WebSocketDecoder } from "../../src/engine/websocket/decoder.ts";
 
-/** Most bytes of a message, for both. */
+/** The message size limit of both. */
 export const MOST = 300;
 
 export type Role = "server" | "client";
 
-/** What came out, in order; bytes in base 16. */
+/** The results in order; bytes in base 16. */
 export interface Outcome {
   readonly events: string[];
-  /** The code to close with; undefined while nothing is wrong. */
+  /** The close code; undefined while nothing is wrong. */
   code: number | undefined;
 }
 
 export interface Ours extends Outcome {
   violation: Violation | undefined;
-  /** Bytes of a frame or message that has not ended. */
+  /** Bytes of an incomplete frame or message. */
   partial: number;
-  /** The compressed messages that came, as they came, each with how many events were before it. */
+  /** The compressed messages as received, each with the number of events before it. */
   packed: { readonly bytes: Uint8Array; readonly before: number }[];
 }
 
@@ -30,12 +30,12 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 const LIMITS: DecoderLimits = { maxMessageSize: MOST, maxFragments: Infinity, streaming: false };
 
-class Recorder implements Visitor, InflatingOwner {
+class Recorder implements Visitor, InflaterOwner {
   readonly outcome: Ours = { events: [], code: undefined, violation: undefined, partial: 0, packed: [] };
-  // With its context taken over, as ws has it unless it is told otherwise.
-  readonly #inflating = new Inflating(LIMITS, { maxInflationRatio: 100, windowBits: 15 });
+  // With context takeover, which is the default of ws.
+  readonly #inflating = new Inflater(LIMITS, { maxInflationRatio: 100, windowBits: 15 });
 
-  message(data: Data): boolean {
+  message(data: Message): boolean {
     return this.#note(`${typeof data === "string" ? "text" : "binary"} ${hex(Buffer.from(data as string))}`);
   }
 
@@ -43,9 +43,9 @@ class Recorder implements Visitor, InflatingOwner {
     throw new Error("nothing was to be streamed");
   }
 
-  packed(type: "text" | "binary", bytes: Uint8Array): boolean {
+  compressed(type: "text" | "binary", bytes: Uint8Array): boolean {
     this.outcome.packed.push({ bytes, before: this.outcome.events.length });
-    return this.#inflating.take(type, bytes, this);
+    return this.#inflating.decompress(type, bytes, this);
   }
 
   inflated(): void {
@@ -79,7 +79,7 @@ class Recorder implements Visitor, InflatingOwner {
   }
 }
 
-/** What ours makes of it. With `deflate` compressed messages are agreed on. */
+/** The results of our decoder. With `deflate`, compression is agreed on. */
 export function ours(
   role: Role,
   chunks: readonly Buffer[],
@@ -91,20 +91,20 @@ export function ours(
   const { outcome } = recorder;
   for (const chunk of chunks) {
     const bytes = Uint8Array.from(chunk);
-    // What could not be decompressed ends the connection, which the decoder does not know.
+    // Data that cannot be decompressed ends the connection, outside of the decoder.
     for (let at = 0; at < bytes.length && outcome.code === undefined; ) at = decoder.receive(bytes, at, recorder);
   }
   outcome.partial = decoder.partial.received;
   return outcome;
 }
 
-// The types of ws do not name them, its module does.
+// The types of ws lack them, its module has them.
 const { Receiver, PerMessageDeflate } = ws as unknown as {
   readonly Receiver: new (options: object) => Writable;
   readonly PerMessageDeflate: new (options: object) => { accept(configurations: object[]): object; cleanup(): void };
 };
 
-/** What the receiver of ws makes of it. */
+/** The results of the receiver of ws. */
 export async function theirs(role: Role, chunks: readonly Buffer[], deflate: boolean = false): Promise<Outcome> {
   const outcome: Outcome = { events: [], code: undefined };
   let over = false;
@@ -131,10 +131,10 @@ export async function theirs(role: Role, chunks: readonly Buffer[], deflate: boo
   for (const chunk of chunks) {
     if (over) break;
     const taken = new Promise((resolve) => receiver.write(Buffer.from(chunk), resolve));
-    // Without compression it takes all at once, and waiting would only take time.
+    // Without compression it is synchronous, and needs no wait.
     if (deflate) await taken;
   }
-  // It tells of an error in a tick of its own.
+  // It emits an error in a separate tick.
   await new Promise(process.nextTick);
   receiver.destroy();
   await ended;
@@ -142,6 +142,6 @@ export async function theirs(role: Role, chunks: readonly Buffer[], deflate: boo
   return outcome;
 }
 
-/** Whether `whole` begins with `start`. */
+/** True if `whole` begins with `start`. */
 export const begins = (whole: readonly string[], start: readonly string[]): boolean =>
   start.every((event, index) => whole[index] === event);

@@ -1,22 +1,22 @@
-/** One line of the tables: what a peer says, what it hears, and how it ends. */
+/** One row of the tables: the frames of the peer, the expected answers, and the expected end. */
 
-import { type Frame, fragments, frame, pieces, text } from "./frame.js";
+import { type Frame, fragments, frame, pieces, text } from "./frame.ts";
 
-/** How what is said is cut into writes: not at all, between frames, or every so many bytes. */
+/** How frames are cut into writes: not at all, between frames, or after this many bytes. */
 export type Cut = "whole" | "frames" | number;
 
 export type Step =
   | { readonly do: "say"; readonly frames: readonly Frame[]; readonly cut: Cut }
-  /** Of one frame, the bytes of its payload from `from` to `to`; its header comes with the first of them. */
+  /** The payload bytes of one frame from `from` to `to`. The header is sent with the first of them. */
   | { readonly do: "sayPart"; readonly frame: Frame; readonly from: number; readonly to: number }
-  /** Exactly these frames, and nothing before them. */
+  /** Exactly these frames, and none before them. */
   | { readonly do: "hear"; readonly frames: readonly Frame[] }
-  /** Nothing at all, although everything that was said has been dealt with. */
+  /** No frame, although everything sent was processed. */
   | { readonly do: "hearNothing" };
 
 /**
- * `clean`: the peer closes with 1000 and gets it back. `closed`: the Close frames stand among the steps, and `code` is what
- * the connection was told. `failed`: it closes with `code` by itself, and says nothing after that.
+ * `clean`: the peer closes with 1000 and gets it back. `closed`: the Close frames are among the steps, and `code` is what
+ * the connection reports. `failed`: the connection closes with `code` by itself, and sends nothing after that.
  */
 export type End =
   | { readonly how: "clean" }
@@ -24,7 +24,7 @@ export type End =
   | { readonly how: "failed"; readonly code: number };
 
 export interface Row {
-  /** Numbered as the sections of Autobahn|Testsuite are, so that their results can be read beside each other. */
+  /** Numbered as the sections of Autobahn|Testsuite, so that the results can be compared. */
   readonly id: string;
   readonly what: string;
   readonly steps: readonly Step[];
@@ -45,13 +45,13 @@ export const say = (...frames: Frame[]): Step => ({ do: "say", frames, cut: "who
 export const sayEach = (...frames: Frame[]): Step => ({ do: "say", frames, cut: "frames" });
 /** In writes of `size` bytes. */
 export const sayIn = (size: number, ...frames: Frame[]): Step => ({ do: "say", frames, cut: size });
-/** Octet by octet. */
+/** Byte by byte. */
 export const sayOctets = (...frames: Frame[]): Step => sayIn(1, ...frames);
 export const sayPart = (frame: Frame, from: number, to: number): Step => ({ do: "sayPart", frame, from, to });
 export const hear = (...frames: Frame[]): Step => ({ do: "hear", frames });
 export const hearNothing: Step = { do: "hearNothing" };
 
-/** A message that comes back. */
+/** A message that is echoed. */
 export const echo = (id: string, what: string, message: Frame, cut: Cut = "whole"): Row =>
   row(id, what, [{ do: "say", frames: [message], cut }, hear(message)]);
 
@@ -59,5 +59,5 @@ export const echo = (id: string, what: string, message: Frame, cut: Cut = "whole
 export const split = (message: Frame, size: number): Frame[] =>
   fragments((payload, changes) => frame(message.opcode, payload, changes), ...pieces(message.payload, size));
 
-/** What is said when only that something is said matters. */
+/** A frame whose content does not matter. */
 export const HELLO: Frame = text("Hello, world!");

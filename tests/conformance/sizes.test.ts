@@ -1,9 +1,9 @@
-/** Sections 9 and 10, as server and as client; every case of theirs with HOLDFAST_CONFORMANCE=cases or all. */
+/** Sections 9 and 10, as server and as client. HOLDFAST_CONFORMANCE=cases or all plays every case. */
 
 import { describe, it } from "node:test";
-import { row } from "./row.js";
-import { LARGEST, sizes } from "./sections/sizes.js";
-import { CLIENT, SERVER } from "./stage.js";
+import { CLIENT, SERVER } from "./roles.ts";
+import { row } from "./row.ts";
+import { LARGEST, sizes } from "./sections/sizes.ts";
 
 const ROWS = sizes(["cases", "all"].includes(process.env["HOLDFAST_CONFORMANCE"] ?? ""));
 

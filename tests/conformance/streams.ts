@@ -1,21 +1,16 @@
-/** Byte streams that are nearly right, for the comparison of our decoder with those of others, and how they may differ. */
+/** Byte streams that are almost valid, for comparisons of our decoder with others, and the allowed differences. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { binary, close, encode, type Frame, fragments, frame, pieces, text } from "./frame.js";
-import { begins, type Ours, type Outcome, type Role } from "./receivers.js";
+import { cutAt, KEY } from "../kit/frames.ts";
+import { binary, close, encode, type Frame, fragments, frame, pieces, text } from "./frame.ts";
+import { begins, type Ours, type Outcome, type Role } from "./receivers.ts";
 
-const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 /** Bytes as a peer of `role` receives them. */
 export const onWire = (role: Role, frames: readonly Frame[]): Buffer =>
   Buffer.concat(
     frames.map((given) => encode(given, (role === "server") !== (given.maskedWrongly ?? false) ? KEY : undefined)),
   );
-
-function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const sorted = places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b);
-  return [0, ...sorted].map((from, index) => bytes.subarray(from, sorted[index] ?? bytes.length));
-}
 
 const WRONG_UTF8 = ["80", "c0af", "eda080", "f4908080", "fe", "c3", "e282", "f09080"].map((octets) =>
   Buffer.from(octets, "hex"),
@@ -58,7 +53,7 @@ const anything = fc
   })
   .map((one): Frame[] => [one]);
 const LENGTHS = [0n, 1n, 125n, 126n, 300n, 301n, 65_535n, 65_536n, 2n ** 32n, 2n ** 53n, 2n ** 62n, 2n ** 63n];
-/** Frames that are nearly right. */
+/** Frames that are almost valid. */
 const stream = fc.array(
   fc
     .tuple(
@@ -79,7 +74,7 @@ function spoilt(one: Frame, form: 2 | 8 | undefined, announced: bigint | undefin
   return {
     ...one,
     ...(announced !== undefined && { announced }),
-    // What does not fit into two bytes takes its own form.
+    // A length that does not fit into two bytes takes its own form.
     ...(form !== undefined && (form === 8 || length < 65_536n) && { form }),
   };
 }
@@ -93,26 +88,26 @@ const flips = fc.oneof(
 );
 const places = fc.array(fc.nat(), { maxLength: 12 });
 
-/** What arrives at `role`, in the chunks in which it does. */
+/** The bytes that `role` receives, in chunks. */
 export const arriving = (role: Role): fc.Arbitrary<readonly Buffer[]> =>
   fc.tuple(stream, flips, places, fc.nat()).map(([frames, flipped, cuts, end]) => {
     const bytes = onWire(role, frames.flat());
     for (const [place, bits] of flipped) bytes[place % bytes.length]! ^= bits;
-    // One in four ends before its time.
-    return cut(end % 4 === 0 ? bytes.subarray(0, end % (bytes.length + 1)) : bytes, cuts);
+    // One in four is truncated.
+    return cutAt(end % 4 === 0 ? bytes.subarray(0, end % (bytes.length + 1)) : bytes, cuts);
   });
 
-/** Where another decoder may differ from ours, why, and the least that shows it. */
+/** An allowed difference to another decoder, its reason, and the shortest example. */
 export interface Difference {
   readonly clause: string;
   readonly why: string;
   readonly allows: (ours: Ours, theirs: Outcome) => boolean;
   readonly example: readonly Frame[];
-  /** How many bytes of the example are sent, or, below zero, are left out at its end; all are sent if this is left out. */
+  /** How many bytes of the example are sent, or, if negative, are left out at its end. By default all are sent. */
   readonly sent?: number;
 }
 
-/** The one of `known` that is between the two outcomes; undefined if they are the same. */
+/** The difference in `known` that explains the two outcomes; undefined if they are the same. */
 export function difference(known: readonly Difference[], ours: Ours, theirs: Outcome): Difference | undefined {
   const { events, code } = ours;
   if (code === theirs.code && events.length === theirs.events.length && begins(theirs.events, events)) return undefined;

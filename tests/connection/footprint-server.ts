@@ -1,13 +1,16 @@
-/** A server in a process of its own, which tells what its connections keep in memory. */
+/** A server in its own process, which reports the memory that its connections retain. */
 
-import { type Connection, Group, listen } from "../../src/index.js";
-import { settledMemory } from "../memory.js";
+import { type Connection, Group, listen } from "../../src/index.ts";
+import { settledMemory } from "../kit/memory.ts";
 
-/** Its heartbeat, in milliseconds, and by which way it takes messages: `hooks` or `loop`; `group`: all are members of one. */
+/** The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`: all are members of one. */
 const [interval = "", way = ""] = process.argv.slice(2);
 
-/** What its parent asks, and is answered with a number. `told`: how many have taken a message to all, which is sent for that. */
-export type Question = "connections" | "messages" | "pongs" | "told" | "memory";
+/**
+ * A question of the parent process. The answer is a number. `send`: sends a message to all members, and returns how many accepted
+ * it.
+ */
+export type Question = "connections" | "messages" | "pongs" | "send" | "memory";
 
 const counts = { messages: 0, pongs: 0 };
 
@@ -38,7 +41,7 @@ const server = way === "loop" ? await listen(url, options, loop) : await listen(
 
 async function answer(question: Question): Promise<number> {
   if (question === "connections") return server.connections.size;
-  if (question === "told") return all.send("hello").taken;
+  if (question === "send") return all.send("hello").taken;
   if (question !== "memory") return counts[question];
   return settledMemory(() => {
     const { heapUsed, external } = process.memoryUsage();

@@ -1,25 +1,24 @@
-/** What a connection keeps in memory while nothing happens on it, with all defaults on. */
+/** The memory that an idle connection retains with all defaults. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { FrameReader } from "../frames.js";
-import type { Question } from "./footprint-server.js";
+import { ChildProgram } from "../kit/child-process.ts";
+import { FrameReader, KEY, peerFrame } from "../kit/frames.ts";
+import type { Question } from "./footprint-server.ts";
 
 const SERVER = fileURLToPath(new URL("./footprint-server.js", import.meta.url));
 
 type Way = "hooks" | "loop" | "group";
 
-/** So many that what the process itself keeps is little for each of them. */
+/** Enough connections that the memory of the process itself is small for each of them. */
 const CONNECTIONS = 2_000;
 const AT_ONCE = 100;
 
-/** Enough for V8 to have done with the code of a connection's life. */
+/** Enough connections that V8 has finished the compilation of the code. */
 const WARMING = 500;
 
 const REQUEST = [
@@ -36,32 +35,27 @@ const PING = 9;
 const PONG = 10;
 
 class Crowd implements AsyncDisposable {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProgram;
   readonly #port: number;
   readonly #sockets: Socket[] = [];
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProgram, port: number) {
     this.#child = child;
     this.#port = port;
   }
 
   static async gather(interval: number, way: Way): Promise<Crowd> {
-    // On the fast lane, whatever the others are tested on: a net.Socket alone is larger than all that is measured here.
-    const env = { ...process.env, HOLDFAST_TRANSPORT: "" };
-    const child = fork(SERVER, [String(interval), way], { env });
-    const [port] = await once(child, "message");
-    return new Crowd(child, port);
+    // On the fast transport, also if other tests use another one: a net.Socket alone is larger than everything measured here.
+    const child = new ChildProgram(SERVER, [String(interval), way], { env: { HOLDFAST_TRANSPORT: "" }, channel: true });
+    return new Crowd(child, await child.message<number>());
   }
 
   get size(): number {
     return this.#sockets.length;
   }
 
-  async ask(question: Question): Promise<number> {
-    const answered = once(this.#child, "message");
-    this.#child.send(question);
-    const [number] = await answered;
-    return number;
+  ask(question: Question): Promise<number> {
+    return this.#child.ask<number>(question);
   }
 
   async until(question: Question, least: number): Promise<void> {
@@ -80,7 +74,7 @@ class Crowd implements AsyncDisposable {
     while ((await this.ask("connections")) > 0) await pause(10);
   }
 
-  /** Each sends one message, which comes back. */
+  /** Each connection sends one message and receives the answer. */
   async speak(): Promise<void> {
     const before = await this.ask("messages");
     for (const socket of this.#sockets) socket.write(peerFrame({ opcode: 1, payload: "hello", key: KEY }));
@@ -89,9 +83,8 @@ class Crowd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    const exited = once(this.#child, "exit");
-    this.#child.disconnect();
-    await exited;
+    this.#child.process.disconnect();
+    await this.#child.exit;
   }
 
   /** Opens a connection that answers Pings. */
@@ -111,7 +104,7 @@ class Crowd implements AsyncDisposable {
   }
 }
 
-/** Live bytes for each of `CONNECTIONS`. */
+/** Retained bytes for each of `CONNECTIONS`. */
 async function footprint(
   interval: number,
   way: Way,
@@ -127,21 +120,21 @@ async function footprint(
   return ((await crowd.ask("memory")) - before) / CONNECTIONS;
 }
 
-/** Messages, then silence until every connection has been asked for a sign of life, and has given it. */
+/** Messages, and then silence until every connection has answered a Ping of the heartbeat. */
 async function fallSilent(crowd: Crowd): Promise<void> {
   await crowd.speak();
   const before = await crowd.ask("pongs");
-  // Some may have been asked before they spoke.
+  // Some connections may have received a Ping before they sent their message.
   await crowd.until("pongs", before + 3 * crowd.size);
 }
 
 async function listen(crowd: Crowd): Promise<void> {
-  for (let message = 0; message < 3; message += 1) assert.equal(await crowd.ask("told"), crowd.size);
+  for (let message = 0; message < 3; message += 1) assert.equal(await crowd.ask("send"), crowd.size);
 }
 
-const skip = process.platform === "win32" && "there is no fast lane";
+const skip = process.platform === "win32" && "there is no fast transport";
 
-describe("a connection on which nothing happens", { skip }, () => {
+describe("an idle connection", { skip }, () => {
   it("keeps at most 1,100 bytes of heap with hooks", async () => {
     const bytes = await footprint(25_000, "hooks");
     assert.ok(bytes <= 1_100, `${bytes} bytes`);
@@ -152,17 +145,17 @@ describe("a connection on which nothing happens", { skip }, () => {
     assert.ok(bytes <= 3_500, `${bytes} bytes`);
   });
 
-  it("keeps at most 1,300 bytes of heap behind messages with hooks, since others use what has handled them", async () => {
+  it("keeps at most 1,300 bytes of heap after messages with hooks, because the pool has its parts", async () => {
     const bytes = await footprint(25_000, "hooks", (crowd) => crowd.speak());
     assert.ok(bytes <= 1_300, `${bytes} bytes`);
   });
 
-  it("keeps at most 1,300 bytes of heap behind messages, too, once the heartbeat has found it silent", async () => {
+  it("keeps at most 1,300 bytes of heap after messages, also after the heartbeat found the peer silent", async () => {
     const bytes = await footprint(1_000, "hooks", fallSilent);
     assert.ok(bytes <= 1_300, `${bytes} bytes`);
   });
 
-  it("keeps at most 2,000 bytes of heap as a member of a group that is sent messages", async () => {
+  it("keeps at most 2,000 bytes of heap as a member of a group that sends messages", async () => {
     const bytes = await footprint(25_000, "group", listen);
     assert.ok(bytes <= 2_000, `${bytes} bytes`);
   });

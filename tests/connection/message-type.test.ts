@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { pair } from "../../src/testing/index.js";
+import { pair } from "../../src/testing/index.ts";
 
 describe("messageType", () => {
   for (const [messageType, wrong] of [
     ["text", Uint8Array.of(1)],
     ["binary", "a"],
   ] as const) {
-    it(`of ${messageType} ends the connection with 1003 for the other type`, async () => {
+    it(`${messageType} ends the connection with 1003 for a message of the other type`, async () => {
       const { client, server } = pair({ server: { messageType } });
       const receiving = assert.rejects(server.receive(), { code: "PROTOCOL", closeCode: 1003, by: "peer" });
       await client.send(wrong);
@@ -16,7 +16,7 @@ describe("messageType", () => {
       assert.equal((await server.closed).code, 1003);
     });
 
-    it(`of ${messageType} holds for a message that is read in pieces`, async () => {
+    it(`${messageType} also applies to a message that is read in pieces`, async () => {
       const { client, server } = pair({ server: { messageType, streaming: true } });
       const reading = assert.rejects(server.reader(), { closeCode: 1003 });
       await client.send(wrong);
@@ -25,7 +25,19 @@ describe("messageType", () => {
     });
   }
 
-  it("lets both types in by default", async () => {
+  for (const sent of ["a", Uint8Array.of(1), ""]) {
+    it(`none ends the connection with 1003 for each message, here for ${typeof sent} of ${sent.length}`, async () => {
+      const { client, server } = pair({ server: { messageType: "none" } });
+      const receiving = assert.rejects(server.receive(), { code: "PROTOCOL", closeCode: 1003, by: "peer" });
+      await client.send(sent);
+      await receiving;
+      const { code, reason } = await client.closed;
+      const type = typeof sent === "string" ? "text" : "binary";
+      assert.deepEqual([code, reason], [1003, `a ${type} message came, and messageType is "none"`]);
+    });
+  }
+
+  it("accepts both types by default", async () => {
     const { client, server } = pair();
     await client.send("a");
     await client.send(Uint8Array.of(1));

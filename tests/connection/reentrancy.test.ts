@@ -1,83 +1,94 @@
-/** Hooks that call back into their connection, in whatever order: no message is lost or doubled, and there is one end. */
+/** Hooks that call methods of their connection, in any order: no message is lost or duplicated, and there is one end. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type CloseInfo, type Connection, type ConnectionOptions, isConnectionError } from "../../src/index.js";
-import { pair, settled } from "../../src/testing/index.js";
-import { runs } from "../random.js";
+import { type CloseInfo, type Connection, type ConnectionOptions, isConnectionError } from "../../src/index.ts";
+import { pair, settled } from "../../src/testing/index.ts";
+import { runs } from "../kit/random.ts";
 
 const HOOKS = ["open", "message", "ping", "pong", "highWater", "lowWater", "close"] as const;
-const DEEDS = ["send", "trySend", "ping", "prepare", "drain", "close", "terminate", "throw", "reject", "wait"] as const;
+const ACTIONS = [
+  "send",
+  "trySend",
+  "ping",
+  "prepare",
+  "drain",
+  "close",
+  "terminate",
+  "throw",
+  "reject",
+  "wait",
+] as const;
 
 type Hook = (typeof HOOKS)[number];
-type Deed = (typeof DEEDS)[number];
+type Action = (typeof ACTIONS)[number];
 
-/** What is done at the first calls of a hook: nothing, or one thing or several. */
-type Script = Readonly<Record<Hook, readonly (readonly Deed[])[]>>;
+/** The actions in the first calls of a hook: none, one or several per call. */
+type Script = Readonly<Record<Hook, readonly (readonly Action[])[]>>;
 
-const deed = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom<Deed>("send", "trySend", "ping", "drain", "wait") },
-  { weight: 1, arbitrary: fc.constantFrom<Deed>("close", "terminate", "throw", "reject") },
+const action = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom<Action>("send", "trySend", "ping", "drain", "wait") },
+  { weight: 1, arbitrary: fc.constantFrom<Action>("close", "terminate", "throw", "reject") },
 );
-const calls = fc.array(fc.array(deed, { maxLength: 3 }), { maxLength: 8 });
+const calls = fc.array(fc.array(action, { maxLength: 3 }), { maxLength: 8 });
 const script = fc.record(Object.fromEntries(HOOKS.map((hook) => [hook, calls]))) as fc.Arbitrary<Script>;
 
-/** One side: what it has done, and what has become of that. */
+/** One side: its actions and their results. */
 class Side {
   readonly options: ConnectionOptions;
   readonly sent: string[] = [];
-  readonly heard: string[] = [];
-  readonly told: Hook[] = [];
+  readonly received: string[] = [];
+  readonly hookCalls: Hook[] = [];
   readonly closes: CloseInfo[] = [];
   readonly errors: unknown[] = [];
   readonly #script: Script;
   readonly #name: string;
-  #asked = 0;
-  #names = 0;
+  #calls = 0;
+  #sentCount = 0;
   settledCalls = 0;
 
   constructor(name: string, script: Script) {
     this.#name = name;
     this.#script = script;
     this.options = {
-      open: (connection) => this.#turn("open", connection),
+      open: (connection) => this.#run("open", connection),
       message: (connection, data) => {
-        this.heard.push(String(data));
-        return this.#turn("message", connection);
+        this.received.push(String(data));
+        return this.#run("message", connection);
       },
-      ping: (connection) => void this.#turn("ping", connection),
-      pong: (connection) => void this.#turn("pong", connection),
-      highWater: (connection) => void this.#turn("highWater", connection),
-      lowWater: (connection) => void this.#turn("lowWater", connection),
+      ping: (connection) => void this.#run("ping", connection),
+      pong: (connection) => void this.#run("pong", connection),
+      highWater: (connection) => void this.#run("highWater", connection),
+      lowWater: (connection) => void this.#run("lowWater", connection),
       close: (connection, info) => {
         this.closes.push(info);
-        void this.#turn("close", connection);
+        void this.#run("close", connection);
       },
       ...{ highWaterMark: 20, lowWaterMark: 5, closeTimeout: 1_000 },
       onError: (error) => this.errors.push(error),
     } as ConnectionOptions;
   }
 
-  get asked(): number {
-    return this.#asked;
+  get calls(): number {
+    return this.#calls;
   }
 
-  do(deed: Deed, connection: Connection): void | Promise<void> {
-    const text = `${this.#name}${this.#names}`;
-    this.#names += 1;
-    switch (deed) {
+  perform(action: Action, connection: Connection): void | Promise<void> {
+    const text = `${this.#name}${this.#sentCount}`;
+    this.#sentCount += 1;
+    switch (action) {
       case "send":
         if (connection.state === "OPEN") this.sent.push(text);
         return this.#watch(connection.send(text));
       case "trySend":
-        // Before it is known what becomes of it: what the highWater hook sends meanwhile stands behind it.
+        // Recorded before the result is known: messages that the highWater hook sends meanwhile are behind it.
         this.sent.push(text);
         if (connection.trySend(text) === "refused") this.sent.splice(this.sent.indexOf(text), 1);
         return undefined;
       case "ping":
         // TCP has none.
-        if (connection.protocol === "tcp") return undefined;
+        if (connection.kind === "tcp") return undefined;
         return this.#watch(connection.ping());
       case "drain":
         return this.#watch(connection.drain());
@@ -94,9 +105,9 @@ class Side {
     }
   }
 
-  /** What waits for its own connection is not waited for here. */
+  /** Records the result of a call. Not awaited here: a hook that awaits its own connection could wait forever. */
   #watch(call: Promise<unknown>): void {
-    this.#asked += 1;
+    this.#calls += 1;
     const note = (): void => {
       this.settledCalls += 1;
     };
@@ -106,13 +117,13 @@ class Side {
     });
   }
 
-  #turn(hook: Hook, connection: Connection): void | Promise<void> {
-    const deeds = this.#script[hook][this.told.filter((one) => one === hook).length] ?? [];
-    this.told.push(hook);
-    for (const deed of deeds) {
-      // Hooks that return nothing are called for nothing: what they reject would be nobody's.
-      if ((deed === "reject" || deed === "wait") && hook !== "open" && hook !== "message") continue;
-      const promise = this.do(deed, connection);
+  #run(hook: Hook, connection: Connection): void | Promise<void> {
+    const actions = this.#script[hook][this.hookCalls.filter((one) => one === hook).length] ?? [];
+    this.hookCalls.push(hook);
+    for (const action of actions) {
+      // The promises of the other hooks are not awaited, so their rejections would be unhandled.
+      if ((action === "reject" || action === "wait") && hook !== "open" && hook !== "message") continue;
+      const promise = this.perform(action, connection);
       if (promise !== undefined) return promise;
     }
     return undefined;
@@ -120,41 +131,41 @@ class Side {
 }
 
 for (const protocol of ["websocket", "tcp"] as const) {
-  describe(`hooks that call back, on ${protocol}`, { timeout: 120_000 }, () => {
-    it("lose and double nothing, and see one end, behind everything else", async () => {
-      const first = fc.array(deed, { minLength: 1, maxLength: 8 });
+  describe(`hooks that call their connection, on ${protocol}`, { timeout: 120_000 }, () => {
+    it("neither lose nor duplicate messages, and there is one end after all other events", async () => {
+      const first = fc.array(action, { minLength: 1, maxLength: 8 });
       const property = fc.asyncProperty(script, script, first, first, async (ours, theirs, begin, answer) => {
         const [one, other] = [new Side("a", ours), new Side("b", theirs)];
         const { client, server, clock } = pair({
-          ...{ protocol, capacity: 64, ...(protocol === "tcp" && { framing: "lines" as const }) },
+          ...{ kind: protocol, capacity: 64, ...(protocol === "tcp" && { framing: "lines" as const }) },
           ...{ client: one.options, server: other.options },
         });
-        const ways: (readonly [Side, readonly Deed[], Connection])[] = [
+        const sides: (readonly [Side, readonly Action[], Connection])[] = [
           [one, begin, client],
           [other, answer, server],
         ];
-        for (const [side, deeds, connection] of ways) {
-          for (const deed of deeds)
-            if (deed !== "throw" && deed !== "reject" && deed !== "wait") void side.do(deed, connection);
+        for (const [side, actions, connection] of sides) {
+          for (const action of actions)
+            if (action !== "throw" && action !== "reject" && action !== "wait") void side.perform(action, connection);
         }
         await settled();
         void client.close();
         await clock.advance(60_000);
         const ends = await Promise.all([client.closed, server.closed]);
         await settled();
-        for (const [index, [side, , connection]] of ways.entries()) {
+        for (const [index, [side, , connection]] of sides.entries()) {
           assert.equal(connection.state, "CLOSED");
           assert.deepEqual(side.closes, [ends[index]]);
-          assert.equal(side.told.indexOf("close"), side.told.length - 1, "nothing is told behind the end");
-          assert.equal(side.told[0], "open");
-          assert.equal(side.settledCalls, side.asked, "each call has had its answer");
+          assert.equal(side.hookCalls.indexOf("close"), side.hookCalls.length - 1, "nothing is told behind the end");
+          assert.equal(side.hookCalls[0], "open");
+          assert.equal(side.settledCalls, side.calls, "each call has had its answer");
           const from = side === one ? other : one;
-          assert.deepEqual(side.heard, from.sent.slice(0, side.heard.length), "in order, each once");
+          assert.deepEqual(side.received, from.sent.slice(0, side.received.length), "in order, each once");
         }
-        // Where one side closed in order, and the other not at the same time, all that it had said was heard.
+        // If one side closed in order, and not both at the same time, the other side received all its messages.
         if (ends.every(({ wasClean }) => wasClean) && ends[0].by !== ends[1].by) {
-          const [speaker, hearer] = ends[0].by === "local" ? [one, other] : [other, one];
-          assert.deepEqual(hearer.heard, speaker.sent);
+          const [sender, receiver] = ends[0].by === "local" ? [one, other] : [other, one];
+          assert.deepEqual(receiver.received, sender.sent);
         }
       });
       await fc.assert(property, runs(300));

@@ -1,30 +1,30 @@
-/** Which errors of an end have a stack: those that tell where in the program it came from. */
+/** Which errors of an end have a stack: those of an end that the program caused. */
 
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { describe, it } from "node:test";
-import { type Connection, connect, listen } from "../../src/index.js";
-import { pair } from "../../src/testing/index.js";
+import { type Connection, connect, listen } from "../../src/index.ts";
+import { pair } from "../../src/testing/index.ts";
 
-describe("the error that later calls get", () => {
-  it("tells where this side has closed", async () => {
+describe("the error of later calls", () => {
+  it("has a stack with the call that closed the connection on this side", async () => {
     const { client: local } = pair();
-    function hereIt(): void {
+    function closeHere(): void {
       void local.close(1001, "bye");
     }
-    hereIt();
+    closeHere();
     await local.closed;
-    assert.match(await stackOf(local.receive()), /closed by this side with code 1001: bye\n {4}at [\s\S]*hereIt/);
+    assert.match(await stackOf(local.receive()), /closed by this side with code 1001: bye\n {4}at [\s\S]*closeHere/);
   });
 
-  it("is a sentence alone where the peer has, as whatever was running then had nothing to do with it", async () => {
+  it("has no stack if the peer closed, because the running code did not cause the end", async () => {
     const { client: local, server: peer } = pair();
     await peer.close(1001, "bye");
     await local.closed;
     assert.equal(await stackOf(local.receive()), "ClosedError: Connection closed by the peer with code 1001: bye");
   });
 
-  it("is a sentence alone where the peer has reset", async () => {
+  it("has no stack if the peer reset the connection", async () => {
     const opened = new EventEmitter();
     await using server = await listen("ws://127.0.0.1:0", {
       open: (connection) => void opened.emit("one", connection),

@@ -1,23 +1,24 @@
-/** What every transport promises of its two ends: the half-close, the one end of all, and what came before it was opened. */
+/** The contract of every transport about its end: the half-close, the `closed` event, and events before `open`. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TransportError } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
-import { LARGE, type Line, opened, pattern, turns } from "./line.js";
-import type { Nature } from "./transport-contract.js";
+import { TransportError } from "../../src/index.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { turns } from "../kit/loop-turns.ts";
+import { LARGE, opened, pattern, type TransportPair } from "../kit/transport-pair.ts";
+import type { Traits } from "./transport-contract.ts";
 
 const KIB = 1_024;
 
-export function ending(start: () => Promise<Line>, nature: Nature): void {
+export function endContract(start: () => Promise<TransportPair>, traits: Traits): void {
   describe("end", () => {
-    it("is told to the peer once, behind everything that was written", async () => {
+    it("reaches the peer once, after all written bytes", async () => {
       await using line = await opened(start);
       const sent = pattern(5 * KIB * KIB);
       line.write(sent);
       line.local.end();
       line.local.end();
-      await line.atPeer.until((witness) => witness.count("ended") > 0);
+      await line.atPeer.until((recorder) => recorder.count("ended") > 0);
       assert.ok(line.atPeer.received.equals(sent));
       await turns();
       assert.equal(line.atPeer.count("ended"), 1);
@@ -26,7 +27,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
     it("leaves the other direction open", async () => {
       await using line = await opened(start);
       line.local.end();
-      await line.atPeer.until((witness) => witness.count("ended") === 1);
+      await line.atPeer.until((recorder) => recorder.count("ended") === 1);
       const sent = pattern(2 * KIB * KIB);
       await line.reply(sent);
       await line.atLocal.until(({ size }) => size === sent.length);
@@ -37,7 +38,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       assert.deepEqual([line.atLocal.error, line.atPeer.error], [undefined, undefined]);
     });
 
-    it("comes behind the data for one who has paused", async () => {
+    it("arrives after the data at a peer that has paused", async () => {
       await using line = await opened(start);
       const sent = pattern(300_000);
       line.atPeer.onData = () => line.peer.pause();
@@ -51,10 +52,25 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       assert.ok(line.atPeer.received.equals(sent));
     });
 
-    it("does not lose the word that the last write was made", async () => {
+    it("may be called inside the event of the last write", async () => {
+      await using line = await opened(start);
+      const sent = pattern(LARGE);
+      line.peer.pause();
+      line.atLocal.onWritten = () => line.local.end();
+      line.write(sent);
+      await turns();
+      line.peer.resume();
+      await line.atPeer.until((recorder) => recorder.count("ended") > 0);
+      assert.ok(line.atPeer.received.equals(sent));
+      line.peer.end();
+      await Promise.all([line.atLocal.end(), line.atPeer.end()]);
+      assert.deepEqual([line.atLocal.error, line.atPeer.error], [undefined, undefined]);
+    });
+
+    it("does not suppress the event of the last write", async () => {
       await using line = await opened(start);
       line.peer.end();
-      await line.atLocal.until((witness) => witness.count("ended") === 1);
+      await line.atLocal.until((recorder) => recorder.count("ended") === 1);
       line.write(pattern(1_000));
       line.local.end();
       await line.atLocal.end();
@@ -63,12 +79,12 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
   });
 
   describe("closed", () => {
-    const ways: Record<string, (line: Line) => void> = {
+    const ways: Record<string, (line: TransportPair) => void> = {
       "when both have ended": ({ local, peer }) => {
         local.end();
         peer.end();
       },
-      "when both have ended behind large writes": ({ local, peer }) => {
+      "when both have ended after large writes": ({ local, peer }) => {
         local.write(pattern(5 * KIB * KIB));
         peer.write(pattern(5 * KIB * KIB));
         local.end();
@@ -83,7 +99,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
         local.abort();
         local.abort();
       },
-      "when one aborts with a write under way": ({ local, peer }) => {
+      "when one aborts during a write": ({ local, peer }) => {
         peer.pause();
         local.write(pattern(LARGE));
         local.abort();
@@ -93,29 +109,29 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
         peer.write(pattern(LARGE));
         local.abort();
       },
-      "when one aborts behind its end": ({ local }) => {
+      "when one aborts after its end": ({ local }) => {
         local.end();
         local.abort();
       },
-      "when one aborts while it is given data": ({ local, peer, atLocal }) => {
+      "when one aborts in the data event": ({ local, peer, atLocal }) => {
         atLocal.onData = () => local.abort();
         peer.write(pattern(500_000));
       },
-      "when one aborts while it is told of the end": ({ local, peer, atLocal }) => {
+      "when one aborts in the fin event": ({ local, peer, atLocal }) => {
         atLocal.onEnded = () => local.abort();
         peer.end();
       },
-      "when one aborts although it has paused": ({ local, peer }) => {
+      "when one aborts while paused": ({ local, peer }) => {
         local.pause();
         peer.write(pattern(1_000));
         local.abort();
       },
     };
     for (const [when, leave] of Object.entries(ways)) {
-      it(`is told to each once and last, ${when}`, async () => {
+      it(`is reported to each side once and last, ${when}`, async () => {
         await using line = await opened(start);
         leave(line);
-        // A peer of one who has aborted may have been told of an end only, and then ends too.
+        // The peer of a side that aborted may have received only a FIN. Then it ends too.
         line.atPeer.onEnded = () => line.peer.end();
         line.local.resume();
         line.peer.resume();
@@ -126,7 +142,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       });
     }
 
-    it("has no error when one aborts for itself", async () => {
+    it("has no error on the side that aborts", async () => {
       await using line = await opened(start);
       line.local.abort();
       await line.atLocal.end();
@@ -134,67 +150,67 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       assert.deepEqual(line.atLocal.log, ["closed"]);
     });
 
-    it("has the system's error when the peer aborts, unless that looks like an end", async () => {
+    it("has the error of the system when the peer aborts, unless an abort looks like an end", async () => {
       await using line = await opened(start);
       line.local.abort();
       line.atPeer.onEnded = () => line.peer.end();
       await line.atPeer.end();
-      if (!nature.resets) return;
+      if (!traits.resets) return;
       assert.deepEqual(line.atPeer.log, ["closed"]);
       assert.ok(line.atPeer.error instanceof TransportError);
       assert.equal(line.atPeer.error.errno, "ECONNRESET");
     });
 
-    it("has the system's error when the peer aborts right behind its last bytes", async () => {
+    it("has the error of the system when the peer aborts directly after its last bytes", async () => {
       await using line = await opened(start);
       line.write(pattern(100));
       line.local.abort();
       line.atPeer.onEnded = () => line.peer.end();
       await line.atPeer.end();
-      if (!nature.resets) return;
+      if (!traits.resets) return;
       assert.equal(line.atPeer.count("ended"), 0);
       assert.equal(line.atPeer.error?.errno, "ECONNRESET");
     });
   });
 
-  it("frees its descriptor at once when it aborts, whatever is under way", async () => {
+  it("an abort frees the descriptor at once, also with a pending write", async () => {
     await using line = await opened(start);
     line.peer.pause();
     line.write(pattern(LARGE));
     await turns();
     const before = openSockets();
     line.local.abort();
-    assert.equal(openSockets(), before - (nature.descriptors && before > 0 ? 1 : 0));
+    assert.equal(openSockets(), before - (traits.descriptors && before > 0 ? 1 : 0));
   });
 
   describe("open", () => {
-    it("comes before every event, and none comes while it is being called", async () => {
+    it("precedes every event, and no event occurs during the call", async () => {
       await using line = await start();
       line.openPeer();
       line.writeBack(pattern(1_000));
-      await line.atPeer.until((witness) => witness.count("written") === 1);
+      await line.atPeer.until((recorder) => recorder.count("written") === 1);
       line.peer.end();
       await turns();
       line.openLocal();
       assert.deepEqual(line.atLocal.log, []);
-      await line.atLocal.until((witness) => witness.count("ended") === 1);
+      await line.atLocal.until((recorder) => recorder.count("ended") === 1);
       assert.ok(line.atLocal.received.equals(pattern(1_000)));
     });
 
-    it("tells of a peer that has ended before it, without a byte", async () => {
+    it("reports a peer that ended before it without a byte", async () => {
       await using line = await start();
       line.openPeer();
       line.peer.end();
       await turns();
       line.openLocal();
-      await line.atLocal.until((witness) => witness.count("ended") === 1);
+      await line.atLocal.until((recorder) => recorder.count("ended") === 1);
       line.write(pattern(1_000));
       await line.atPeer.until(({ size }) => size === 1_000);
       line.local.end();
       await Promise.all([line.atLocal.end(), line.atPeer.end()]);
     });
 
-    it("tells of a peer that has aborted before it", async () => {
+    it("reports a peer that aborted before it", async () => {
       await using line = await start();
       line.openPeer();
       line.peer.abort();
@@ -204,10 +220,10 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
       line.openLocal();
       assert.deepEqual(line.atLocal.log, []);
       await line.atLocal.end();
-      if (nature.resets) assert.equal(line.atLocal.error?.errno, "ECONNRESET");
+      if (traits.resets) assert.equal(line.atLocal.error?.errno, "ECONNRESET");
     });
 
-    it("tells that it was itself aborted before it", async () => {
+    it("reports that its own side was aborted before it", async () => {
       await using line = await start();
       line.openPeer();
       line.atPeer.onEnded = () => line.peer.end();
@@ -219,7 +235,7 @@ export function ending(start: () => Promise<Line>, nature: Nature): void {
     });
   });
 
-  it("throws nothing, whatever is called when the peer has aborted", async () => {
+  it("no method throws after the peer has aborted", async () => {
     await using line = await opened(start);
     line.atPeer.onEnded = () => line.peer.end();
     line.local.abort();

@@ -1,4 +1,4 @@
-/** Every transport, held to the one contract. */
+/** Runs the contract of every transport on real sockets and streams. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -7,17 +7,17 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
-import { systemClock } from "../../src/transport/clock.js";
-import { FastLane } from "../../src/transport/fast-lane.js";
-import { memoryPair } from "../../src/transport/memory.js";
-import { learn } from "../../src/transport/node-internals.js";
-import { SocketTransport } from "../../src/transport/socket.js";
-import { TcpArrivals } from "../../src/transport/tcp-arrivals.js";
-import type { Transport } from "../../src/transport/transport.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { duplexPair } from "./duplex-pair.js";
-import { tcpSockets } from "./tcp-sockets.js";
-import { transportContract } from "./transport-contract.js";
+import { systemClock } from "../../src/transport/clock.ts";
+import { AcceptedHandles } from "../../src/transport/fast/accepted-handles.ts";
+import { SharedHandleTransport } from "../../src/transport/fast/shared-handle.ts";
+import { FastTransport } from "../../src/transport/fast/transport.ts";
+import { loadInternals } from "../../src/transport/internals/tcp.ts";
+import { SocketTransport } from "../../src/transport/socket/socket.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { duplexPair } from "../kit/duplex-pair.ts";
+import { tcpSockets } from "../kit/tcp-sockets.ts";
+import { transportContract } from "./transport-contract.ts";
 
 type Two = readonly [Transport, Transport];
 
@@ -26,35 +26,43 @@ async function tcpPair(): Promise<Two> {
   return [new SocketTransport(client), new SocketTransport(accepted)];
 }
 
-/** Between the fast lane and the public transport each has to take the other for one of its own. */
-async function fastPair(...lanes: readonly ("fast" | "public")[]): Promise<Two> {
-  const { client, accepted } = await tcpSockets();
-  const [local, peer] = [client, accepted].map((socket, end) => {
-    const transport = lanes[end] === "fast" ? FastLane.take(socket) : new SocketTransport(socket);
-    assert.ok(transport !== undefined);
-    return transport;
-  });
-  return [local!, peer!];
+type Kind = "fast" | "shared" | "public";
+
+function transportOn(socket: Socket, kind: Kind | undefined): Transport {
+  const transport =
+    kind === "fast"
+      ? FastTransport.fromStream(socket)
+      : kind === "shared"
+        ? SharedHandleTransport.fromStream(socket)
+        : new SocketTransport(socket);
+  assert.ok(transport !== undefined);
+  return transport;
 }
 
-/** As a server has it that reads from the handles of its connections: there never was a socket at its end. */
+/** The transports must work as each other's peer. */
+async function pairOf(...kinds: readonly [Kind, Kind]): Promise<Two> {
+  const { client, accepted } = await tcpSockets();
+  return [transportOn(client, kinds[0]), transportOn(accepted, kinds[1])];
+}
+
+/** As on a server that reads from the handles of its connections: its end never had a socket. */
 async function arrivedPair(): Promise<Two> {
   const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const lane = new Promise<FastLane>((resolve) => {
-    new TcpArrivals(server, {
+  const accepted = new Promise<FastTransport>((resolve) => {
+    new AcceptedHandles(server, {
       clock: systemClock,
-      patience: Infinity,
+      openTimeout: Infinity,
       prepare: () => undefined,
-      spoke: (arrival, bytes) => resolve(FastLane.arrived(arrival, bytes, new Uint8Array())),
-      left: (arrival) => arrival.drop(),
+      firstBytes: (arrival, bytes) => resolve(FastTransport.fromAccepted(arrival, bytes, new Uint8Array())),
+      ended: (arrival) => arrival.drop(),
     });
   });
   const client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
   await once(client, "connect");
   client.write("?");
-  const local = await lane;
-  // The answer, which is no part of what the contract is about.
+  const local = await accepted;
+  // The answer of the server, which is not part of the contract.
   await once(client, "readable");
   assert.equal(String(client.read()), "?");
   server.close();
@@ -79,11 +87,11 @@ async function unixPair(): Promise<Two> {
   }
 }
 
-async function tlsPair(): Promise<Two> {
+async function tlsPair(...kinds: readonly [Kind, Kind]): Promise<Two> {
   const server = createTlsServer({ ...LOCALHOST, allowHalfOpen: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  // Over a socket of its own, since only that may be half open.
+  // Over its own socket, because only such a socket may be half open.
   const plain = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const client = connectTls({ socket: plain, host: "127.0.0.1", ca: LOCALHOST.cert });
   const [[accepted]] = (await Promise.all([once(server, "secureConnection"), once(client, "secureConnect")])) as [
@@ -91,7 +99,7 @@ async function tlsPair(): Promise<Two> {
     unknown,
   ];
   server.close();
-  return [new SocketTransport(client), new SocketTransport(accepted)];
+  return [transportOn(client, kinds[0]), transportOn(accepted, kinds[1])];
 }
 
 async function streamPair(): Promise<Two> {
@@ -99,24 +107,24 @@ async function streamPair(): Promise<Two> {
   return [new SocketTransport(one), new SocketTransport(other)];
 }
 
-async function inMemory(latency: number, capacity: number): Promise<Two> {
-  const { client, server } = memoryPair({ latency, capacity });
-  return [client, server];
-}
-
 const nothing = { resets: false, descriptors: false, secure: false };
+const tls = { ...nothing, secure: true, descriptors: true };
 
-transportContract("the memory pair", () => inMemory(0, 65_536), { ...nothing, resets: true });
-transportContract("the memory pair with latency", () => inMemory(2, 1_048_576), { ...nothing, resets: true });
 transportContract("a TCP socket", tcpPair, { ...nothing, resets: true, descriptors: true });
 if (process.platform === "linux" || process.platform === "darwin") {
-  learn();
+  loadInternals();
   const fast = { ...nothing, resets: true, descriptors: true };
-  transportContract("the fast lane", () => fastPair("fast", "fast"), fast);
-  transportContract("the fast lane to a TCP socket", () => fastPair("fast", "public"), fast);
-  transportContract("a TCP socket to the fast lane", () => fastPair("public", "fast"), fast);
-  transportContract("the fast lane of a connection that has arrived", arrivedPair, fast);
+  transportContract("the fast transport", () => pairOf("fast", "fast"), fast);
+  transportContract("the fast transport to a TCP socket", () => pairOf("fast", "public"), fast);
+  transportContract("a TCP socket to the fast transport", () => pairOf("public", "fast"), fast);
+  transportContract("the fast transport of a connection that has arrived", arrivedPair, fast);
+  transportContract("a shared handle", () => pairOf("shared", "shared"), fast);
+  transportContract("a shared handle to a TCP socket", () => pairOf("shared", "public"), fast);
+  transportContract("a TCP socket to a shared handle", () => pairOf("public", "shared"), fast);
+  transportContract("a shared TLS handle", () => tlsPair("shared", "shared"), tls);
+  transportContract("a shared TLS handle to a TLS socket", () => tlsPair("shared", "public"), tls);
+  transportContract("a TLS socket to a shared TLS handle", () => tlsPair("public", "shared"), tls);
 }
-transportContract("a TLS socket", tlsPair, { ...nothing, secure: true, descriptors: true });
+transportContract("a TLS socket", () => tlsPair("public", "public"), tls);
 if (process.platform !== "win32") transportContract("a unix socket", unixPair, { ...nothing, descriptors: true });
 transportContract("any Duplex", streamPair, nothing);

@@ -1,8 +1,8 @@
-/** Tests of addresses: what each form means, and what is said of those that are none. */
+/** Tests of addresses: the meaning of each form, and the errors of invalid ones. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { formatAddress, parseAddress } from "../../src/endpoint/address.js";
+import { formatAddress, parseAddress } from "../../src/endpoint/address.ts";
 
 const at = (host: string, port: number, path = "/") => ({ host, port, path, socketPath: undefined });
 const on = (socketPath: string, path = "/") => ({ host: "localhost", port: 0, path, socketPath });
@@ -40,23 +40,29 @@ describe("an address", () => {
     "ws+unix:///run/app.sock:/a:b?at=12:00": { ...WS, ...on("/run/app.sock", "/a:b?at=12:00") },
     "ws+unix:///run/app.sock:/a b\r\nc": { ...WS, ...on("/run/app.sock", "/a%20bc") },
     "ws+unix:///run/app.sock://two": { ...WS, ...on("/run/app.sock", "//two") },
+    "ws+unix:///run/my%20app.sock:/a%20b": { ...WS, ...on("/run/my app.sock", "/a%20b") },
+    "ws+unix:///run/my app.sock": { ...WS, ...on("/run/my app.sock") },
+    "tcp+unix:///run/%C3%A9t%c3%a9.sock": { ...TCP, ...on("/run/été.sock") },
+    "tcp+unix:///run/100%25%3A%3F%23.sock": { ...TCP, ...on("/run/100%:?#.sock") },
     "wss+unix:///run/app.sock": { ...WSS, ...on("/run/app.sock") },
     "tcp+unix:///run/app.sock": { ...TCP, ...on("/run/app.sock") },
     "tls+unix:///run/app.sock": { ...TLS, ...on("/run/app.sock") },
   };
   for (const [url, meaning] of Object.entries(meanings)) {
-    it(`is taken apart: ${JSON.stringify(url)}`, () => assert.deepEqual(parseAddress(url), meaning));
+    it(`is parsed: ${JSON.stringify(url)}`, () => assert.deepEqual(parseAddress(url), meaning));
   }
 
   it("may be a URL object", () => {
     assert.deepEqual(parseAddress(new URL("ws://[::1]/a?b")), { ...WS, ...at("::1", 80, "/a?b") });
     assert.deepEqual(parseAddress(new URL("ws+unix:///run/app.sock:/a")), { ...WS, ...on("/run/app.sock", "/a") });
+    assert.deepEqual(parseAddress(new URL("ws+unix:///run/my äpp.sock")), { ...WS, ...on("/run/my äpp.sock") });
   });
 
   const wrong: Record<string, RegExp> = {
     "": /expected ws:, wss:, tcp: or tls:/,
     "http://example.org": /expected ws:, wss:, tcp: or tls:/,
     "example.org:80": /expected ws:, wss:, tcp: or tls:/,
+    "ws+unix:///run/100%.sock": /a % in the path of a socket is written %25/,
     "unix:///run/app.sock": /expected ws:, wss:, tcp: or tls:/,
     "udp+unix:///run/app.sock": /expected ws:, wss:, tcp: or tls:/,
     " ws://example.org": /expected ws:, wss:, tcp: or tls:/,
@@ -79,7 +85,7 @@ describe("an address", () => {
     "tcp+unix:///run/app.sock:/path": /expected the path of a socket/,
   };
   for (const [url, expected] of Object.entries(wrong)) {
-    it(`is refused with what was expected: ${JSON.stringify(url)}`, () => {
+    it(`is refused, and the error says what is expected: ${JSON.stringify(url)}`, () => {
       assert.throws(
         () => parseAddress(url),
         (error: unknown) => {
@@ -106,7 +112,7 @@ describe("an address", () => {
     "//ann:secret@example.org": /expected ws:, wss:/,
   };
   for (const [url, expected] of Object.entries(secretive)) {
-    it(`is refused without its credentials in the message: ${JSON.stringify(url)}`, () => {
+    it(`is refused, and the error does not contain its credentials: ${JSON.stringify(url)}`, () => {
       assert.throws(
         () => parseAddress(url),
         (error: unknown) => {
@@ -119,7 +125,7 @@ describe("an address", () => {
     });
   }
 
-  it("is refused when it is no text at all", () => {
+  it("is refused if it is not text", () => {
     for (const wrong of [undefined, null, 9000, {}, []]) {
       assert.throws(() => parseAddress(wrong as unknown as string), TypeError);
     }
@@ -136,9 +142,10 @@ describe("a formatted address", () => {
     "wss+unix:///run/app.sock:/feed?x=1",
     "tcp+unix://app.sock",
   ];
-  for (const url of same) it(`is the address again: ${url}`, () => assert.equal(formatAddress(parseAddress(url)), url));
+  for (const url of same)
+    it(`equals the parsed address: ${url}`, () => assert.equal(formatAddress(parseAddress(url)), url));
 
-  it("has the port that was got", () => {
+  it("contains the bound port", () => {
     assert.equal(formatAddress(parseAddress("ws://[::1]:0/a"), 9000), "ws://[::1]:9000/a");
   });
 });

@@ -1,37 +1,44 @@
-/** Every length of time that can be asked for: which are refused, and that none is taken for another. */
+/** Every option and argument that is a duration: which values are refused, and that large values do not overflow. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Connection, connect, DEFAULTS, listen, ReconnectingConnection, reconnect } from "../../src/index.js";
-import { settled, wired } from "../../src/testing/index.js";
-import { deadPort } from "./reconnect-scene.js";
+import { type Connection, connect, DEFAULTS, listen, ReconnectingConnection, reconnect } from "../../src/index.ts";
+import { settled, wired } from "../../src/testing/index.ts";
+import { deadPort } from "../kit/restartable-server.ts";
 
 const LIMIT = { timeout: 60_000 };
 
-/** More than Node's timers hold: what is told them of it fires at once. */
+/** More than the maximum of Node's timers: such a timer fires at once. */
 const BEYOND = [2 ** 31 - 1, 2 ** 31, 2 ** 31 + 1, 2 ** 32 + 5, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE, Infinity];
 const NONE = [-1, -0.5, Number.NaN, -Infinity, -(2 ** 31)];
 
-const LENGTHS = [...Object.keys(DEFAULTS).filter((name) => /Timeout$/.test(name)), "lifetime"].filter(
-  (name) => name !== "onMidFrameTimeout",
+const LENGTHS = [...Object.keys(DEFAULTS.connection).filter((name) => /Timeout$/.test(name)), "lifetime"].filter(
+  (name) => name !== "midFrameTimeout",
 );
 
-/** Options of a connection that have this length in all the places for one. */
+/** Options of a connection with this duration in each option that takes one. */
 const everywhere = (length: number): object => ({
   ...Object.fromEntries(LENGTHS.map((name) => [name, length])),
   heartbeat: { interval: length, timeout: length },
 });
 
-type Asked = (length: number) => Promise<unknown>;
+type DurationCall = (length: number) => Promise<unknown>;
 
-/** What is asked for a length of time, and whether it may be none at all. */
-const DOORS: Readonly<Record<string, readonly [zero: "no" | "at once", ask: Asked]>> = {
+/** The functions and options that take a duration, and whether 0 is allowed. */
+const FUNCTIONS: Readonly<Record<string, readonly [zero: "no" | "at once", ask: DurationCall]>> = {
   ...Object.fromEntries(
     LENGTHS.flatMap((name) => [
-      [`connect's ${name}`, ["no", (length: number) => connect("tcp://127.0.0.1:9", { [name]: length })]],
+      [
+        `connect's ${name}`,
+        ["no", (length: number) => connect("tcp://127.0.0.1:9", { [name]: length, open: () => undefined })],
+      ],
       [
         `listen's ${name}`,
-        ["no", async (length: number) => (await listen("tcp://127.0.0.1:0", { [name]: length })).close()],
+        [
+          "no",
+          async (length: number) =>
+            (await listen("tcp://127.0.0.1:0", { [name]: length, open: () => undefined })).close(),
+        ],
       ],
     ]),
   ),
@@ -57,15 +64,15 @@ const DOORS: Readonly<Record<string, readonly [zero: "no" | "at once", ask: Aske
   "the drain of a server that closes": [
     "at once",
     async (drain) => {
-      await using server = await listen("tcp://127.0.0.1:0", {});
+      await using server = await listen("tcp://127.0.0.1:0", { open: () => undefined });
       await server.close({ drain });
     },
   ],
 };
 
-describe("a length of time", LIMIT, () => {
-  for (const [name, [zero, ask]] of Object.entries(DOORS)) {
-    it(`is refused where it is no length: ${name}`, async () => {
+describe("a duration", LIMIT, () => {
+  for (const [name, [zero, ask]] of Object.entries(FUNCTIONS)) {
+    it(`is refused with an invalid value: ${name}`, async () => {
       for (const length of [...NONE, ...(zero === "no" ? [0] : [])]) {
         await assert.rejects(async () => await ask(length), RangeError, `${length}`);
       }
@@ -76,10 +83,10 @@ describe("a length of time", LIMIT, () => {
   }
 });
 
-describe("lengths of time", LIMIT, () => {
+describe("durations", LIMIT, () => {
   for (const length of BEYOND) {
-    it(`that no timer can hold do not pass at once: ${length}`, async () => {
-      // Node says so when a timer overflows.
+    it(`above the maximum of a timer do not expire at once: ${length}`, async () => {
+      // Node emits a warning when a timer overflows.
       const warnings: string[] = [];
       const warned = ({ name }: Error): void => void warnings.push(name);
       process.on("warning", warned);
@@ -88,14 +95,14 @@ describe("lengths of time", LIMIT, () => {
       });
       await using client: Connection<undefined> = await connect(server.url, everywhere(length));
       const receiving = client.receive({ timeout: length });
-      // Ten milliseconds are ten times what a timer that overflows would take.
+      // A timer that overflows fires after one millisecond. This is ten times as long.
       await new Promise((resolve) => setTimeout(resolve, 10));
       await client.send("still here", { timeout: length });
       assert.equal(await receiving, "still here");
       assert.equal(client.state, "OPEN");
       const attempts: string[] = [];
       await using away = new ReconnectingConnection(`ws://127.0.0.1:${await deadPort()}`, {
-        // A pause has an end.
+        // Infinity is not allowed for a pause.
         ...(length !== Infinity && { initialPause: length, maxPause: length }),
         stableAfter: length,
         random: () => 1,
@@ -110,7 +117,7 @@ describe("lengths of time", LIMIT, () => {
     });
   }
 
-  it("without end are never reached, however long that is", async () => {
+  it("of Infinity never expire, however much time passes", async () => {
     const { connection, clock } = wired({ connection: everywhere(Infinity) });
     await clock.block(2 ** 45);
     await settled();

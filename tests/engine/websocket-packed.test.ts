@@ -1,18 +1,18 @@
-/** Compressed messages on their way through the decoder: collected as they are, in bounds, whatever the network cuts. */
+/** Compressed messages in the decoder: collected as received, within the limits, wherever the network cuts. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { DecoderLimits } from "../../src/engine/protocol.js";
-import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
-import { joined, KEY, type PeerFrame, peerFrame } from "./peer-frames.js";
-import { Recorder } from "./recorder.js";
+import type { DecoderLimits } from "../../src/engine/protocol.ts";
+import { WebSocketDecoder } from "../../src/engine/websocket/decoder.ts";
+import { joined, KEY, type PeerFrame, peerFrame } from "../kit/frames.ts";
+import { Recorder } from "../kit/recording-visitor.ts";
 
 const LIMITS: DecoderLimits = { maxMessageSize: 1_000, maxFragments: 4, streaming: false };
 const MOST_PACKED = 1_000 + 63 + 64;
 
 class Unpacker extends Recorder {
-  packed(type: "text" | "binary", bytes: Uint8Array): boolean {
+  compressed(type: "text" | "binary", bytes: Uint8Array): boolean {
     this.calls.push(["piece", type, bytes, true]);
     return true;
   }
@@ -32,7 +32,7 @@ function decoded(frames: readonly PeerFrame[], limits: DecoderLimits = LIMITS, c
 }
 
 describe("a compressed message", () => {
-  it("is given as it came, with its type, in an array of its own", () => {
+  it("is delivered as received, with its type, in its own array", () => {
     for (const opcode of [1, 2]) {
       const { calls } = decoded([{ opcode, rsv: 4, payload: Uint8Array.of(0xff, 0xfe) }]);
       assert.deepEqual(calls, [["piece", opcode === 1 ? "text" : "binary", Uint8Array.of(0xff, 0xfe), true]]);
@@ -41,7 +41,7 @@ describe("a compressed message", () => {
     }
   });
 
-  it("may be fragmented, with control frames in between, and stand beside others that are not compressed", () => {
+  it("may be fragmented, with control frames between its fragments, and follow uncompressed ones", () => {
     const { calls } = decoded([
       { opcode: 1, payload: "plain" },
       { opcode: 1, rsv: 4, payload: "a", fin: false },
@@ -77,7 +77,7 @@ describe("a compressed message", () => {
     );
   });
 
-  it("may be a little larger than what it becomes may be, and no more: judged by what is announced", () => {
+  it("may be a little larger than the limit of its content, and no more: judged by the announced length", () => {
     assert.equal(decoded([{ opcode: 1, rsv: 4, payload: new Uint8Array(MOST_PACKED) }]).calls[0]?.[0], "piece");
     const { violation } = decoded([{ opcode: 1, rsv: 4, announced: BigInt(MOST_PACKED + 1) }]);
     assert.deepEqual([violation.closeCode, violation.limit?.name], [1009, "maxMessageSize"]);
@@ -93,7 +93,7 @@ describe("a compressed message", () => {
     assert.equal(decoded(frames).violation.limit?.name, "maxFragments");
   });
 
-  it("is bounded where messages are handed over in pieces, too, since this one is collected", () => {
+  it("is bounded with streaming, too, because it is collected", () => {
     const streaming = { ...LIMITS, streaming: true };
     assert.equal(
       decoded([{ opcode: 1, rsv: 4, announced: BigInt(MOST_PACKED + 1) }], streaming).violation.closeCode,
@@ -104,7 +104,7 @@ describe("a compressed message", () => {
     ]);
   });
 
-  it("leaves no second one begin inside it, compressed or not", () => {
+  it("allows no second message inside it, compressed or not", () => {
     for (const rsv of [0, 4]) {
       const { calls } = decoded([
         { opcode: 1, rsv: 4, fin: false },
@@ -114,7 +114,7 @@ describe("a compressed message", () => {
     }
   });
 
-  it("counts in what is under way", () => {
+  it("counts in the progress of the current message", () => {
     const decoder = new WebSocketDecoder("server", LIMITS, true);
     const visitor = new Unpacker();
     decoder.receive(peerFrame({ key: KEY, opcode: 1, rsv: 4, payload: "abc", fin: false }), 0, visitor);

@@ -1,24 +1,24 @@
-/** What must hold for every stream of frames, wherever the network cuts it. */
+/** Properties of every stream of frames, wherever the network cuts it. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import * as ws from "ws";
-import type { DecoderLimits } from "../../src/engine/protocol.js";
-import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
-import { WebSocketEncoder } from "../../src/engine/websocket-encoder.js";
-import { together } from "../fuzz/network.js";
-import { arrayBytes } from "../memory.js";
-import { runs } from "../random.js";
-import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "./peer-frames.js";
-import { type Call, Recorder } from "./recorder.js";
+import type { DecoderLimits } from "../../src/engine/protocol.ts";
+import { WebSocketDecoder } from "../../src/engine/websocket/decoder.ts";
+import { WebSocketEncoder } from "../../src/engine/websocket/encoder.ts";
+import { together } from "../fuzz/cut-stream.ts";
+import { bytesOf, hex, joined, type PeerFrame, peerFrame } from "../kit/frames.ts";
+import { arrayBytes } from "../kit/memory.ts";
+import { runs } from "../kit/random.ts";
+import { type Call, Recorder } from "../kit/recording-visitor.ts";
 
 type Role = "server" | "client";
 
 const LIMITS: DecoderLimits = { maxMessageSize: 1 << 20, maxFragments: 1024, streaming: false };
 const NARROW: DecoderLimits = { maxMessageSize: 300, maxFragments: 4, streaming: false };
 
-/** A stream as its sender meant it, and what its receiver is to hear. */
+/** A stream and the expected events. */
 interface Talk {
   readonly frames: readonly PeerFrame[];
   readonly calls: readonly Call[];
@@ -64,7 +64,7 @@ const ending: fc.Arbitrary<Talk> = fc
     behind: message,
   })
   .map(({ code, reason, behind }) => ({
-    // Whatever comes behind a Close frame is not heard.
+    // Bytes after a Close frame are ignored.
     frames: [{ opcode: 8, payload: joined(Uint8Array.of(code >> 8, code & 255), bytesOf(reason)) }, ...behind.frames],
     calls: [["close", code, reason]],
   }));
@@ -84,7 +84,7 @@ function encoded({ frames }: Talk, to: Role, keys: readonly (readonly number[])[
   return joined(...frames.map((frame, index) => peerFrame(to === "server" ? { ...frame, key: key(index) } : frame)));
 }
 
-/** What is heard of these bytes, cut at these places, by a visitor that answers so. */
+/** The events of these bytes, cut at these places, for a visitor with these answers. */
 function heard(
   stream: Uint8Array,
   at: readonly number[],
@@ -102,7 +102,7 @@ function heard(
   const places = [...at.map((cut) => Math.min(cut, stream.length)).sort((a, b) => a - b), stream.length];
   let from = 0;
   for (const place of places) {
-    // A copy in a place of its own, since it may be unmasked, and its alignment must not matter.
+    // A copy in its own buffer, because it may be unmasked in place, and its alignment must not matter.
     const chunk = Uint8Array.from([...new Uint8Array(from % 4), ...stream.subarray(from, place)]).subarray(from % 4);
     for (let taken = 0; taken < chunk.length; ) {
       stopped = false;
@@ -119,7 +119,7 @@ function heard(
   return visitor.calls;
 }
 
-/** A source of answers, some of them no. */
+/** A source of answers, some of which are false. */
 function wavering(answers: readonly boolean[]): () => boolean {
   let asked = 0;
   return () => answers[asked++ % answers.length] ?? true;
@@ -128,7 +128,7 @@ function wavering(answers: readonly boolean[]): () => boolean {
 const answers = fc.array(fc.boolean(), { minLength: 1, maxLength: 7 });
 
 describe("every stream of frames", () => {
-  it("is heard as it was meant, wherever it is cut, by both roles", () => {
+  it("causes the expected events, wherever it is cut, in both roles", () => {
     fc.assert(
       fc.property(talk, role, keys, cuts, (said, to, keys, cuts) => {
         assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS), said.calls);
@@ -137,7 +137,7 @@ describe("every stream of frames", () => {
     );
   });
 
-  it("is heard the same byte by byte", () => {
+  it("causes the same events byte by byte", () => {
     fc.assert(
       fc.property(talk, role, keys, (said, to, keys) => {
         const stream = encoded(said, to, keys);
@@ -148,7 +148,7 @@ describe("every stream of frames", () => {
     );
   });
 
-  it("is heard the same by a visitor that stops and goes on", () => {
+  it("causes the same events with a visitor that stops and continues", () => {
     fc.assert(
       fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
         assert.deepEqual(heard(encoded(said, to, keys), cuts, to, LIMITS, wavering(answers)), said.calls);
@@ -157,7 +157,7 @@ describe("every stream of frames", () => {
     );
   });
 
-  it("makes the same messages when they are taken in pieces", () => {
+  it("makes the same messages with streaming", () => {
     fc.assert(
       fc.property(talk, role, keys, cuts, answers, (said, to, keys, cuts, answers) => {
         const limits = { ...NARROW, maxFragments: Infinity, streaming: true };
@@ -168,7 +168,7 @@ describe("every stream of frames", () => {
   });
 });
 
-/** A stream with some of its bytes changed, or one that never was any. */
+/** A stream with some changed bytes, or random bytes. */
 const hostile = fc.oneof(
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
   {
@@ -184,7 +184,7 @@ const hostile = fc.oneof(
 );
 
 describe("every stream of bytes", () => {
-  it("ends in calls and never in an exception, the same ones wherever it is cut and whoever stops", () => {
+  it("ends in calls and never in an exception, with the same calls wherever it is cut or stopped", () => {
     fc.assert(
       fc.property(hostile, role, cuts, answers, fc.boolean(), (stream, to, cuts, answers, streaming) => {
         const limits = { ...NARROW, streaming };
@@ -200,12 +200,12 @@ describe("every stream of bytes", () => {
 });
 
 describe("another implementation's frames", () => {
-  // Exported by ws, and left out of its types.
+  // ws exports it, and its types lack it.
   const { Sender } = ws as unknown as {
     Sender: { frame(data: Buffer, options: Readonly<Record<string, unknown>>): Buffer[] };
   };
 
-  it("are understood", () => {
+  it("are decoded", () => {
     fc.assert(
       fc.property(talk, role, cuts, (said, to, cuts) => {
         const frames = said.frames.map(({ opcode, fin = true, payload = "" }) =>
@@ -225,7 +225,7 @@ describe("another implementation's frames", () => {
 });
 
 describe("our own frames", () => {
-  it("are understood, wherever they are cut, by both roles", () => {
+  it("are decoded, wherever they are cut, in both roles", () => {
     fc.assert(
       fc.property(talk, role, keys, cuts, (said, to, keys, cuts) => {
         let drawn = 0;
@@ -240,7 +240,7 @@ describe("our own frames", () => {
           const frame = new Uint8Array(encoder.overhead + bytes.length);
           const start = encoder.before(frame, 0, bytes.length, text, part);
           frame.set(bytes, start);
-          encoder.cover(frame, start, start + bytes.length);
+          encoder.mask(frame, start, start + bytes.length);
           return frame.subarray(0, encoder.after(frame, start + bytes.length));
         });
         assert.deepEqual(heard(joined(...frames), cuts, to, LIMITS), said.calls);
@@ -251,7 +251,7 @@ describe("our own frames", () => {
 });
 
 describe("memory", () => {
-  /** Bytes of arrays that `work` leaves alive, with what it returns. */
+  /** Bytes of arrays that `work` leaves in use, with its result. */
   async function kept(work: () => unknown): Promise<number> {
     const before = await arrayBytes();
     const held = work();
@@ -263,7 +263,7 @@ describe("memory", () => {
   const limits = { ...LIMITS, maxMessageSize: 16 << 20, maxFragments: Infinity };
   const opening = peerFrame({ opcode: 2, fin: false });
 
-  /** A decoder that was given so many fragments of a message, none of them the last. */
+  /** A decoder with this many fragments of an incomplete message. */
   function flooded(size: number, count: number): WebSocketDecoder {
     const decoder = new WebSocketDecoder("client", limits);
     const visitor = new Recorder();
@@ -288,7 +288,7 @@ describe("memory", () => {
     assert.ok((await kept(() => flooded(0, 1 << 20))) <= 1024);
   });
 
-  it("is taken by what arrives and not by what is announced", async () => {
+  it("is allocated for what arrives, not for what is announced", async () => {
     const announcing = () =>
       Array.from({ length: 1000 }, () => {
         const decoder = new WebSocketDecoder("client", limits);
@@ -298,7 +298,7 @@ describe("memory", () => {
     assert.ok((await kept(announcing)) <= 1000 * 128);
   });
 
-  it("is let go when the stream is over", async () => {
+  it("is free when the stream is over", async () => {
     for (const end of [peerFrame({ opcode: 8 }), peerFrame({ opcode: 3 }), hex("80 80")]) {
       const over = () => {
         const decoder = flooded(64, 1024);

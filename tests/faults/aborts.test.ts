@@ -1,4 +1,4 @@
-/** Abort signals at every point at which something is awaited: the reason comes back, and no socket, timer or listener is left. */
+/** Abort signals at every await: the call rejects with the reason, and no socket, timer or listener is left. */
 
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -11,17 +11,17 @@ import {
   listen,
   reconnect,
   type Server,
-} from "../../src/index.js";
-import { settled, wired } from "../../src/testing/index.js";
-import { openSockets } from "../descriptors.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
+} from "../../src/index.ts";
+import { settled, wired } from "../../src/testing/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
 
 const REASON = new Error("enough");
 
-/** What of the process's things keeps it alive. */
+/** The resources that keep the process alive. */
 const resources = (): string => process.getActiveResourcesInfo().sort().join(" ");
 
-/** Waits until all is as it was: what is being closed is not closed in the same turn. */
+/** Waits until the resources are the same as before the test. A close does not complete in the same turn. */
 async function restored(sockets: number, before: string): Promise<void> {
   while (openSockets() > sockets || resources() !== before) await new Promise(setImmediate);
 }
@@ -45,7 +45,7 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-/** Aborts `attempt` after each of its first turns, and then after more and more, until it is through before. Answers how often. */
+/** Aborts `attempt` after 0, 1, 2 ... turns, then at growing distances, until it completes first. Returns the number of aborts. */
 async function cutAtEachTurn(attempt: (signal: AbortSignal) => Promise<unknown>): Promise<number> {
   let through = 0;
   let cuts = 0;
@@ -75,13 +75,13 @@ async function cutAtEachTurn(attempt: (signal: AbortSignal) => Promise<unknown>)
 }
 
 describe("a signal that aborts", { timeout: 120_000 }, () => {
-  // What is made for the first connection of a process is not in question.
+  // Not measured: what the first connection of a process creates.
   before(async () => {
-    await using server = await listen("ws://127.0.0.1:0", {});
+    await using server = await listen("ws://127.0.0.1:0", { open: () => undefined });
     await (await connect(server.url)).close();
   });
 
-  // Nor is what the test before has left to be closed.
+  // Not measured: what the previous test has not closed yet.
   beforeEach(async () => {
     while (resources().includes("TCP")) await new Promise(setImmediate);
   });
@@ -89,7 +89,7 @@ describe("a signal that aborts", { timeout: 120_000 }, () => {
   for (const { name, url, server: serving, client } of WAYS) {
     it(`at any turn of connect, over ${name}`, async () => {
       await using server: Server = await listen(url, serving, async ({ closed }) => void (await closed));
-      // What is made once stays, such as the thread for names.
+      // Created once and kept, such as the thread that resolves names.
       (await connect(server.url, client)).terminate();
       while (server.connections.size > 0) await new Promise(setImmediate);
       const [sockets, held] = [openSockets(), resources()];
@@ -104,14 +104,14 @@ describe("a signal that aborts", { timeout: 120_000 }, () => {
     });
   }
 
-  it("at any turn of reconnect: in attempts, in sessions and in the pauses between", async () => {
+  it("at any turn of reconnect: in an attempt, in a session and in a pause", async () => {
     await using server = await listen("ws://127.0.0.1:0", (connection) => connection.terminate());
     const [sockets, held] = [openSockets(), resources()];
     const cuts = await cutAtEachTurn((signal) => {
       let sessions = 0;
       const session = async (connection: Connection): Promise<void> => {
         sessions += 1;
-        // Three are lost; the fourth is enough.
+        // Three attempts fail. The fourth one succeeds.
         if (sessions < 4) await connection.receive();
       };
       return reconnect(server.url, session, { signal, initialPause: 4, maxPause: 4 });
@@ -142,26 +142,26 @@ describe("a signal that aborts", { timeout: 120_000 }, () => {
     reader: (connection, signal) => connection.reader({ signal }),
   };
   for (const [name, call] of Object.entries(CALLS)) {
-    it(`at any step of ${name}, which ends that call and nothing else`, async () => {
+    it(`at any step of ${name}, which rejects this call only`, async () => {
       const held = resources();
       for (let step = 0; step < 12; step += 1) {
-        const options = { maxQueuedMessages: 2, maxQueuedBytes: 200, streaming: name === "reader" };
-        const { connection, wire, clock } = wired({ capacity: 16, connection: options });
-        wire.pause();
+        const options = { maxQueuedMessages: 2, maxQueuedBytes: 1_224, streaming: name === "reader" };
+        const { connection, peer, clock } = wired({ capacity: 16, connection: options });
+        peer.pause();
         const aborter = new AbortController();
         const called = assert.rejects(call(connection, aborter.signal), (error) => error === REASON);
-        // Half of the points lie between microtasks, the other half between turns.
+        // Half of the points are between microtasks, the other half between turns.
         if (step < 6) for (let task = 0; task < step; task += 1) await undefined;
         else for (let turn = 6; turn < step; turn += 1) await new Promise(setImmediate);
         aborter.abort(REASON);
         await called;
         assert.deepEqual(getEventListeners(aborter.signal, "abort"), []);
         assert.equal(connection.state, "OPEN");
-        // What is left serves others as before.
-        wire.resume();
+        // The rest of the connection still works.
+        peer.resume();
         await connection.send("still here");
         await settled();
-        assert.ok(Buffer.from(wire.received).includes("still here"));
+        assert.ok(Buffer.from(peer.received).includes("still here"));
         connection.terminate();
         await connection.closed;
         await clock.advance(3_600_000);

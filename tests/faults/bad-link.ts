@@ -1,19 +1,19 @@
-/** Two machines and a link between them on which packets suffer, as namespaces of Linux: link.py carries each packet by hand. */
+/** Two machines in network namespaces of Linux, and a link between them that damages traffic: link.py forwards each packet. */
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { found, PYTHON, wanting } from "../programs.js";
-import { type Side, unable as unableNamespaces } from "./network.js";
+import { found, PYTHON, wanting } from "../kit/foreign-programs.ts";
+import { type Side, unable as unableNamespaces } from "./network.ts";
 
 const run = promisify(execFile);
 
-// Python is not compiled, so it lies with the sources.
+// Python is not compiled, so the file is in the source folder.
 const PROGRAM = fileURLToPath(new URL("../../../tests/faults/link.py", import.meta.url));
 
-/** What befalls packets; link.py says what each of them means. Whatever is not named stays as it is. */
+/** Faults of the link; link.py describes each field. A field that is absent does not change. */
 export interface PacketFaults {
   readonly delay?: number;
   readonly jitter?: number;
@@ -32,12 +32,12 @@ const HEALED: Required<PacketFaults> = {
   ...{ rate: 0, longest: 0, forget: 0, reject: false },
 };
 
-/** How many packets have met with what. */
+/** The number of packets that each fault has affected. */
 export type PacketCounts = Readonly<
   Record<"passed" | "lost" | "duplicated" | "reordered" | "corrupted" | "tooLong" | "forgotten" | "rejected", number>
 >;
 
-/** Why there can be no such link here; false where there can. To be failed on where everything is required. */
+/** Why no such link can be made here; false if it can. If everything is required, tests fail with this text. */
 export function unable(): false | string {
   const reason =
     unableNamespaces() ||
@@ -64,18 +64,18 @@ export class BadLink implements AsyncDisposable {
         try {
           execFileSync("ip", ["netns", "del", name], { stdio: "ignore" });
         } catch {
-          // It was never made.
+          // The namespace does not exist.
         }
       }
     };
-    // A namespace with a name outlives its processes, also those of a run that was broken off.
+    // A named namespace outlives its processes, also those of an interrupted run.
     process.once("exit", this.#remove);
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on("line", (line) => this.#answers.shift()?.(JSON.parse(line)));
     }
   }
 
-  /** `seed` decides what befalls which packet. */
+  /** `seed` determines which packets are affected. */
   static async build(seed: number): Promise<BadLink> {
     built += 1;
     const name = (part: string): string => `hf${process.pid}l${built}${part}`;
@@ -118,20 +118,20 @@ export class BadLink implements AsyncDisposable {
     return this.#names[side];
   }
 
-  /** What to run a program with, so that it runs on this machine. */
+  /** The command prefix that runs a program on this machine. */
   on(side: Side): readonly [command: string, ...args: string[]] {
     return ["ip", "netns", "exec", this.#names[side]];
   }
 
-  /** What this machine takes for /etc/hosts: to be said before a program starts there, and from then on looked up anew each time. */
+  /** Sets /etc/hosts of this machine. Call it before a program starts there. Later changes apply to the next lookup. */
   hosts(side: Side, lines: readonly string[]): void {
-    // ip netns exec lays what is in this folder over /etc: the file itself, so it is written in place.
+    // ip netns exec mounts this folder over /etc as a bind mount of files, so the file is rewritten in place.
     const folder = `/etc/netns/${this.#names[side]}`;
     mkdirSync(folder, { recursive: true });
     writeFileSync(`${folder}/hosts`, `${lines.join("\n")}\n`);
   }
 
-  /** From now on this befalls the packets to one machine, or to both; what has been counted until now. */
+  /** Sets the faults of packets to one machine, or to both. Returns the counts so far. */
   set(faults: PacketFaults, to?: Side): Promise<PacketCounts> {
     return new Promise((resolve) => {
       this.#answers.push(resolve);
@@ -147,7 +147,7 @@ export class BadLink implements AsyncDisposable {
     return this.set(HEALED);
   }
 
-  /** The machine's device goes down: it has no way to anywhere. */
+  /** Sets the device of the machine down: the machine has no route. */
   async down(side: Side): Promise<void> {
     await this.#ip(side, "link", "set", "cable", "down");
   }
@@ -156,7 +156,7 @@ export class BadLink implements AsyncDisposable {
     await this.#ip(side, "link", "set", "cable", "up");
   }
 
-  /** The machine's kernel aborts every connection of TCP that stands. */
+  /** The kernel of the machine aborts all its TCP connections. */
   async kill(side: Side): Promise<void> {
     const [command, ...args] = this.on(side);
     await run(command, [...args, "ss", "--kill", "--tcp", "--no-header", "state", "established"]);

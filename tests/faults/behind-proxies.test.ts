@@ -1,19 +1,19 @@
-/** Behind nginx and HAProxy: connections pass and are kept, their ends are told, and a refusal opens no tunnel. */
+/** Behind nginx, HAProxy and Caddy: connections pass and stay open, both sides see the end, and a refusal opens no tunnel. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it, type TestContext } from "node:test";
-import { attach, type Connection, connect, type Server } from "../../src/index.js";
-import { needed } from "../programs.js";
-import { answerOf, RawPeer, upgradeRequest } from "../raw-peers.js";
-import { HAPROXY, NGINX, type ProxyKind, ReverseProxy } from "./proxies.js";
+import { attach, type Connection, connect, type Server, type UpgradeRequest } from "../../src/index.ts";
+import { needed } from "../kit/foreign-programs.ts";
+import { answerOf, RawPeer, upgradeRequest } from "../kit/raw-peer.ts";
+import { CADDY, HAPROXY, NGINX, type ProxyKind, ReverseProxy } from "./proxies.ts";
 
-/** After so many seconds of silence a proxy gives a connection up. */
+/** Seconds without traffic after which the proxy closes a connection. */
 const PATIENCE = 3;
 
-/** A site behind a proxy: pages, one of them for nobody outside, and WebSockets beside them. */
+/** A site behind a proxy: pages, one of which is private, and WebSockets. */
 class Site implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly proxy: ReverseProxy;
@@ -45,7 +45,7 @@ class Site implements AsyncDisposable {
     return new Site(http, server, proxy);
   }
 
-  /** A client that does not ask by itself whether its peer is alive. */
+  /** A client without a heartbeat. */
   connect(): Promise<Connection<undefined>> {
     return connect(`ws+unix://${this.proxy.path}:/live`, { heartbeat: { interval: Infinity }, idleTimeout: Infinity });
   }
@@ -58,10 +58,10 @@ class Site implements AsyncDisposable {
   }
 }
 
-// Side by side, since most of the time nothing happens.
+// Concurrent, since the tests mostly wait.
 describe("a proxy that we did not write", { timeout: 120_000, concurrency: true }, () => {
-  for (const kind of [NGINX, HAPROXY]) {
-    it(`${kind.name}: a connection carries messages of all sizes and kinds, and is closed in order from either side`, async (t) => {
+  for (const kind of [NGINX, HAPROXY, CADDY]) {
+    it(`${kind.name}: a connection carries messages of all sizes and types, and either side can close it cleanly`, async (t) => {
       await using site = await Site.behind(kind, t);
       if (site === undefined) return;
       const one = await site.connect();
@@ -80,36 +80,56 @@ describe("a proxy that we did not write", { timeout: 120_000, concurrency: true 
       assert.deepEqual([info.code, info.reason, info.wasClean, info.by], [1012, "back soon", true, "peer"]);
     });
 
-    it(`${kind.name}: a connection that says nothing outlives ${PATIENCE} s of its patience, by our heartbeat alone`, async (t) => {
-      await using site = await Site.behind(kind, t);
-      if (site === undefined) return;
-      // To an echo without a heartbeat, through the same proxy, for the proxy to be seen at work.
-      const quiet = createServer().listen(0, "127.0.0.1");
-      await once(quiet, "listening");
-      const server = attach(quiet, { heartbeat: { interval: Infinity }, idleTimeout: Infinity });
-      const port = (quiet.address() as AddressInfo).port;
-      await using proxy = await ReverseProxy.start(kind, needed(t, kind) as string, port, PATIENCE);
-      const cut = await connect(`ws+unix://${proxy.path}:/`, { heartbeat: { interval: Infinity } });
-      let pings = 0;
-      const held = await connect(`ws+unix://${site.proxy.path}:/live`, {
-        ...{ heartbeat: { interval: Infinity }, idleTimeout: Infinity },
-        ping: () => {
-          pings += 1;
-        },
-      });
-      const { code, by, wasClean } = await cut.closed;
-      assert.deepEqual([code, by, wasClean], [1006, "peer", false]);
-      // Half as long again as the patience that has ended for the other.
-      while (pings < 9) await new Promise((resolve) => setTimeout(resolve, 50));
-      await held.send("still here");
-      assert.equal(await held.receive(), "still here");
-      await held.close();
+    it(`${kind.name}: the request has the addresses of X-Forwarded-For, with the one that the proxy added`, async (t) => {
+      const place = needed(t, kind);
+      if (place === undefined) return;
+      const http = createServer().listen(0, "127.0.0.1");
+      await once(http, "listening");
+      const forwarded: (string | undefined)[] = [];
+      const open = (_connection: Connection, { headers }: UpgradeRequest): void =>
+        void forwarded.push(headers["x-forwarded-for"]);
+      const server = attach(http, { open });
+      await using proxy = await ReverseProxy.start(kind, place, (http.address() as AddressInfo).port, PATIENCE);
+      const options = { headers: { "X-Forwarded-For": "203.0.113.7" } };
+      const one = await connect(`ws+unix://${proxy.path}:/`, options);
+      await one.close();
+      assert.deepEqual(forwarded, ["203.0.113.7, unix:"]);
       await server.close();
-      quiet.close();
-      quiet.closeAllConnections();
+      http.close();
+      http.closeAllConnections();
     });
 
-    it(`${kind.name}: both ends learn that it was killed`, async (t) => {
+    if (kind.impatient)
+      it(`${kind.name}: a silent connection stays open beyond the proxy's timeout of ${PATIENCE} s, because of our heartbeat`, async (t) => {
+        await using site = await Site.behind(kind, t);
+        if (site === undefined) return;
+        // A connection without a heartbeat through the same proxy shows that the proxy's timeout works.
+        const quiet = createServer().listen(0, "127.0.0.1");
+        await once(quiet, "listening");
+        const server = attach(quiet, { heartbeat: false, idleTimeout: Infinity, open: () => undefined });
+        const port = (quiet.address() as AddressInfo).port;
+        await using proxy = await ReverseProxy.start(kind, needed(t, kind) as string, port, PATIENCE);
+        const cut = await connect(`ws+unix://${proxy.path}:/`, { heartbeat: { interval: Infinity } });
+        let pings = 0;
+        const held = await connect(`ws+unix://${site.proxy.path}:/live`, {
+          ...{ heartbeat: { interval: Infinity }, idleTimeout: Infinity },
+          ping: () => {
+            pings += 1;
+          },
+        });
+        const { code, by, wasClean } = await cut.closed;
+        assert.deepEqual([code, by, wasClean], [1006, "peer", false]);
+        // One and a half times the timeout after which the other connection was closed.
+        while (pings < 9) await new Promise((resolve) => setTimeout(resolve, 50));
+        await held.send("still here");
+        assert.equal(await held.receive(), "still here");
+        await held.close();
+        await server.close();
+        quiet.close();
+        quiet.closeAllConnections();
+      });
+
+    it(`${kind.name}: both sides see the end when the proxy is killed`, async (t) => {
       await using site = await Site.behind(kind, t);
       if (site === undefined) return;
       const client = await site.connect();
@@ -128,17 +148,17 @@ describe("a proxy that we did not write", { timeout: 120_000, concurrency: true 
       ["with 400, for its key", upgradeRequest("/live", { "Sec-WebSocket-Key": "short" }), 400],
       ["with 404, for its path", upgradeRequest("/elsewhere"), 404],
     ] as const) {
-      it(`${kind.name}: an upgrade that is refused ${what} opens no tunnel to what is for nobody outside`, async (t) => {
+      it(`${kind.name}: a refused upgrade ${what} opens no tunnel to the private page`, async (t) => {
         await using site = await Site.behind(kind, t);
         if (site === undefined) return;
         const secret = "GET /private HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        // With the request, and behind its answer, as through a tunnel.
+        // Sent together with the request, and again after the answer, as if there were a tunnel.
         for (const first of [secret, ""]) {
           await using peer = await RawPeer.to(site.proxy.path);
           peer.write(request + first);
           assert.equal((await peer.head()).status, status);
           peer.write(secret + secret);
-          // The proxy judges what follows, or closes, with a reset too.
+          // The proxy answers these requests itself, or closes the connection, possibly with a reset.
           const judged = peer.until(({ text }) => text.split("HTTP/1.1 ").length > 2);
           await Promise.race([judged.catch(() => undefined), peer.closed]);
           assert.ok(!peer.text.includes("this is"), peer.text);

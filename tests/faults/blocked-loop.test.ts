@@ -1,52 +1,52 @@
-/** An event loop that is blocked by somebody's code for longer than a heartbeat: nobody is declared dead on that account. */
+/** An application blocks its event loop for longer than the heartbeat allows: neither side gives up the connection. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { SPEECHES, type Speech } from "../requirements/speech.js";
-import { Party } from "./party.js";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
+import { EchoProcess } from "./echo-process.ts";
 
-/** In three parts, each of them longer than the heartbeat's timeout. */
+/** Three blocks, each longer than the heartbeat's timeout. */
 const BLOCKED = 7_500;
-/** That of the blocked side is over in each of the parts. */
+/** The heartbeat of the blocked side. It expires in each block. */
 const SHORT = { interval: 1_000, timeout: 2_000 };
-/** That of the side that looks on has no reason yet to give up. */
+/** The heartbeat of the other side. It does not expire. */
 const LONG = { interval: 1_000, timeout: 60_000 };
 const VISITORS = 20;
 
-const beating = ({ protocol, options }: Speech, heartbeat: object): Record<string, unknown> => ({
+const beating = ({ protocol, options }: WireProtocol, heartbeat: object): Record<string, unknown> => ({
   ...options,
   heartbeat: { ...heartbeat, ...(protocol === "tcp" && { message: "?" }) },
 });
 
-/** Pings that have come to either. */
-const pings = async (...parties: readonly Party[]): Promise<number> =>
-  (await Promise.all(parties.map((party) => party.report()))).reduce((sum, { pings }) => sum + pings, 0);
+/** Pings received by either side. */
+const pings = async (...children: readonly EchoProcess[]): Promise<number> =>
+  (await Promise.all(children.map((child) => child.report()))).reduce((sum, { pings }) => sum + pings, 0);
 
 describe(`an event loop that is blocked for ${BLOCKED} ms`, { timeout: 120_000, concurrency: true }, () => {
   for (const side of ["server", "client"] as const) {
     for (const talk of ["a conversation", "silence"] as const) {
-      it(`at the ${side}, in ${talk}: neither side gives the other up (bound: heartbeat, of time that it could listen)`, async () => {
-        await using server = await Party.start();
-        await using client = await Party.start();
-        for (const speech of SPEECHES) {
+      it(`at the ${side}, in ${talk}: neither side gives up the other (bound: heartbeat, which counts only time in which the loop ran)`, async () => {
+        await using server = await EchoProcess.start();
+        await using client = await EchoProcess.start();
+        for (const wire of WIRE_PROTOCOLS) {
           const [ours, theirs] = side === "server" ? [SHORT, LONG] : [LONG, SHORT];
           const url = await server.tell({
-            ...{ do: "serve", url: speech.url, options: beating(speech, ours), as: "answer" },
+            ...{ do: "serve", url: wire.url, options: beating(wire, ours), as: "answer" },
           });
           await client.tell({
-            ...{ do: "visit", url, options: beating(speech, theirs), count: VISITORS },
+            ...{ do: "visit", url, options: beating(wire, theirs), count: VISITORS },
             to: { do: talk === "silence" ? "read" : "count" },
           });
         }
-        const all = SPEECHES.length * VISITORS;
+        const all = WIRE_PROTOCOLS.length * VISITORS;
         const blocked = side === "server" ? server : client;
         await blocked.tell({ do: "block", ms: BLOCKED });
         if (talk === "a conversation") {
-          const { guests } = await client.report();
-          await client.until(({ guests: { least } }) => least >= guests.least + 10);
+          const { clients } = await client.report();
+          await client.until(({ clients: { least } }) => least >= clients.least + 10);
         } else {
-          // So many that everybody has been judged since.
+          // Enough Pings that every connection was checked since.
           const before = await pings(server, client);
           while ((await pings(server, client)) < before + 2 * VISITORS) {
             assert.deepEqual((await client.report()).ends, []);

@@ -1,17 +1,17 @@
-/** Peers that speak TLS with OpenSSL and end it badly: without its alert, inside a record, inside a handshake; or begin it anew. */
+/** TLS peers (OpenSSL) that end badly: without close_notify, inside a record, inside a handshake; and renegotiation. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Connection, connect, type HandshakeError, listen, type ProtocolError } from "../../src/index.js";
-import { chaosProxy } from "../../src/testing/index.js";
-import { openSockets } from "../descriptors.js";
-import { peerFrame } from "../engine/peer-frames.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { needed, OPENSSL } from "../programs.js";
-import { portOf, switchingTo } from "../raw-peers.js";
+import { type Connection, connect, type HandshakeError, listen, type ProtocolError } from "../../src/index.ts";
+import { chaosProxy } from "../../src/testing/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { needed, OPENSSL } from "../kit/foreign-programs.ts";
+import { peerFrame } from "../kit/frames.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { portOf, switchingTo } from "../kit/raw-peer.ts";
 
 const [CERT, KEY] = ["cert", "key"].map((part) =>
   fileURLToPath(new URL(`../../../tests/fixtures/localhost.${part}.pem`, import.meta.url)),
@@ -19,7 +19,7 @@ const [CERT, KEY] = ["cert", "key"].map((part) =>
 const TRUST = { tls: { ca: LOCALHOST.cert } };
 const LINES = { ...TRUST, framing: "lines", lingerTimeout: 100 } as const;
 
-/** `openssl s_server` or `s_client`: what it is given goes to its peer, and what comes is printed. */
+/** `openssl s_server` or `s_client`: its stdin is sent to the peer, and received data is printed. */
 class Openssl implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
@@ -29,7 +29,7 @@ class Openssl implements AsyncDisposable {
   constructor(path: string, args: readonly string[]) {
     this.#child = spawn(path, args, { stdio: "pipe" });
     this.#exited = once(this.#child, "exit").then(() => this.#changed());
-    // Nobody reads what is written when it has been killed.
+    // A write fails after the process was killed.
     this.#child.stdin?.on("error", () => undefined);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => {
@@ -39,7 +39,7 @@ class Openssl implements AsyncDisposable {
     }
   }
 
-  /** One that listens on a port of its own, which it tells. */
+  /** `openssl s_server` on a free port, which it prints. */
   static async listening(
     t: TestContext,
     ...flags: readonly string[]
@@ -55,7 +55,7 @@ class Openssl implements AsyncDisposable {
     this.#child.stdin?.write(bytes);
   }
 
-  /** What it has printed, once that matches. */
+  /** The output, as soon as it matches `pattern`. */
   async until(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.#said);
@@ -67,7 +67,7 @@ class Openssl implements AsyncDisposable {
     }
   }
 
-  /** Its kernel sends a FIN; TLS sends nothing. */
+  /** Kills the process: its kernel sends a FIN, and TLS sends no alert. */
   kill(): void {
     this.#child.kill("SIGKILL");
   }
@@ -78,7 +78,7 @@ class Openssl implements AsyncDisposable {
   }
 }
 
-/** A WebSocket that OpenSSL has been made to accept. */
+/** A WebSocket that OpenSSL accepts, with a prepared response. */
 async function upgradedBy(server: Openssl, url: string): Promise<Connection<undefined>> {
   const opening = connect(url, TRUST);
   const [request] = await server.until(/GET [\s\S]*\r\n\r\n/);
@@ -87,7 +87,7 @@ async function upgradedBy(server: Openssl, url: string): Promise<Connection<unde
 }
 
 describe("a peer over TLS", { timeout: 60_000 }, () => {
-  it("that goes without an alert has aborted a WebSocket: 1006", async (t) => {
+  it("that ends without close_notify aborts a WebSocket: 1006", async (t) => {
     await using server = await Openssl.listening(t);
     if (server === undefined) return;
     await using connection = await upgradedBy(server, `wss://127.0.0.1:${server.port}`);
@@ -98,7 +98,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
     assert.deepEqual([code, by, wasClean], [1006, "peer", false]);
   });
 
-  it("that goes without an alert, inside a line or a frame, has not said it", async (t) => {
+  it("that ends without close_notify inside a line or a frame: the partial message is not delivered", async (t) => {
     await using lines = await Openssl.listening(t);
     await using frames = await Openssl.listening(t);
     if (lines === undefined || frames === undefined) return;
@@ -111,7 +111,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
       [frames, other],
     ] as const) {
       assert.equal(await connection.receive(), "whole");
-      // What is half said shows as that, and then nothing follows.
+      // The part is visible in the receiving state, and nothing follows.
       await assert.rejects(
         (async () => {
           for (;;) await connection.receive({ timeout: 20 });
@@ -125,7 +125,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
     }
   });
 
-  it("that is cut inside a record has not said what is in it", async (t) => {
+  it("that is cut inside a record: the content of the record is not delivered", async (t) => {
     await using server = await Openssl.listening(t);
     if (server === undefined) return;
     await using proxy = await chaosProxy({ to: `127.0.0.1:${server.port}` });
@@ -139,7 +139,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
     assert.equal((cause as ProtocolError).clause, "unexpected-eof");
   });
 
-  it("that is cut inside the handshake is no peer at all", async (t) => {
+  it("that is cut inside the TLS handshake opens no connection", async (t) => {
     await using server = await Openssl.listening(t);
     if (server === undefined) return;
     const before = openSockets();
@@ -156,7 +156,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
     while (openSockets() > before) await new Promise(setImmediate);
   });
 
-  it("that says goodbye in TLS, between two lines, has ended in order", async (t) => {
+  it("that sends close_notify between two lines ends cleanly", async (t) => {
     await using server = await Openssl.listening(t);
     if (server === undefined) return;
     await using connection = await connect(`tls://127.0.0.1:${server.port}`, LINES);
@@ -169,7 +169,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
     assert.deepEqual([wasClean, by], [true, "peer"]);
   });
 
-  it("that wants to agree anew, as a server of TLS 1.2 may, gets what it wants, and nothing is lost", async (t) => {
+  it("that renegotiates as a server of TLS 1.2 may do so, and nothing is lost", async (t) => {
     await using server = await Openssl.listening(t, "-tls1_2");
     if (server === undefined) return;
     await using connection = await connect(`tls://127.0.0.1:${server.port}`, LINES);
@@ -182,7 +182,7 @@ describe("a peer over TLS", { timeout: 60_000 }, () => {
   });
 
   for (const scheme of ["tls", "wss"]) {
-    it(`that wants to agree anew, as a client of ${scheme}, is told no: each time costs a server more than it`, async (t) => {
+    it(`that renegotiates as a client of ${scheme} is refused, because each renegotiation costs the server more than the client`, async (t) => {
       const path = needed(t, OPENSSL);
       if (path === undefined) return;
       const errors: unknown[] = [];

@@ -1,4 +1,4 @@
-/** Control groups of Linux, of the first kind: to freeze a process, to take its processor away, or to bound its memory. */
+/** Control groups of Linux, version 1: freeze a process, limit its processor time, limit its memory. */
 
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,7 +13,7 @@ export class ControlGroup implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Undefined where there is no such controller, or it may not be used. */
+  /** Undefined if this controller does not exist or may not be used. */
   static of(controller: "freezer" | "cpu" | "memory"): ControlGroup | undefined {
     made += 1;
     const folder = `${ROOT}/${controller}/hf${process.pid}x${made}`;
@@ -23,7 +23,7 @@ export class ControlGroup implements AsyncDisposable {
       return undefined;
     }
     try {
-      // A folder where no controller is mounted stays empty.
+      // A folder without a mounted controller stays empty.
       readFileSync(`${folder}/cgroup.procs`);
       return new ControlGroup(folder);
     } catch {
@@ -44,7 +44,7 @@ export class ControlGroup implements AsyncDisposable {
     this.write("cgroup.procs", pid);
   }
 
-  /** For when the processes in it are gone: the kernel may take a moment to believe it. */
+  /** Removes the group after its processes have ended. The kernel may need a moment to notice that. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (let attempt = 0; attempt < 100; attempt += 1) {
       try {

@@ -1,26 +1,26 @@
-/** Connections that come and go by the thousand: nothing is left of them, at either side. */
+/** Thousands of connections open and close: neither side keeps anything of them. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SPEECHES } from "../requirements/speech.js";
-import { Party } from "./party.js";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { EchoProcess } from "./echo-process.ts";
 
 const TIMES = Number(process.env["HOLDFAST_RUNS"] ?? 1);
-/** In a round; the first of them is to warm up. */
+/** Connections in a round. The first round is a warm-up. */
 const ROUND = 2_000;
 const ROUNDS = 1 + Math.max(1, Math.round(2 * TIMES));
 
-/** Beyond two percent of what was held: what V8 makes of code that runs ever more often. */
+/** Bytes allowed beyond two percent of the heap: V8 keeps data about code that runs often. */
 const SLACK = 1_048_576;
 
-describe(`${ROUND * (ROUNDS - 1)} connections that come and go`, { timeout: 120_000 * (1 + TIMES) }, () => {
-  for (const speech of SPEECHES) {
-    it(`leave no memory, descriptor, timer or listener behind, on ${speech.name} (bound: 2 % and ${SLACK} bytes)`, async (t) => {
-      await using server = await Party.start();
-      await using client = await Party.start();
-      const { url, options } = speech;
+describe(`${ROUND * (ROUNDS - 1)} connections that open and close`, { timeout: 120_000 * (1 + TIMES) }, () => {
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`leave no memory, descriptor, timer or listener behind, on ${wire.name} (bound: 2 % and ${SLACK} bytes)`, async (t) => {
+      await using server = await EchoProcess.start();
+      await using client = await EchoProcess.start();
+      const { url, options } = wire;
       const place = await server.tell({ do: "serve", url, options: { ...options }, as: "answer" });
-      let before: Awaited<ReturnType<Party["report"]>>[] = [];
+      let before: Awaited<ReturnType<EchoProcess["report"]>>[] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         await client.tell({ do: "churn", url: place, options: { ...options }, count: ROUND });
         await server.until(({ serving }) => serving === 0);
@@ -43,5 +43,5 @@ describe(`${ROUND * (ROUNDS - 1)} connections that come and go`, { timeout: 120_
   }
 });
 
-/** Without what is through with this turn. */
+/** Waits until the current turn is over, so that its garbage is not counted. */
 const lasting = (resources: readonly string[]): string[] => resources.filter((name) => name !== "Immediate").sort();

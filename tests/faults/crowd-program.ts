@@ -1,8 +1,8 @@
-/** A crowd that connects all at once, speaks WebSocket, and tells when each of it has had its answer. */
+/** Opens many WebSockets at once, and reports when each of them has received its answer. */
 
 import { connect } from "node:net";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { upgradeRequest } from "../raw-peers.js";
+import { KEY, peerFrame } from "../kit/frames.ts";
+import { upgradeRequest } from "../kit/raw-peer.ts";
 
 const [port = 0, count = 0] = process.argv.slice(2).map(Number);
 const hello = peerFrame({ opcode: 1, payload: "hello", key: KEY });
@@ -24,6 +24,6 @@ process.once("message", () => {
   }
 });
 
-// Whoever started it has gone.
+// The parent process has ended.
 process.on("disconnect", () => process.exit());
 process.send?.("ready");

@@ -1,11 +1,11 @@
-/** Packets that come twice, in another order, or with a bit turned: TCP mends all of it, and no message is another one. */
+/** Packets that are duplicated, reordered or have a flipped bit: TCP repairs this, and no message changes. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SPEECHES } from "../requirements/speech.js";
-import { type PacketCounts, type PacketFaults, unable } from "./bad-link.js";
-import { Linked } from "./linked.js";
-import { digestOf } from "./load.js";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { type PacketCounts, type PacketFaults, unable } from "./bad-link.ts";
+import { LinkedMachines } from "./linked-machines.ts";
+import { digestOf } from "./load.ts";
 
 const LOAD = { messages: 200, size: 10_000 };
 const NEAR = { delay: 2 };
@@ -19,11 +19,11 @@ const DAMAGES: readonly [what: string, faults: PacketFaults, counted: keyof Pack
 
 describe("packets that are damaged", { skip: unable(), timeout: 120_000 }, () => {
   for (const [index, [what, faults, counted]] of DAMAGES.entries()) {
-    it(`because some ${what}: every message arrives as it was, in order, both ways (bound: none)`, async (t) => {
-      await using linked = await Linked.start(index);
+    it(`because some ${what}: every message arrives unchanged and in order, both ways (bound: none)`, async (t) => {
+      await using linked = await LinkedMachines.start(index);
       await linked.link.set({ ...NEAR, ...faults });
       const ends = await Promise.all(
-        SPEECHES.map((speech) => linked.joined(speech, { server: "exchange", client: "exchange", load: LOAD })),
+        WIRE_PROTOCOLS.map((wire) => linked.joined(wire, { server: "exchange", client: "exchange", load: LOAD })),
       );
       for (const { server, client } of ends) {
         assert.equal((await server.until("summed")).digest, digestOf("client", LOAD));

@@ -1,22 +1,24 @@
-/** The document of failures: that it leaves out no error, limit, symptom or fault, and names tests that there are. */
+/** Checks docs/failures.md: it has every error, limit, symptom and fault, and the tests that it names exist. */
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Illness } from "../../src/cli/diagnosis.js";
-import { type ConnectionError, DEFAULTS, type Phase } from "../../src/index.js";
+import type { FindingKind } from "../../src/cli/doctor/diagnosis.ts";
+import { type ConnectionError, type ConnectPhase, DEFAULTS } from "../../src/index.ts";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const text = readFileSync(join(ROOT, "docs/failures.md"), "utf8");
 
-// Records, so that a name that is added to one of these types and not to this list does not compile.
+// Records, so that a name that is added to one of these types and not here does not compile.
 const CODES: Record<ConnectionError["code"], true> = {
   ...{ CLOSED: true, TIMEOUT: true, PROTOCOL: true, HANDSHAKE: true, LIMIT: true, TRANSPORT: true, IN_DOUBT: true },
 };
-const PHASES: Record<Phase, true> = { dns: true, queue: true, tcp: true, tls: true, upgrade: true };
-const ILLNESSES: Record<Illness, true> = {
+const PHASES: Record<ConnectPhase, true> = {
+  ...{ dns: true, queue: true, tcp: true, proxy: true, tls: true, upgrade: true },
+};
+const ILLNESSES: Record<FindingKind, true> = {
   ...{ "close-wait": true, "half-open": true, "send-queue": true, "receive-queue": true },
   ...{ "accept-queue": true, unanswered: true, descriptors: true },
 };
@@ -33,14 +35,16 @@ describe("the document of failures", () => {
   });
 
   it("has every limit of time, phase and illness", () => {
-    const lengths = Object.keys(DEFAULTS).filter((name) => name.endsWith("Timeout") && name !== "onMidFrameTimeout");
+    const lengths = Object.keys(DEFAULTS.connection).filter(
+      (name) => name.endsWith("Timeout") && name !== "midFrameTimeout",
+    );
     const limits = [...lengths, "lifetime", "heartbeat.timeout", "readDeadline", "writeDeadline"];
     assert.deepEqual(
       missing(limits, (limit) => `\`${limit}\``),
       [],
     );
     assert.deepEqual(
-      missing(Object.keys(PHASES), (phase) => `| \`${phase}\` |`),
+      missing(Object.keys(PHASES), (phase) => `| \`${phase}\``),
       [],
     );
     assert.deepEqual(
@@ -49,7 +53,7 @@ describe("the document of failures", () => {
     );
   });
 
-  it("names tests that there are, in every row, and every file of faults", () => {
+  it("names existing tests in every row, and every file of tests/faults", () => {
     const named = Array.from(text.matchAll(/`(tests\/[^`]*)`/g), ([, path = ""]) => path);
     assert.deepEqual(
       named.filter((path) => !existsSync(join(ROOT, path))),

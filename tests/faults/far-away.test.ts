@@ -1,32 +1,35 @@
-/** A peer that is far away: 200 ms there and back with jitter, and 2 % of the packets lost. It is slow, and that is all. */
+/** A distant peer: 200 ms round trip with jitter, and 2 % packet loss. It is slow, and nothing worse. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DEFAULTS } from "../../src/index.js";
-import { SPEECHES } from "../requirements/speech.js";
-import { unable } from "./bad-link.js";
-import { beating, Linked } from "./linked.js";
-import { digestOf } from "./load.js";
+import { DEFAULTS } from "../../src/index.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { unable } from "./bad-link.ts";
+import { beating, LinkedMachines } from "./linked-machines.ts";
+import { digestOf } from "./load.ts";
 
 const FAR = { delay: 100, jitter: 25, loss: 0.02, reorder: 0.02 };
 const LOAD = { messages: 100, size: 4_000 };
 
-// As short as that a Ping is on its way nearly all the time; how long to wait for its answer is the default.
+// So short that a Ping is in flight nearly all the time. The time to wait for the answer is the default.
 const INTERVAL = 100;
 
 describe("a link of 200 ms there and back, with jitter, loss and reordering", {
   skip: unable(),
   timeout: 120_000,
 }, () => {
-  it("loses nothing in either direction and nobody is declared dead (bound: heartbeat.timeout's default)", async (t) => {
-    await using linked = await Linked.start(1);
+  it("loses nothing in either direction and neither side gives up the other (bound: heartbeat.timeout's default)", async (t) => {
+    await using linked = await LinkedMachines.start(1);
     await linked.link.set(FAR);
-    const limits = (speech: (typeof SPEECHES)[number]): object => ({
-      ...{ ...beating(speech, INTERVAL, DEFAULTS.heartbeat.timeout), writeTimeout: DEFAULTS.writeTimeout },
+    const limits = (wire: (typeof WIRE_PROTOCOLS)[number]): object => ({
+      ...{
+        ...beating(wire, INTERVAL, DEFAULTS.connection.heartbeat.timeout),
+        writeTimeout: DEFAULTS.connection.writeTimeout,
+      },
     });
-    const all = SPEECHES.flatMap((speech) => [
-      linked.joined(speech, { limits: limits(speech), server: "exchange", client: "exchange", load: LOAD }),
-      linked.joined(speech, { limits: limits(speech) }),
+    const all = WIRE_PROTOCOLS.flatMap((wire) => [
+      linked.joined(wire, { limits: limits(wire), server: "exchange", client: "exchange", load: LOAD }),
+      linked.joined(wire, { limits: limits(wire) }),
     ]);
     const ends = await Promise.all(all);
     for (const [index, { server, client }] of ends.entries()) {

@@ -1,30 +1,30 @@
-/** A link that comes and goes every 200 ms: who comes back is not hurried by connections that hardly live, and spends no time on it. */
+/** A link that changes between up and down every 200 ms: short connections do not shorten the pauses, and use little processor time. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { SPEECHES, type Speech } from "../requirements/speech.js";
-import { unable } from "./bad-link.js";
-import { beating, Linked } from "./linked.js";
-import type { Machine, Part, StateFacts } from "./machine.js";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
+import { unable } from "./bad-link.ts";
+import { beating, LinkedMachines } from "./linked-machines.ts";
+import type { Machine, Part, StateFacts } from "./machine.ts";
 
 const PHASE = 200;
 const FIRST = 50;
-/** No part of how long it takes to go and to come: an attempt would always meet the same. */
+/** Not a divisor of the period of the link, or each attempt would meet the same phase. */
 const LONGEST = 330;
-/** How many pauses are seen: those that grow, and some that cannot any more. */
+/** The number of pauses that are observed: growing ones, and some at the maximum. */
 const PAUSES = 8;
 
-/** The share of one processor that a machine may spend meanwhile. What it does needs a hundredth of that, which shows that nothing spins. */
+/** The share of one processor that a machine may use. It needs a hundredth of that, so a busy loop would be detected. */
 const SHARE = 0.5;
 
 const WAYS: readonly [
   what: string,
-  down: (linked: Linked) => Promise<unknown>,
-  up: (linked: Linked) => Promise<unknown>,
+  down: (linked: LinkedMachines) => Promise<unknown>,
+  up: (linked: LinkedMachines) => Promise<unknown>,
 ][] = [
   [
-    "something on the way resets what comes",
+    "a firewall resets every connection",
     ({ link }) => link.set({ reject: true }),
     ({ link }) => link.set({ reject: false }),
   ],
@@ -34,8 +34,8 @@ const WAYS: readonly [
 describe(`a link that is up for ${PHASE} ms and down for ${PHASE} ms`, { skip: unable(), timeout: 120_000 }, () => {
   for (const [what, down, up] of WAYS) {
     it(`because ${what}: pauses grow through short openings, and nothing spins (bound: maxPause)`, async (t) => {
-      await using linked = await Linked.start(1);
-      const clients = await Promise.all(SPEECHES.map((speech) => visit(linked, speech)));
+      await using linked = await LinkedMachines.start(1);
+      const clients = await Promise.all(WIRE_PROTOCOLS.map((wire) => visit(linked, wire)));
       await Promise.all(clients.map((client) => client.until("state", ({ name }) => name === "open")));
       const since = { at: performance.now(), spent: spent(linked.client) };
       while (clients.some((client) => pausesOf(client).length < PAUSES)) {
@@ -54,7 +54,7 @@ describe(`a link that is up for ${PHASE} ms and down for ${PHASE} ms`, { skip: u
         const pauses = pausesOf(client).slice(0, PAUSES);
         for (const [failures, pause] of pauses.entries()) {
           const grown = Math.min(FIRST * 2 ** failures, LONGEST);
-          // From the failure on; to judge it takes a moment.
+          // Measured from the failure. The policy takes a moment.
           assert.ok(pause >= grown && pause < grown + FIRST, `${pauses}`);
         }
       }
@@ -64,29 +64,29 @@ describe(`a link that is up for ${PHASE} ms and down for ${PHASE} ms`, { skip: u
   }
 });
 
-async function visit(linked: Linked, speech: Speech): Promise<Part> {
-  // A connection on which nothing moves is not reset, and only who sends is told: the other finds out by its heartbeat.
-  const limits = beating(speech, PHASE / 4, PHASE * 5);
-  const { url } = await linked.listening(speech, "nothing", limits);
-  const options = { ...speech.options, ...limits, openTimeout: 1_000, initialPause: FIRST, maxPause: LONGEST };
+async function visit(linked: LinkedMachines, wire: WireProtocol): Promise<Part> {
+  // An idle connection is not reset. A sending side notices; the other side notices by its heartbeat.
+  const limits = beating(wire, PHASE / 4, PHASE * 5);
+  const { url } = await linked.listening(wire, "nothing", limits);
+  const options = { ...wire.options, ...limits, openTimeout: 1_000, initialPause: FIRST, maxPause: LONGEST };
   return linked.client.do({ kind: "return", url, does: "nothing", options });
 }
 
-/** An open connection does not notice that a device is down, and outlives 200 ms of it. */
-async function downAndReset({ link }: Linked): Promise<void> {
+/** An open connection does not notice a device that is down, and survives 200 ms of that. */
+async function downAndReset({ link }: LinkedMachines): Promise<void> {
   await link.kill("client");
   await link.down("client");
 }
 
-/** How long it waited each time, in milliseconds, as its state has told. */
+/** The pauses in milliseconds, as the state reports them. */
 function pausesOf(client: Part): number[] {
   const states: readonly StateFacts[] = client.latest("state")?.states ?? [];
   return states.flatMap(({ pause }) => (pause === undefined ? [] : [pause]));
 }
 
-/** The processor's time that this machine has had, in milliseconds. */
+/** The processor time of this machine, in milliseconds. */
 function spent({ pid }: Machine): number {
-  // Behind the name, which may hold anything, proc_pid_stat(5) counts fields from the third on. They are in USER_HZ, 100 everywhere.
+  // proc_pid_stat(5): after the name, which may contain anything, fields are counted from the third. They are in USER_HZ, 100 everywhere.
   const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }

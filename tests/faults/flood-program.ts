@@ -1,8 +1,8 @@
-/** A peer that sends the smallest messages there are, as fast as they are taken, on as many connections as it is told. */
+/** A peer that sends the smallest messages as fast as the other side reads, on the given number of connections. */
 
 import { connect } from "node:net";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { upgradeRequest } from "../raw-peers.js";
+import { KEY, peerFrame } from "../kit/frames.ts";
+import { upgradeRequest } from "../kit/raw-peer.ts";
 
 const [port, count] = process.argv.slice(2).map(Number);
 const frame = peerFrame({ opcode: 2, payload: "x", key: KEY });
@@ -16,5 +16,5 @@ for (let index = 0; index < (count ?? 0); index += 1) {
   socket.once("data", more);
 }
 
-// Whoever started it has gone.
+// The parent process has ended.
 process.on("disconnect", () => process.exit());

@@ -1,23 +1,23 @@
-/** Something on the way forgets a connection that is silent for too long, as routers with NAT do: its packets vanish from then on. */
+/** A router with NAT forgets a connection that is silent for too long: from then on its packets are dropped. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SPEECHES } from "../requirements/speech.js";
-import { unable } from "./bad-link.js";
-import { beating, Linked } from "./linked.js";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { unable } from "./bad-link.ts";
+import { beating, LinkedMachines } from "./linked-machines.ts";
 
-/** After so much silence it is forgotten. A busy machine may keep a heartbeat waiting for less than that. */
+/** The silence in milliseconds after which the router forgets. On a busy machine a heartbeat is late by less than that. */
 const FORGET = 2_000;
 const TIMEOUT = 1_000;
 
 describe("a flow that is forgotten after a silence", { skip: unable(), timeout: 60_000, concurrency: true }, () => {
-  it("is kept by a heartbeat that is more frequent", async () => {
-    await using linked = await Linked.start(1);
+  it("stays open with a heartbeat that is more frequent", async () => {
+    await using linked = await LinkedMachines.start(1);
     await linked.link.set({ forget: FORGET });
     const ends = await Promise.all(
-      SPEECHES.map((speech) => linked.joined(speech, { limits: beating(speech, FORGET / 10, TIMEOUT * 10) })),
+      WIRE_PROTOCOLS.map((wire) => linked.joined(wire, { limits: beating(wire, FORGET / 10, TIMEOUT * 10) })),
     );
-    // Long enough to be forgotten, twice.
+    // Twice the time after which the router forgets.
     await new Promise((resolve) => setTimeout(resolve, FORGET * 2));
     for (const { server, client } of ends) {
       assert.deepEqual([server.latest("closed"), client.latest("closed")], [undefined, undefined]);
@@ -25,11 +25,11 @@ describe("a flow that is forgotten after a silence", { skip: unable(), timeout: 
     assert.equal((await linked.link.counts()).forgotten, 0);
   });
 
-  it("is found dead by a heartbeat that comes too late, at either end (bound: its interval and timeout)", async () => {
-    await using linked = await Linked.start(1);
+  it("is detected as dead by a heartbeat that is too rare, on either side (bound: its interval and timeout)", async () => {
+    await using linked = await LinkedMachines.start(1);
     await linked.link.set({ forget: FORGET });
     const ends = await Promise.all(
-      SPEECHES.map((speech) => linked.joined(speech, { limits: beating(speech, FORGET * 1.2, TIMEOUT) })),
+      WIRE_PROTOCOLS.map((wire) => linked.joined(wire, { limits: beating(wire, FORGET * 1.2, TIMEOUT) })),
     );
     for (const { server, client } of ends) {
       for (const end of [server, client]) {

@@ -1,35 +1,35 @@
-/** Processes that stand still for a while and go on: who gives them up, who waits, and what they find when they wake. */
+/** Processes that are stopped for a while and continue: which peers give them up, which wait, and the state after the stop. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { SPEECHES, type Speech } from "../requirements/speech.js";
-import { ControlGroup } from "./cgroup.js";
-import { Party } from "./party.js";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
+import { ControlGroup } from "./cgroup.ts";
+import { EchoProcess } from "./echo-process.ts";
 
 const skip = process.platform === "win32" && "Windows has no signals by which a process could be stopped";
 
-/** Long enough for a machine that is busy with other tests. */
+/** Long enough on a machine that is busy with other tests. */
 const SHORT = { interval: 1_000, timeout: 2_000 };
-/** Longer than any frost here. */
+/** Longer than any stop in this file. */
 const LONG = { interval: 1_000, timeout: 60_000 };
 /** Longer than a short heartbeat, in milliseconds. */
 const FROST = 5_000;
 
-const beating = ({ protocol, options }: Speech, heartbeat: object): Record<string, unknown> => ({
+const beating = ({ protocol, options }: WireProtocol, heartbeat: object): Record<string, unknown> => ({
   ...options,
   heartbeat: { ...heartbeat, ...(protocol === "tcp" && { message: "?" }) },
 });
 
-/** Stops a process, and lets it go on. */
+/** Stops a process, and continues it. */
 interface Frost {
-  freeze(party: Party): void;
-  thaw(party: Party): void;
+  freeze(child: EchoProcess): void;
+  thaw(child: EchoProcess): void;
 }
 
-const SIGNALS: Frost = { freeze: (party) => party.signal("SIGSTOP"), thaw: (party) => party.signal("SIGCONT") };
+const SIGNALS: Frost = { freeze: (child) => child.signal("SIGSTOP"), thaw: (child) => child.signal("SIGCONT") };
 
-/** As containers are paused. Undefined where there are no control groups of the first kind. */
+/** Freezes as container runtimes do. Undefined if there are no control groups of version 1. */
 function freezer(): (Frost & AsyncDisposable) | undefined {
   const group = ControlGroup.of("freezer");
   if (group === undefined) return undefined;
@@ -45,25 +45,25 @@ function freezer(): (Frost & AsyncDisposable) | undefined {
 
 describe("a process that stands still", { skip, timeout: 180_000, concurrency: 2 }, () => {
   for (const how of ["a signal", "the freezer of its control group"] as const) {
-    it(`a server, by ${how}: the impatient leave, the patient stay, and it blames nobody (bound: heartbeat)`, async (t) => {
+    it(`a server, by ${how}: clients with a short heartbeat give it up, others stay, and it gives up none (bound: heartbeat)`, async (t) => {
       await using group = how === "a signal" ? undefined : freezer();
       if (how !== "a signal" && group === undefined) t.diagnostic("there is no freezer here: stopped by a signal");
       const frost = group ?? SIGNALS;
-      await using server = await Party.start();
-      await using patient = await Party.start();
-      await using impatient = await Party.start();
+      await using server = await EchoProcess.start();
+      await using patient = await EchoProcess.start();
+      await using impatient = await EchoProcess.start();
       const members = 10;
-      for (const speech of SPEECHES) {
+      for (const wire of WIRE_PROTOCOLS) {
         const url = await server.tell({
-          ...{ do: "serve", url: speech.url, options: beating(speech, SHORT), as: "answer" },
+          ...{ do: "serve", url: wire.url, options: beating(wire, SHORT), as: "answer" },
         });
         const count = { do: "count" } as const;
-        await patient.tell({ do: "visit", url, options: beating(speech, LONG), count: members, to: count });
-        // Until the server wakes they may wait for an answer to their next attempt.
-        const options = { ...beating(speech, SHORT), openTimeout: 60_000 };
+        await patient.tell({ do: "visit", url, options: beating(wire, LONG), count: members, to: count });
+        // Until the server continues, their next attempts may wait for an answer.
+        const options = { ...beating(wire, SHORT), openTimeout: 60_000 };
         await impatient.tell({ do: "visit", url, options, count: members, to: { ...count, comeBack: true } });
       }
-      const all = SPEECHES.length * members;
+      const all = WIRE_PROTOCOLS.length * members;
       await server.until(({ serving, given }) => serving === 2 * all && given > 10 * all);
 
       const since = performance.now();
@@ -76,34 +76,34 @@ describe("a process that stands still", { skip, timeout: 180_000, concurrency: 2
       }
       frost.thaw(server);
 
-      const { guests: before, ends: none } = await patient.report();
+      const { clients: before, ends: none } = await patient.report();
       assert.deepEqual(none, []);
-      await patient.until(({ guests: { least } }) => least >= before.least + 20);
+      await patient.until(({ clients: { least } }) => least >= before.least + 20);
       assert.deepEqual((await patient.report()).ends, [], "neither side has given the other up");
-      await impatient.until(({ visiting, guests: { answers } }) => visiting === all && answers > 0);
-      // What was left behind is found by reading, and not by a limit of time.
+      await impatient.until(({ visiting, clients: { answers } }) => visiting === all && answers > 0);
+      // The server detects the ends that it missed when it reads, and not by a time limit.
       const woken = await server.until(({ serving }) => serving === 2 * all);
       assert.deepEqual(
         woken.ends.filter(({ by, error }) => by !== "peer" || error === "TIMEOUT"),
         [],
       );
-      for (const party of [patient, impatient]) await party.tell({ do: "close", drain: 1_000 });
-      for (const { guests, troubles } of [await patient.report(), await impatient.report()]) {
-        assert.equal(guests.sent, guests.answers + guests.cut, "each question was answered once, or cut");
-        assert.deepEqual([guests.failures, troubles], [[], []]);
+      for (const child of [patient, impatient]) await child.tell({ do: "close", drain: 1_000 });
+      for (const { clients, troubles } of [await patient.report(), await impatient.report()]) {
+        assert.equal(clients.sent, clients.answers + clients.cut, "each question was answered once, or cut");
+        assert.deepEqual([clients.failures, troubles], [[], []]);
       }
     });
   }
 
-  it("a subscriber: its queue fills and ends it, the others get everything (bound: maxQueuedBytes)", async (t) => {
+  it("a subscriber: its queue fills and its connection ends, and the others get every message (bound: maxQueuedBytes)", async (t) => {
     const maxQueuedBytes = 262_144;
     const [others, size, batch] = [10, 16_384, 50];
-    for (const speech of SPEECHES) {
-      await using server = await Party.start();
-      await using readers = await Party.start();
-      await using sleeper = await Party.start();
-      // Binary messages have no form on lines.
-      const framing = speech.protocol === "tcp" ? { framing: { lengthPrefix: 4 } } : {};
+    for (const wire of WIRE_PROTOCOLS) {
+      await using server = await EchoProcess.start();
+      await using readers = await EchoProcess.start();
+      await using sleeper = await EchoProcess.start();
+      // The lines framing has no binary messages.
+      const framing = wire.protocol === "tcp" ? { framing: { lengthPrefix: 4 } } : {};
       const limits = {
         ...framing,
         maxQueuedBytes,
@@ -111,7 +111,7 @@ describe("a process that stands still", { skip, timeout: 180_000, concurrency: 2
         heartbeat: { interval: null },
         closeTimeout: 300,
       };
-      const url = await server.tell({ do: "serve", url: speech.url, options: limits, as: "gather" });
+      const url = await server.tell({ do: "serve", url: wire.url, options: limits, as: "gather" });
       await readers.tell({ do: "visit", url, options: framing, count: others, to: { do: "read" } });
       await sleeper.tell({ do: "visit", url, options: framing, count: 1, to: { do: "read", comeBack: true } });
       await server.until(({ serving }) => serving === others + 1);
@@ -124,28 +124,28 @@ describe("a process that stands still", { skip, timeout: 180_000, concurrency: 2
           refused += (await server.tell({ do: "publish", size, times: 10 })).refused;
         }
         sent += batch;
-        await readers.until(({ guests: { heard } }) => heard.every((number) => number === sent));
+        await readers.until(({ clients: { heard } }) => heard.every((number) => number === sent));
         const held = (await server.report(true)).live - live;
         most = Math.max(most, held);
         assert.ok(most <= maxQueuedBytes + 2 * 1_048_576, `${most} bytes are held`);
         if (refused > 0)
-          t.diagnostic(`${speech.name}: after ${(sent * size) / 1_048_576} MiB, ${most} bytes held at most`);
+          t.diagnostic(`${wire.name}: after ${(sent * size) / 1_048_576} MiB, ${most} bytes held at most`);
       }
       const { ends, serving } = await server.until(({ ends }) => ends.length === 1);
       assert.equal(serving, others);
       assert.deepEqual([ends[0]?.code, ends[0]?.error, ends[0]?.limit], [1013, "LIMIT", "maxQueuedBytes"]);
       sleeper.signal("SIGCONT");
       await server.until(({ serving }) => serving === others + 1);
-      const { guests } = await sleeper.report();
-      assert.deepEqual([guests.comebacks.length, guests.failures], [1, []]);
+      const { clients } = await sleeper.report();
+      assert.deepEqual([clients.comebacks.length, clients.failures], [1, []]);
     }
   });
 
-  it("a client whose server is patient asks at once when it wakes, and stays (bound: a turn)", async (t) => {
-    const [websocket] = SPEECHES as [Speech];
+  it("a client whose server waits sends a Ping as soon as it continues, and stays (bound: a turn)", async (t) => {
+    const [websocket] = WIRE_PROTOCOLS as [WireProtocol];
     const heartbeat = { interval: 4_000, timeout: 60_000 };
-    await using server = await Party.start();
-    await using laptop = await Party.start();
+    await using server = await EchoProcess.start();
+    await using laptop = await EchoProcess.start();
     const options = { heartbeat: { interval: null } };
     const url = await server.tell({ do: "serve", url: websocket.url, options, as: "hold" });
     await laptop.tell({ do: "visit", url, options: { heartbeat }, count: 1, to: { do: "read", comeBack: true } });
@@ -158,31 +158,31 @@ describe("a process that stands still", { skip, timeout: 180_000, concurrency: 2
     await server.until((report) => report.pings > pings);
     const took = performance.now() - since;
     t.diagnostic(`asked ${took.toFixed(0)} ms after it woke`);
-    // The next Ping would otherwise be due only then.
+    // Otherwise the next Ping would be due only now.
     assert.ok(took < heartbeat.interval, `${took} ms`);
     assert.deepEqual([(await laptop.report()).ends, (await server.report()).ends], [[], []]);
   });
 
-  it("a client whose server has given it up finds that out when it wakes, and comes back once (bound: one attempt)", async () => {
-    await using server = await Party.start();
-    await using laptop = await Party.start();
-    for (const speech of SPEECHES) {
+  it("a client that its server gave up detects that when it continues, and reconnects once (bound: one attempt)", async () => {
+    await using server = await EchoProcess.start();
+    await using laptop = await EchoProcess.start();
+    for (const wire of WIRE_PROTOCOLS) {
       const url = await server.tell({
-        ...{ do: "serve", url: speech.url, options: beating(speech, SHORT), as: "answer" },
+        ...{ do: "serve", url: wire.url, options: beating(wire, SHORT), as: "answer" },
       });
       const to = { do: "count", comeBack: true } as const;
-      await laptop.tell({ do: "visit", url, options: beating(speech, LONG), count: 1, to });
+      await laptop.tell({ do: "visit", url, options: beating(wire, LONG), count: 1, to });
     }
     laptop.signal("SIGSTOP");
-    const { ends } = await server.until(({ ends }) => ends.length === SPEECHES.length);
+    const { ends } = await server.until(({ ends }) => ends.length === WIRE_PROTOCOLS.length);
     for (const { error, limit } of ends) assert.deepEqual([error, limit], ["TIMEOUT", "heartbeat.timeout"]);
     laptop.signal("SIGCONT");
-    await server.until(({ serving }) => serving === SPEECHES.length);
-    const { guests } = await laptop.report();
-    assert.deepEqual(guests.failures, []);
+    await server.until(({ serving }) => serving === WIRE_PROTOCOLS.length);
+    const { clients } = await laptop.report();
+    assert.deepEqual(clients.failures, []);
     assert.deepEqual(
-      guests.comebacks.map(({ attempts }) => attempts),
-      SPEECHES.map(() => 1),
+      clients.comebacks.map(({ attempts }) => attempts),
+      WIRE_PROTOCOLS.map(() => 1),
     );
   });
 });

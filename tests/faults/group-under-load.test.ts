@@ -1,40 +1,40 @@
-/** Groups whose members come, go and die while they are broadcast to: each has exactly what was sent while it was a member, once. */
+/** Groups whose members join, leave and die during a broadcast: each receives exactly the messages of its membership, once. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Connection, connect, Group, listen, type Server } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
+import { type Connection, connect, Group, listen, type Server } from "../../src/index.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
 
 const MEMBERS = 200;
 
-/** One member: the server's end, and what its peer has received. */
+/** One member: the server's side, and the messages that its peer has received. */
 interface Member {
   readonly served: Connection;
   readonly peer: Connection<undefined>;
   readonly got: string[];
 }
 
-/** So many connections, both of whose ends are here. */
+/** This many connections, with both sides in this process. */
 async function crowd(count: number): Promise<{ readonly server: Server; readonly members: Member[] }> {
-  const arrived = new Map<string, Connection>();
-  const server = await listen("ws://127.0.0.1:0", { open: (served) => void arrived.set(served.remoteAddress, served) });
+  const arrived = new Map<number | undefined, Connection>();
+  const server = await listen("ws://127.0.0.1:0", { open: (served) => void arrived.set(served.remotePort, served) });
   const join = async (): Promise<Member> => {
     const got: string[] = [];
     const peer = await connect(server.url, { message: (_, data) => void got.push(String(data)), maxConnecting: 50 });
-    const served = arrived.get(peer.localAddress);
+    const served = arrived.get(peer.localPort);
     assert.ok(served !== undefined);
     return { served, peer, got };
   };
   return { server, members: await Promise.all(Array.from({ length: count }, join)) };
 }
 
-/** Resolves when everybody has got as much as that. */
+/** Resolves when every peer has received this many messages. */
 async function everybody(members: readonly Member[], count: (member: Member) => number): Promise<void> {
   while (members.some((member) => member.got.length < count(member))) await new Promise(setImmediate);
 }
 
 describe("a group under load", { timeout: 120_000 }, () => {
-  it("of whose members one in a hundred dies in each burst sends everything to each survivor once, in order", async () => {
+  it("of whose members one in a hundred dies in each burst delivers every message to each survivor once, in order", async () => {
     const before = openSockets();
     const { server, members } = await crowd(MEMBERS);
     const group = new Group();
@@ -47,7 +47,7 @@ describe("a group under load", { timeout: 120_000 }, () => {
         group.send(`${sent}`);
         sent += 1;
         if (message % 20 !== 10) continue;
-        // By either side, in the middle of the burst: in this turn, or in one of those in which it leaves.
+        // By either side, in the middle of the burst: in this turn, or in one of the turns in which it is written.
         const gone = alive[(burst * 37 + message) % alive.length] as Member;
         if (message < 20) gone.served.terminate();
         else gone.peer.terminate();
@@ -69,13 +69,13 @@ describe("a group under load", { timeout: 120_000 }, () => {
     while (openSockets() > before) await new Promise(setImmediate);
   });
 
-  it("that is joined and left 100,000 times meanwhile has exactly the members that it should", async () => {
+  it("that is joined and left 100,000 times meanwhile has exactly the expected members", async () => {
     const { server, members } = await crowd(MEMBERS);
     const group = new Group();
     const inside = new Set<Member>();
     const expected = new Map(members.map((member) => [member, [] as string[]]));
     for (let change = 0; change < 100_000; change += 1) {
-      // Spread well, and the same in every run.
+      // Well spread, and the same in every run.
       const member = members[(Math.imul(change, 2_654_435_761) >>> 8) % MEMBERS] as Member;
       if (inside.delete(member)) group.leave(member.served);
       else {

@@ -1,16 +1,16 @@
-/** Peers that say they have nothing more to send, and go on reading: they get their answer whole, and our FIN behind it. */
+/** Peers that shut down their sending side and continue to read: they receive the whole answer, and then our FIN. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
-import { type CloseInfo, listen } from "../../src/index.js";
-import { UNCOUNTED, untilSockets } from "../descriptors.js";
-import { needed, PYTHON } from "../programs.js";
-import { portOf } from "../raw-peers.js";
+import { type CloseInfo, listen } from "../../src/index.ts";
+import { needed, PYTHON } from "../kit/foreign-programs.ts";
+import { SOCKETS_SKIP, untilSockets } from "../kit/kernel-sockets.ts";
+import { portOf } from "../kit/raw-peer.ts";
 
-/** A peer that shares no code with us: it asks, shuts its half down, and reads to the end. */
+/** A peer that shares no code with the library: it sends a request, shuts down its side, and reads to the end. */
 const PEER = `
 import hashlib, socket, sys
 peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -25,18 +25,18 @@ while True:
 print(read, digest.hexdigest())
 `;
 
-// Many times what the kernels hold, so that nearly all of it is sent long after the FIN has come.
+// Many times the kernel's buffers, so that most of it is sent long after the FIN was received.
 const LINES = Array.from({ length: 400 }, (_, line) => `${line} ${"x".repeat(100_000)}`);
 const WHOLE = LINES.map((line) => `${line}\n`).join("");
 
-describe("half-closed", { skip: UNCOUNTED, timeout: 60_000 }, () => {
-  it("a peer gets its answer whole, then our FIN, and leaves no CLOSE_WAIT (bound: the handler's end)", async (t) => {
+describe("half-closed", { skip: SOCKETS_SKIP, timeout: 60_000 }, () => {
+  it("a peer gets the whole answer, then our FIN, and leaves no CLOSE_WAIT (bound: the handler's end)", async (t) => {
     const python = needed(t, PYTHON);
     if (python === undefined) return;
     const ends: CloseInfo[] = [];
     let seen = false;
-    // No limit of time may help.
-    const limits = { lingerTimeout: Infinity, idleTimeout: Infinity };
+    // No time limit may take effect.
+    const limits = { allowHalfOpen: true, lingerTimeout: Infinity, idleTimeout: Infinity };
     await using server = await listen("tcp://127.0.0.1:0", { framing: "lines", ...limits }, async (connection) => {
       for await (const request of connection) assert.equal(request, "all of it");
       seen = connection.peerEndedFor !== undefined;
@@ -52,7 +52,7 @@ describe("half-closed", { skip: UNCOUNTED, timeout: 60_000 }, () => {
     assert.deepEqual([ends[0]?.wasClean, ends[0]?.by], [true, "peer"]);
   });
 
-  it("and an application that never ends is left behind (bound: lingerTimeout)", async (t) => {
+  it("an application that never ends does not keep the connection (bound: lingerTimeout)", async (t) => {
     const python = needed(t, PYTHON);
     if (python === undefined) return;
     let ended: Promise<CloseInfo> | undefined;

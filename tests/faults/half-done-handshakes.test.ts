@@ -1,25 +1,25 @@
-/** As many handshakes as there are descriptors for, none of which goes on: whoever comes next is served, and none of them stays. */
+/** As many incomplete handshakes as there are descriptors: another client is served, and none of them stays. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { connect as dial, type Socket } from "node:net";
 import { describe, it } from "node:test";
-import { connect } from "../../src/index.js";
-import { upgradeRequest } from "../raw-peers.js";
-import { Party } from "./party.js";
+import { connect } from "../../src/index.ts";
+import { upgradeRequest } from "../kit/raw-peer.ts";
+import { EchoProcess } from "./echo-process.ts";
 
-/** What this process may have, and the server too. */
+/** The number of descriptors of this process, and of the server. */
 const DESCRIPTORS =
   Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).replace(/\D+/, "")) || 1_024;
 const MANY = Math.min(10_000, DESCRIPTORS - 200);
 
-/** What each may cost the server: node:http's socket and its parser. */
+/** The bytes that each may cost the server: the socket of node:http and its parser. */
 const EACH = 12_288;
-/** How much longer than without them one may wait for an answer. */
+/** How many times longer a client may wait for its answer than without them. */
 const BOUND = 10;
 
-/** One who asks, waits, and is answered. */
+/** Connects, asks, and waits for the answer. Returns the time that it took. */
 async function served(url: string): Promise<number> {
   const since = performance.now();
   await using connection = await connect(url);
@@ -28,7 +28,7 @@ async function served(url: string): Promise<number> {
   return performance.now() - since;
 }
 
-/** The quickest of many, since others may want the processor. */
+/** The shortest of many times, because other processes use the processor. */
 async function quickest(url: string): Promise<number> {
   const times: number[] = [];
   for (let time = 0; time < 20; time += 1) times.push(await served(url));
@@ -36,13 +36,13 @@ async function quickest(url: string): Promise<number> {
 }
 
 describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
-  it(`cost at most ${EACH} bytes each, and keep nobody from being served (bound: ${BOUND} times as long, and openTimeout)`, async (t) => {
-    await using party = await Party.start();
+  it(`cost at most ${EACH} bytes each, and other clients are served (bound: ${BOUND} times as long, and openTimeout)`, async (t) => {
+    await using child = await EchoProcess.start();
     const options = { openTimeout: null, maxConnections: 10 };
-    const url = await party.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
+    const url = await child.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
     const port = Number(new URL(url).port);
     const alone = await quickest(url);
-    const before = await party.report(true);
+    const before = await child.report(true);
     const half = upgradeRequest().slice(0, 80);
     const sockets: Socket[] = [];
     while (sockets.length < MANY) {
@@ -53,16 +53,16 @@ describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
       for (const socket of some) socket.on("error", () => undefined).write(half);
       sockets.push(...some);
     }
-    const full = await party.until(({ sockets }) => sockets >= before.sockets + MANY);
+    const full = await child.until(({ sockets }) => sockets >= before.sockets + MANY);
     const beside = await quickest(url);
-    const held = (await party.report(true)).live - before.live;
+    const held = (await child.report(true)).live - before.live;
     t.diagnostic(
       `${full.sockets} sockets, ${Math.round(held / MANY)} bytes each; served in ${beside.toFixed(1)} ms, and without them in ${alone.toFixed(1)} ms`,
     );
     assert.ok(held <= MANY * EACH + 2 * 1_048_576, `${held} bytes`);
     assert.ok(beside < BOUND * alone, `${beside} ms instead of ${alone} ms`);
     for (const socket of sockets) socket.destroy();
-    await party.until((report) => report.sockets <= before.sockets);
-    assert.deepEqual((await party.report()).troubles, []);
+    await child.until((report) => report.sockets <= before.sockets);
+    assert.deepEqual((await child.report()).troubles, []);
   });
 });

@@ -1,20 +1,20 @@
-/** Links that fall silent in one direction or both: each end finds out by itself, frees what it held, and a client comes back. */
+/** Links that lose everything in one direction or both: each side detects it, frees its resources, and the client reconnects. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openSockets } from "../descriptors.js";
-import { SPEECHES, type Speech } from "../requirements/speech.js";
-import { settled, visitors } from "./accounts.js";
-import { unable } from "./bad-link.js";
-import { beating, carried, type Heard, Linked } from "./linked.js";
-import type { Facts, Machine, Part } from "./machine.js";
-import type { Side } from "./network.js";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
+import { unable } from "./bad-link.ts";
+import { beating, carried, type Heard, LinkedMachines } from "./linked-machines.ts";
+import type { Facts, Machine, Part } from "./machine.ts";
+import type { Side } from "./network.ts";
+import { senders, settled } from "./numbered-messages.ts";
 
 const INTERVAL = 300;
 const TIMEOUT = 1_000;
 const WRITE_TIMEOUT = 1_000;
 
-/** In kbit/s, so that a load is always on its way. */
+/** In kbit/s, so that messages are always in flight. */
 const RATE = 4_000;
 const LOAD = { messages: 0, size: 1_000 };
 
@@ -24,24 +24,27 @@ const SILENCES: readonly [what: string, sides: readonly Side[]][] = [
   ["to the client alone", ["client"]],
 ];
 
-const limits = (speech: Speech): object => ({ ...beating(speech, INTERVAL, TIMEOUT), writeTimeout: WRITE_TIMEOUT });
+const limits = (wire: WireProtocol): object => ({
+  ...beating(wire, INTERVAL, TIMEOUT),
+  writeTimeout: WRITE_TIMEOUT,
+});
 
-describe("a link that falls silent", { skip: unable(), timeout: 120_000, concurrency: 3 }, () => {
+describe("a link that loses everything", { skip: unable(), timeout: 120_000, concurrency: 3 }, () => {
   for (const [what, sides] of SILENCES) {
-    it(`${what}: each end closes once and frees its descriptor, and the client is back when the link is (bound: heartbeat)`, async () => {
-      await using linked = await Linked.start(1);
+    it(`${what}: each side closes once and frees its descriptor, and the client reconnects when the link works (bound: heartbeat)`, async () => {
+      await using linked = await LinkedMachines.start(1);
       const held = { server: openSockets(linked.server.pid), client: openSockets(linked.client.pid) };
-      const visits = await Promise.all(SPEECHES.map((speech) => visit(linked, speech)));
+      const visits = await Promise.all(WIRE_PROTOCOLS.map((wire) => visit(linked, wire)));
       for (const side of sides) await linked.link.set({ loss: 1 }, side);
       for (const { heard, client } of visits) {
         const ended = await heard.part.until("closed");
         const { states } = await client.until("state", ({ states }) => waits(states) > 0);
         const why = states.find(({ name }) => name === "waiting");
         assert.equal(why?.phase, "session");
-        // Whoever still hears the other may hear it give up, if that comes first.
+        // A side that still receives may get the other side's Close first.
         assertNoticed(ended, sides.includes("server"));
         assertNoticed({ ...why?.error }, sides.includes("client"));
-        // There are attempts, and none of them stands: a SYN or its answer is lost.
+        // Attempts are made, and none succeeds: a SYN or its answer is lost.
         await client.until("state", ({ states }) => waits(states) > 1);
         assert.deepEqual([heard.part.count("open"), heard.part.count("closed")], [1, 1]);
         assert.equal(opens(client), 1);
@@ -54,15 +57,15 @@ describe("a link that falls silent", { skip: unable(), timeout: 120_000, concurr
         await client.until("closed");
         await heard.part.until("closed", () => heard.part.count("closed") === heard.part.count("open"));
       }
-      // Those that listen.
-      await untilHeld(linked.server, held.server + SPEECHES.length);
+      // The listening sockets.
+      await untilHeld(linked.server, held.server + WIRE_PROTOCOLS.length);
       await untilHeld(linked.client, held.client);
     });
 
-    it(`${what}, with data in flight: it is noticed by whichever of both is sooner (bound: writeTimeout, heartbeat)`, async () => {
-      await using linked = await Linked.start(2);
+    it(`${what}, with data in flight: the earlier limit of both detects it (bound: writeTimeout, heartbeat)`, async () => {
+      await using linked = await LinkedMachines.start(2);
       const ends = await Promise.all(
-        SPEECHES.map((speech) => linked.joined(speech, { limits: limits(speech), server: "flood" })),
+        WIRE_PROTOCOLS.map((wire) => linked.joined(wire, { limits: limits(wire), server: "flood" })),
       );
       for (const side of sides) await linked.link.set({ loss: 1 }, side);
       for (const { server, client } of ends) {
@@ -75,13 +78,13 @@ describe("a link that falls silent", { skip: unable(), timeout: 120_000, concurr
       }
     });
 
-    it(`${what}, under load: when the link is back each message is accounted for as its delivery says (bound: heartbeat)`, async (t) => {
-      await using linked = await Linked.start(3);
-      // Longer than what all of them have on their way takes.
+    it(`${what}, under load: when the link works again, each message is accounted for as its delivery promises (bound: heartbeat)`, async (t) => {
+      await using linked = await LinkedMachines.start(3);
+      // Longer than the time that all messages in flight need.
       await linked.link.set({ rate: RATE });
       const all = (
         await Promise.all(
-          SPEECHES.map((speech) => visitors(linked, speech, LOAD, beating(speech, INTERVAL, TIMEOUT * 2))),
+          WIRE_PROTOCOLS.map((wire) => senders(linked, wire, LOAD, beating(wire, INTERVAL, TIMEOUT * 2))),
         )
       ).flat();
       for (const { client } of all) await client.until("state", ({ name }) => name === "open");
@@ -96,12 +99,15 @@ describe("a link that falls silent", { skip: unable(), timeout: 120_000, concurr
   }
 });
 
-/** A client that comes back, and whom it is connected to. */
-async function visit(linked: Linked, speech: Speech): Promise<{ readonly heard: Heard; readonly client: Part }> {
-  const heard = await linked.listening(speech, "nothing", limits(speech));
+/** A client that reconnects, and the server that it connects to. */
+async function visit(
+  linked: LinkedMachines,
+  wire: WireProtocol,
+): Promise<{ readonly heard: Heard; readonly client: Part }> {
+  const heard = await linked.listening(wire, "nothing", limits(wire));
   const client = linked.client.do({
     ...{ kind: "return", url: heard.url, does: "nothing" },
-    options: { ...speech.options, ...limits(speech), openTimeout: 1_000, initialPause: 100, maxPause: 200 },
+    options: { ...wire.options, ...limits(wire), openTimeout: 1_000, initialPause: 100, maxPause: 200 },
   });
   await Promise.all([heard.part.until("open"), client.until("state", ({ name }) => name === "open")]);
   return { heard, client };
@@ -119,8 +125,8 @@ const waits = (states: readonly { readonly name: string }[]): number =>
 const opens = (client: Part): number | undefined =>
   client.latest("state")?.states.filter(({ name }) => name === "open").length;
 
-/** Resolves when a machine holds so many sockets, of any kind. */
+/** Resolves when a machine has this many sockets, of any kind. */
 async function untilHeld(machine: Machine, number: number): Promise<void> {
-  // Nothing tells when a descriptor is freed.
+  // There is no event for a descriptor that is freed.
   while (openSockets(machine.pid) !== number) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -146,7 +146,7 @@ class Link:
             ("passed", "lost", "duplicated", "reordered", "corrupted", "tooLong", "forgotten", "rejected"), 0)
         self.ways = {"server": Way(self, server, f"{seed} server"), "client": Way(self, client, f"{seed} client")}
         self.ways["server"].back, self.ways["client"].back = self.ways["client"], self.ways["server"]
-        # What comes out of the one goes to the other.
+        # Forwards packets from one device to the other.
         self.inputs = {server: self.ways["client"], client: self.ways["server"]}
         self.under_way = []
         self.number = 0
@@ -170,7 +170,7 @@ class Link:
                 os.write(fd, octets)
                 self.counts["passed"] += 1
             except OSError:
-                # The device is down, or what was corrupted is no packet any more.
+                # The device is down, or the corrupted data is no packet any more.
                 self.counts["lost"] += 1
 
     def obey(self, line):
@@ -199,12 +199,12 @@ class Link:
                     self.carry(fd)
 
     def carry(self, fd):
-        # No more at a time, so that orders and the other direction have their turn.
+        # A limited number at a time, so that orders and the other direction have their turn.
         for _ in range(64):
             try:
                 octets = os.read(fd, 65536)
             except OSError:
-                # Nothing more, or the device is down.
+                # No more packets, or the device is down.
                 return
             self.inputs[fd].take(octets, time.monotonic())
 

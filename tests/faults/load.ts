@@ -1,18 +1,18 @@
-/** What machines say to each other under load: messages that can be told from each other, and whose whole can be compared. */
+/** The messages that machines exchange under load: each is distinct, and the whole load can be compared by a digest. */
 
 import { createHash, type Hash } from "node:crypto";
-import type { Side } from "./network.js";
+import type { Side } from "./network.ts";
 
-/** How many messages, and how long each of them is. */
+/** How many messages, and the size of each. */
 export interface Load {
   readonly messages: number;
   readonly size: number;
 }
 
-/** What a connection on TCP asks whether its peer is there with. It is no part of any load. */
+/** The heartbeat message on TCP. It is not part of a load. */
 export const ASKS = "?";
 
-/** The message of this number: no other one is like it, and no part of it is like another part. */
+/** The message with this number: no other message equals it, and no part of it equals another part. */
 export function messageOf(from: Side, number: number, size: number): string {
   let text = `${number} `;
   for (let piece = 0; text.length < size; piece += 1) {
@@ -21,7 +21,7 @@ export function messageOf(from: Side, number: number, size: number): string {
   return text.slice(0, size);
 }
 
-/** The sum of messages in an order. */
+/** A digest of messages in order. */
 export class Sum {
   readonly #hash: Hash = createHash("sha256");
   number = 0;
@@ -36,7 +36,7 @@ export class Sum {
   }
 }
 
-/** What the sum of a whole load comes to. */
+/** The digest of a whole load. */
 export function digestOf(from: Side, { messages, size }: Load): string {
   const sum = new Sum();
   for (let number = 0; number < messages; number += 1) sum.add(messageOf(from, number, size));

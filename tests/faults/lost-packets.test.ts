@@ -1,23 +1,22 @@
-/** Packets that vanish between two machines: who finds out, by which limit, and that nobody does when they come again in time. */
+/** Packets between two machines are lost: which limit detects it on which side, and that no limit does if they pass again in time. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { after, afterEach, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { SPEECHES, type Speech } from "../requirements/speech.js";
-import { type Facts, Machine, type Order, type Part } from "./machine.js";
-import { Network, type Side, unable } from "./network.js";
+import { ChildProgram } from "../kit/child-process.ts";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
+import { type Facts, Machine, type Order, type Part } from "./machine.ts";
+import { Network, type Side, unable } from "./network.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
-// JSON's word for `Infinity`.
+// `Infinity` in JSON.
 const NEVER = null;
 
-/** No limit but those that a test adds. */
+/** No limit except those that a test adds. */
 const PATIENT = { heartbeat: { interval: NEVER }, idleTimeout: NEVER, writeTimeout: NEVER, messageTimeout: NEVER };
 
-// Long enough for a machine that is busy with other tests, of which a peer must not be declared dead.
+// Long enough on a machine that is busy with other tests: a peer there must not be taken for dead.
 const HEARTBEAT = { interval: 1_000, timeout: 2_000 };
 
 interface Limits {
@@ -32,7 +31,7 @@ interface Deeds {
 
 const skip = unable();
 
-describe("packets that vanish", { skip, timeout: 180_000 }, () => {
+describe("packets that are lost", { skip, timeout: 180_000 }, () => {
   let network: Network;
   let machines: Record<Side, Machine>;
 
@@ -48,8 +47,12 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
 
   afterEach(() => network.heal());
 
-  /** An open connection between the machines: what becomes of each end. */
-  async function joined({ protocol, options }: Speech, limits: Limits, does: Deeds = {}): Promise<Record<Side, Part>> {
+  /** An open connection between the machines: the ends of both sides. */
+  async function joined(
+    { protocol, options }: WireProtocol,
+    limits: Limits,
+    does: Deeds = {},
+  ): Promise<Record<Side, Part>> {
     const url = `${protocol === "tcp" ? "tcp" : "ws"}://${network.address("server")}`;
     const server = machines.server.do({
       ...{ kind: "listen", url: `${url}:0`, does: does.server ?? "nothing" },
@@ -63,15 +66,15 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     return { server, client };
   }
 
-  /** One of each protocol. */
-  const allJoined = (limits: (speech: Speech) => Limits, does?: Deeds): Promise<Record<Side, Part>[]> =>
-    Promise.all(SPEECHES.map((speech) => joined(speech, limits(speech), does)));
+  /** One connection of each protocol. */
+  const allJoined = (limits: (wire: WireProtocol) => Limits, does?: Deeds): Promise<Record<Side, Part>[]> =>
+    Promise.all(WIRE_PROTOCOLS.map((wire) => joined(wire, limits(wire), does)));
 
-  function beating({ protocol }: Speech, timeout: number = HEARTBEAT.timeout): object {
+  function beating({ protocol }: WireProtocol, timeout: number = HEARTBEAT.timeout): object {
     return { heartbeat: { ...HEARTBEAT, timeout, ...(protocol === "tcp" && { message: "?" }) } };
   }
 
-  /** The bound is kept by the connection's own account: no earlier than it says, and the error has counted. */
+  /** By the connection's own report, the limit did not expire early, and the error has the elapsed time. */
   function assertTimedOut(facts: Facts, limit: string, bound: number): void {
     assert.deepEqual([facts["code"], facts["limit"], facts["bound"]], ["TIMEOUT", limit, bound]);
     const lasted = facts["after"] as number;
@@ -83,12 +86,12 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     ["to the server alone", ["server"]],
     ["to the client alone", ["client"]],
   ] as const) {
-    it(`S3-1 S3-18 ${what}: both sides find out by their heartbeat (bound: its interval and timeout)`, async () => {
-      const ends = await allJoined((speech) => ({ server: beating(speech), client: beating(speech) }));
+    it(`S3-1 S3-18 ${what}: both sides detect it by their heartbeat (bound: its interval and timeout)`, async () => {
+      const ends = await allJoined((wire) => ({ server: beating(wire), client: beating(wire) }));
       await network.lose(...lost);
       for (const facts of await endsOf(ends)) {
         if (facts["code"] === "TIMEOUT") assertTimedOut(facts, "heartbeat.timeout", HEARTBEAT.timeout);
-        // One to whom packets come may hear that the other has given up, if that one did so before.
+        // A side that still receives packets may get the other side's Close first.
         else assert.equal(lost.length, 1, JSON.stringify(facts));
       }
     });
@@ -100,8 +103,11 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     for (const { server } of ends) assertTimedOut(await server.until("closed"), "writeTimeout", 1_000);
   });
 
-  it("and come again in time harm nobody: nothing is lost, nobody is declared dead", async () => {
-    const limits = (speech: Speech): Limits => ({ server: beating(speech, 60_000), client: beating(speech, 60_000) });
+  it("and pass again in time have no effect: nothing is lost, and neither side gives up", async () => {
+    const limits = (wire: WireProtocol): Limits => ({
+      server: beating(wire, 60_000),
+      client: beating(wire, 60_000),
+    });
     const ends = await allJoined(limits, { server: "echo", client: "count" });
     for (const { client } of ends) await client.until("counted", ({ number }) => number >= 10);
     await network.lose("server", "client");
@@ -117,14 +123,14 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     ["the cable is pulled", () => network.pull("client")],
     ["the router says unreachable, and TCP goes on trying", () => network.refuse("server", "client")],
   ] as const) {
-    it(`because ${what}: both sides find out by their heartbeat`, async () => {
-      const ends = await allJoined((speech) => ({ server: beating(speech), client: beating(speech) }));
+    it(`because ${what}: both sides detect it by their heartbeat`, async () => {
+      const ends = await allJoined((wire) => ({ server: beating(wire), client: beating(wire) }));
       await fault();
       for (const facts of await endsOf(ends)) assertTimedOut(facts, "heartbeat.timeout", HEARTBEAT.timeout);
     });
   }
 
-  it("S3-19 find keepalive's end after its delay and ten probes a second apart: ETIMEDOUT (bound: 11 s)", async () => {
+  it("S3-19 end by keepalive after its delay and ten probes one second apart: ETIMEDOUT (bound: 11 s)", async () => {
     const limits = { keepAlive: { delay: 1_000 } };
     const ends = await allJoined(() => ({ server: limits, client: limits }));
     await network.lose("server", "client");
@@ -133,7 +139,7 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     }
   });
 
-  it("before a connection stands: openTimeout, in phase tcp (bound: openTimeout)", async () => {
+  it("before a connection is open: openTimeout, in phase tcp (bound: openTimeout)", async () => {
     await network.lose("server");
     for (const scheme of ["ws", "wss", "tcp", "tls"]) {
       const url = `${scheme}://${network.address("server")}:9`;
@@ -145,9 +151,9 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     }
   });
 
-  it("are answered with unreachable before a connection stands: EHOSTUNREACH, in phase tcp, at once", async () => {
+  it("are answered with unreachable before a connection is open: EHOSTUNREACH, in phase tcp, at once", async () => {
     await network.refuse("server");
-    for (const { protocol, options } of SPEECHES) {
+    for (const { protocol, options } of WIRE_PROTOCOLS) {
       const url = `${protocol === "tcp" ? "tcp" : "ws"}://${network.address("server")}:9`;
       const limits = { ...options, openTimeout: 60_000 };
       const failed = machines.client.do({ kind: "connect", url, options: limits, does: "nothing" });
@@ -157,8 +163,8 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
     }
   });
 
-  it("are known to the kernel: the doctor names who is half open, and who gets no answer to a connect", async () => {
-    const [websocket] = SPEECHES as [Speech];
+  it("are visible in the kernel: the doctor reports half-open connections, and a connect without an answer", async () => {
+    const [websocket] = WIRE_PROTOCOLS as [WireProtocol];
     await joined(websocket, {}, { server: "flood" });
     await network.lose("client", "server");
     const waiting = machines.client.do({
@@ -174,11 +180,11 @@ describe("packets that vanish", { skip, timeout: 180_000 }, () => {
   });
 });
 
-/** How each of these connections ended, at either side. */
+/** How each of these connections ended, on both sides. */
 const endsOf = (ends: readonly Record<Side, Part>[]): Promise<Facts[]> =>
   Promise.all(ends.flatMap(({ server, client }) => [server.until("closed"), client.until("closed")]));
 
-/** The number at which nothing has been counted for a while, which is longer than any way there and back. */
+/** The packet counter after it has not changed for longer than any round trip. */
 async function standstill(client: Part): Promise<number> {
   for (let last = -1; ; ) {
     const { number } = client.latest("counted") ?? { number: 0 };
@@ -188,16 +194,9 @@ async function standstill(client: Part): Promise<number> {
   }
 }
 
-/** The illnesses that `holdfast doctor` finds in a process, on its own machine. */
+/** The findings of `holdfast doctor` for a process, on its own machine. */
 async function diagnosed(network: Network, side: Side, pid: number): Promise<string[]> {
-  const [command, ...args] = network.on(side);
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const doctor = [MAIN, "doctor", "--pid", `${pid}`, "--bound", "3000", "--json"];
-  const child = spawn(command, [...args, process.execPath, ...doctor], { env, stdio: ["ignore", "pipe", "inherit"] });
-  let said = "";
-  child.stdout.on("data", (text) => {
-    said += text;
-  });
-  await once(child, "close");
-  return JSON.parse(said).findings.map(({ illness }: { readonly illness: string }) => illness);
+  const args = ["doctor", "--pid", `${pid}`, "--bound", "3000", "--json"];
+  const { stdout } = await ChildProgram.run(MAIN, args, { by: network.on(side) });
+  return JSON.parse(stdout).findings.map(({ kind }: { readonly kind: string }) => kind);
 }

@@ -1,4 +1,4 @@
-/** What runs on a machine of the network: listens, connects and talks as it is told, and reports what became of it. */
+/** The program of a machine of the test network: it listens, connects and exchanges messages as ordered, and reports the results. */
 
 import {
   type Connection,
@@ -8,9 +8,9 @@ import {
   ReconnectingConnection,
   type ReconnectingOptions,
   type ReconnectState,
-} from "../../src/index.js";
-import { DEEDS, listenOnly, sendNumbers, type Task, taskOf } from "./deeds.js";
-import type { Enough, Facts, Order, Report, StateFacts } from "./machine.js";
+} from "../../src/index.ts";
+import type { Enough, Facts, Order, Report, StateFacts } from "./machine.ts";
+import { ACTIONS, listenOnly, sendNumbers, type Task, taskOf } from "./machine-actions.ts";
 
 const under = new Map<number, AbortController>();
 
@@ -29,7 +29,7 @@ process.on("message", (message: Order | Enough) => {
   if (kind === "listen") {
     void listen(url, settled, serve).then((server) => report({ what: "listening", url: server.url }));
   } else if (kind === "connect") {
-    // Misuse throws, and would end all that this machine does.
+    // Misuse throws, and would end the whole process.
     Promise.resolve()
       .then(() => connect(url, settled))
       .then(serve, (error: unknown) => report({ what: "failed", message: String(error), ...factsOf(error) }));
@@ -45,8 +45,8 @@ async function use(connection: Connection, { does }: Order, task: Task): Promise
   report({ what: "open" });
   void connection.closed.then(({ cause, ...rest }) => report({ what: "closed", ...rest, ...factsOf(cause) }));
   if (does === "send-numbers") throw new TypeError("Cannot send numbers on a connection that does not come back");
-  // How it ends is told by `closed`.
-  await DEEDS[does](connection, task).catch(() => undefined);
+  // The end is reported by `closed`.
+  await ACTIONS[does](connection, task).catch(() => undefined);
   await connection.closed;
 }
 
@@ -73,12 +73,12 @@ function stateFacts(state: ReconnectState): StateFacts {
   return { name, attempt, pause: until.getTime() - why.at.getTime(), phase: why.phase, error: factsOf(why.error) };
 }
 
-/** JSON has no Infinity: null stands for it. */
+/** JSON has no Infinity; null stands for it. */
 function withNever<Options>(options: object): Options {
   return JSON.parse(JSON.stringify(options), (_, value) => (value === null ? Infinity : value));
 }
 
-/** What can be sent of an error. */
+/** The fields of an error that can be sent. */
 function factsOf(error: unknown): Facts {
   return error === undefined ? {} : JSON.parse(JSON.stringify({ ...(error as object) }));
 }

@@ -1,59 +1,67 @@
-/** A machine of the network: a process in its namespace, which is told what to do and reports. */
+/** A machine of the test network: a process in its namespace that carries out orders and reports. */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { Deed } from "./deeds.js";
-import type { Load } from "./load.js";
-import type { Network, Side } from "./network.js";
+import { ChildProgram } from "../kit/child-process.ts";
+import type { Load } from "./load.ts";
+import type { Action } from "./machine-actions.ts";
+import type { Network, Side } from "./network.ts";
 
 export interface Order {
   readonly id: number;
-  /** `return` is a ReconnectingConnection, whose pauses are the longest that its backoff allows. */
+  /** `return` is a ReconnectingConnection with the longest pauses that its backoff allows. */
   readonly kind: "listen" | "connect" | "return";
   readonly url: string;
   /** `null` for `Infinity`. */
   readonly options: object;
-  readonly does: Deed;
+  readonly does: Action;
   readonly load?: Load;
 }
 
-/** Ends what an order began, where that goes on until it is told. */
+/** Stops an order that runs until it is stopped. */
 export interface Enough {
   readonly id: number;
   readonly kind: "enough";
 }
 
-/** What is known of an error: its fields. */
+/** The fields of an error. */
 export type Facts = Readonly<Record<string, unknown>>;
 
 export type Report =
   | { readonly what: "ready" | "open" }
   | { readonly what: "listening"; readonly url: string }
   | { readonly what: "counted"; readonly number: number }
-  /** All of a load has come. */
+  /** The whole load was received. */
   | { readonly what: "summed"; readonly number: number; readonly digest: string }
-  /** A load is with the kernel, or a long message is. */
+  /** The kernel has accepted a load or a long message. */
   | { readonly what: "poured" }
   /** A Ping was answered. */
   | { readonly what: "answered"; readonly number: number; readonly roundTrip: number }
-  /** The numbers of the messages that came, over all connections; NaN for one that is none of the load. */
+  /** The numbers of the received messages, over all connections; NaN for a message that is not part of the load. */
   | { readonly what: "collected"; readonly numbers: readonly (number | null)[] }
-  /** What became of the messages that were sent over all connections: their numbers, by the code of the error that they ended with. */
+  /** The results of the sent messages over all connections: their numbers, by the code of the error that each ended with. */
   | { readonly what: "accounts"; readonly sent: readonly number[]; readonly failed: Readonly<Record<string, number[]>> }
+  /** How many prices were sent, how many of them were replaced, and how many bytes are in flight. */
+  | {
+      readonly what: "published";
+      readonly sent: number;
+      readonly dropped: number;
+      readonly inFlight?: number | undefined;
+    }
+  /** The ages of the received prices in milliseconds, from the lowest to the highest. */
+  | { readonly what: "aged"; readonly prices: number; readonly ages: readonly number[] }
   | { readonly what: "state"; readonly name: string; readonly states: readonly StateFacts[] }
   | ({ readonly what: "closed" | "failed" } & Facts);
 
-/** What a connection reports while it lives, and not behind its end. */
-const ENDING: readonly Report["what"][] = ["counted", "summed", "poured", "answered"];
+/** What a connection reports during its life, and not after its end. */
+const ENDING: readonly Report["what"][] = ["counted", "summed", "poured", "answered", "published", "aged"];
 
-/** A state of a connection that comes back, as it was told. */
+/** A state of a reconnecting connection, as reported. */
 export interface StateFacts {
   readonly name: string;
   readonly attempt?: number;
-  /** How long it waits. */
+  /** The pause in milliseconds. */
   readonly pause?: number;
-  /** How far what ended had come. */
+  /** The phase that the failed attempt had reached. */
   readonly phase?: string;
   readonly error?: Facts;
 }
@@ -63,49 +71,44 @@ const PROGRAM = fileURLToPath(new URL("./machine-program.js", import.meta.url));
 export class Machine implements AsyncDisposable {
   readonly side: Side;
   readonly pid: number;
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
+  readonly #child: ChildProgram;
   readonly #parts: Map<number, Part> = new Map();
 
-  private constructor(side: Side, child: ChildProcess) {
+  private constructor(side: Side, child: ChildProgram) {
     this.side = side;
-    this.pid = child.pid ?? 0;
+    this.pid = child.process.pid ?? 0;
     this.#child = child;
-    this.#exited = once(child, "exit");
-    child.on("message", ({ id, ...report }: { readonly id: number } & Report) => this.#parts.get(id)?.tell(report));
+    child.onMessage = (message) => {
+      const { id, ...report } = message as { readonly id: number } & Report;
+      this.#parts.get(id)?.tell(report);
+    };
   }
 
   static async start(network: Pick<Network, "on">, side: Side): Promise<Machine> {
-    const [command, ...args] = network.on(side);
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const child = spawn(command, [...args, process.execPath, PROGRAM], {
-      env,
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-    });
-    await once(child, "message");
+    const child = new ChildProgram(PROGRAM, [], { by: network.on(side), channel: true });
+    await child.message();
     return new Machine(side, child);
   }
 
-  /** Has one thing done. */
+  /** Gives one order. */
   do(order: Omit<Order, "id">): Part {
     const id = this.#parts.size + 1;
-    const part = new Part(() => this.#child.send({ id, kind: "enough" } satisfies Enough));
+    const part = new Part(() => this.#child.process.send({ id, kind: "enough" } satisfies Enough));
     this.#parts.set(id, part);
-    this.#child.send({ id, ...order });
+    this.#child.process.send({ id, ...order });
     return part;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#exited;
+    await this.#child[Symbol.asyncDispose]();
   }
 }
 
-/** One thing that a machine does, and what it reports of it. */
+/** One order, and the reports about it. */
 export class Part {
   readonly #reports: Report[] = [];
   #waiting: (() => void)[] = [];
-  /** Tells it to come to an end. */
+  /** Stops the order. */
   readonly enough: () => void;
 
   constructor(enough: () => void) {
@@ -122,12 +125,12 @@ export class Part {
     return this.#reports.findLast((report): report is Extract<Report, { what: What }> => report.what === what);
   }
 
-  /** How often it has reported so. */
+  /** The number of reports of this kind. */
   count(what: Report["what"]): number {
     return this.#reports.filter((report) => report.what === what).length;
   }
 
-  /** Resolves with a report of this kind that is as it should be; fails when there can be none any more. */
+  /** Resolves with a report of this kind that satisfies `condition`; rejects when no such report can follow. */
   async until<What extends Report["what"]>(
     what: What,
     condition: (report: Extract<Report, { what: What }>) => boolean = () => true,

@@ -1,4 +1,4 @@
-/** Two machines and a router between them, as network namespaces of Linux: their packets can be made to vanish as on no loopback. */
+/** Two machines and a router between them, as network namespaces of Linux, where packets can be dropped. */
 
 import { execFile, execFileSync } from "node:child_process";
 import { promisify } from "node:util";
@@ -7,7 +7,7 @@ const run = promisify(execFile);
 
 export type Side = "server" | "client";
 
-/** Why there can be no namespaces here; false where there can. To be failed on where everything is required. */
+/** Why namespaces cannot be made here; false if they can. If everything is required, tests fail with this text. */
 export function unable(): false | string {
   const reason =
     process.platform === "linux"
@@ -32,11 +32,11 @@ export class Network implements AsyncDisposable {
         try {
           execFileSync("ip", ["netns", "del", name], { stdio: "ignore" });
         } catch {
-          // It was never made.
+          // The namespace does not exist.
         }
       }
     };
-    // A namespace with a name outlives its processes, also those of a run that was broken off.
+    // A named namespace outlives its processes, also those of an interrupted run.
     process.once("exit", this.#remove);
   }
 
@@ -72,12 +72,12 @@ export class Network implements AsyncDisposable {
     return `10.77.${side === "server" ? 1 : 2}.2`;
   }
 
-  /** What to run a program with, so that it runs on this machine. */
+  /** The command prefix that runs a program on this machine. */
   on(side: Side): readonly [command: string, ...args: string[]] {
     return ["ip", "netns", "exec", this.#names[side]];
   }
 
-  /** The router loses every packet to this machine, and tells nobody. */
+  /** The router drops every packet to this machine, without an ICMP message. */
   async lose(...sides: readonly Side[]): Promise<void> {
     for (const side of sides) await this.#route("blackhole", side);
   }
@@ -87,20 +87,20 @@ export class Network implements AsyncDisposable {
     for (const side of sides) await this.#route("unreachable", side);
   }
 
-  /** The cable between this machine and the router is pulled. */
+  /** The cable between this machine and the router is disconnected. */
   async pull(side: Side): Promise<void> {
     await this.#ip(this.#names.router, "link", "set", side, "down");
   }
 
-  /** Everything is as it was at first. */
+  /** Restores the initial state. */
   async heal(): Promise<void> {
     const { router } = this.#names;
     for (const side of ["server", "client"] as const) {
       await this.#ip(router, "link", "set", side, "up");
-      // A neighbour that could not be found is not looked for again at once.
+      // The kernel does not resolve a neighbour again at once after a failure.
       await this.#ip(this.#names[side], "neighbour", "flush", "dev", "cable");
       await this.#ip(router, "neighbour", "flush", "dev", side);
-      // There may be no such route.
+      // The route may not exist.
       for (const kind of ["blackhole", "unreachable"]) {
         await this.#ip(router, "route", "del", kind, this.address(side)).catch(() => undefined);
       }

@@ -1,4 +1,4 @@
-/** Systems that have nothing left to give: no descriptor, no port, no address. Each error has a name, and it passes. */
+/** A system without a free descriptor, port or address: each error has a code, and the process recovers. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -6,22 +6,22 @@ import { readdirSync, readFileSync } from "node:fs";
 import { connect as dial } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, listen } from "../../src/index.js";
-import { portIn, Serving } from "../cli/serving.js";
-import { RawPeer } from "../raw-peers.js";
-import { SPEECHES } from "../requirements/speech.js";
-import { unable } from "./network.js";
-import { Party } from "./party.js";
+import { connect, listen } from "../../src/index.ts";
+import { RawPeer } from "../kit/raw-peer.ts";
+import { portIn, ServeProcess } from "../kit/serve-process.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { EchoProcess } from "./echo-process.ts";
+import { unable } from "./network.ts";
 
 const LINUX =
   process.platform !== "linux" && "limits of a process that runs are changed by prlimit, which only Linux has";
-/** Of a processor, while there is no descriptor. */
+/** The maximum share of a processor while there is no descriptor. */
 const SHARE = 0.05;
 
-/** Lets a process have no descriptor beyond those that it has, or as many as before. */
+/** Limits a process to the descriptors that it has, or removes the limit. */
 function limitDescriptors(pid: number, to: "those it has" | "all"): void {
   const had = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
-  // A new one is the lowest that is free, and has to be below the limit.
+  // The kernel uses the lowest free number, which must be below the limit.
   let lowest = 0;
   while (had.has(lowest)) lowest += 1;
   execFileSync("prlimit", ["--pid", `${pid}`, `--nofile=${to === "all" ? hardOf(pid) : lowest}:`]);
@@ -43,17 +43,17 @@ async function echoes(peer: RawPeer, text: string): Promise<void> {
   await peer.until(({ text: heard }) => heard.endsWith(`${text}\n`));
 }
 
-describe("a system that has nothing left", { timeout: 120_000 }, () => {
-  it(`of descriptors, as holdfast serve accepts: says so, serves those it has, takes no processor, recovers (bound: ${SHARE * 100} %)`, {
+describe("a system that has nothing free", { timeout: 120_000 }, () => {
+  it(`of descriptors, as holdfast serve accepts: reports it, serves its connections, uses no processor time, recovers (bound: ${SHARE * 100} %)`, {
     skip: LINUX,
   }, async (t) => {
-    await using serving = await Serving.start();
+    await using serving = await ServeProcess.start();
     const pid = serving.process.pid ?? 0;
     const port = portIn(serving.addresses.tcp);
     await using early = await RawPeer.to(port);
     await echoes(early, "before");
     limitDescriptors(pid, "those it has");
-    // Who comes now is accepted and dropped at once, or waits with the kernel: he is not let in.
+    // A new client is accepted and closed at once, or waits in the backlog. It gets no connection.
     const waiting = Array.from({ length: 20 }, () => new RawPeer(dial({ port, host: "127.0.0.1" })));
     await Promise.race(waiting.map((peer) => Promise.race([peer.closed, peer.until(({ ended }) => ended)])));
     await pause(1_500);
@@ -78,12 +78,12 @@ describe("a system that has nothing left", { timeout: 120_000 }, () => {
     }
   });
 
-  it("of descriptors, as a client connects: HandshakeError with EMFILE, and the next one can", {
+  it("of descriptors, as a client connects: HandshakeError with EMFILE, and the next attempt succeeds", {
     skip: LINUX,
   }, async () => {
-    await using server = await Party.start();
-    await using client = await Party.start();
-    for (const { url, options } of SPEECHES) {
+    await using server = await EchoProcess.start();
+    await using client = await EchoProcess.start();
+    for (const { url, options } of WIRE_PROTOCOLS) {
       const place = await server.tell({ do: "serve", url, options: { ...options }, as: "answer" });
       const visit = { do: "visit", url: place, options: { ...options }, count: 1, to: { do: "count" } } as const;
       limitDescriptors(client.pid, "those it has");
@@ -93,30 +93,36 @@ describe("a system that has nothing left", { timeout: 120_000 }, () => {
     }
   });
 
-  it("of ports, as a client connects: HandshakeError with EADDRNOTAVAIL, and those who have one keep it", {
+  it("of ports, as a client connects: HandshakeError with EADDRNOTAVAIL, and open connections continue", {
     skip: unable(),
   }, async () => {
     const setup = 'ip link set lo up && echo "40000 40003" > /proc/sys/net/ipv4/ip_local_port_range && exec "$0" "$@"';
-    await using party = await Party.start({ by: ["unshare", "-n", "/bin/sh", "-c", setup] });
-    for (const { options, protocol } of SPEECHES) {
+    await using child = await EchoProcess.start({ by: ["unshare", "-n", "/bin/sh", "-c", setup] });
+    for (const { options, protocol } of WIRE_PROTOCOLS) {
       const place = protocol === "tcp" ? "tcp://127.0.0.1:9001" : "ws://127.0.0.1:9000";
-      await party.tell({ do: "serve", url: place, options: { ...options }, as: "answer" });
+      await child.tell({ do: "serve", url: place, options: { ...options }, as: "answer" });
       const visit = { do: "visit", url: place, options: { ...options }, to: { do: "count" } } as const;
-      await party.tell({ ...visit, count: 4 });
-      await assert.rejects(party.tell({ ...visit, count: 1 }), /HandshakeError.*EADDRNOTAVAIL.*phase tcp/);
+      await child.tell({ ...visit, count: 4 });
+      await assert.rejects(child.tell({ ...visit, count: 1 }), /HandshakeError.*EADDRNOTAVAIL.*phase tcp/);
     }
-    await party.until(({ serving, visiting }) => serving === 8 && visiting === 8);
+    await child.until(({ serving, visiting }) => serving === 8 && visiting === 8);
   });
 
-  for (const { name, url, options } of SPEECHES) {
+  for (const { name, url, options } of WIRE_PROTOCOLS) {
     it(`of addresses, as a server listens: TransportError with EADDRINUSE and EADDRNOTAVAIL, on ${name}`, async () => {
-      await using server = await listen(url, options);
-      await assert.rejects(listen(server.url, options), { code: "TRANSPORT", errno: "EADDRINUSE" });
+      await using server = await listen(url, { ...options, open: () => undefined });
+      await assert.rejects(listen(server.url, { ...options, open: () => undefined }), {
+        code: "TRANSPORT",
+        errno: "EADDRINUSE",
+      });
       const client = await connect(server.url, options);
       client.terminate();
-      // RFC 5737: nobody has it.
+      // RFC 5737: an address that no machine has.
       const foreign = url.replace("127.0.0.1", "192.0.2.1");
-      await assert.rejects(listen(foreign, options), { code: "TRANSPORT", errno: "EADDRNOTAVAIL" });
+      await assert.rejects(listen(foreign, { ...options, open: () => undefined }), {
+        code: "TRANSPORT",
+        errno: "EADDRNOTAVAIL",
+      });
     });
   }
 });

@@ -1,10 +1,10 @@
-/** Servers that cannot be reached: who dials knows why as soon as the system does, and who is to come back goes on trying. */
+/** Servers that cannot be reached: `connect` rejects as soon as the system reports it, and reconnecting clients continue to try. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, HandshakeError, listen, reconnect, type Server, TransportError } from "../../src/index.js";
-import { openSockets, socketsDownTo } from "../descriptors.js";
-import { rawServer } from "../raw-peers.js";
+import { connect, HandshakeError, listen, reconnect, type Server, TransportError } from "../../src/index.ts";
+import { openSockets, socketsDownTo } from "../kit/kernel-sockets.ts";
+import { rawServer } from "../kit/raw-peer.ts";
 
 /** A port that was free a moment ago. */
 async function quietPort(): Promise<number> {
@@ -27,13 +27,13 @@ const REASONS: Record<string, { at: () => Promise<string>; phase: string; errno:
   },
 };
 
-describe("nobody there", { timeout: 60_000 }, () => {
+describe("an unreachable server", { timeout: 60_000 }, () => {
   for (const [what, { at, phase, errno }] of Object.entries(REASONS)) {
     for (const scheme of ["ws", "wss", "tcp", "tls"]) {
       it(`${what} ends ${scheme} in phase ${phase} with its reason (bound: the system's answer)`, async () => {
         const place = await at();
         const before = openSockets();
-        // No limit of time may help.
+        // No time limit may take effect.
         const failed = await connect(`${scheme}://${place}`, { openTimeout: Infinity }).catch(
           (error: unknown) => error,
         );
@@ -45,7 +45,7 @@ describe("nobody there", { timeout: 60_000 }, () => {
     }
   }
 
-  it("and whoever is to come back is there when a server is", async () => {
+  it("is reached by a reconnecting client as soon as it listens", async () => {
     const port = await quietPort();
     const reasons: unknown[] = [];
     let served: Promise<Server> | undefined;

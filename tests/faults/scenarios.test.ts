@@ -1,15 +1,15 @@
-/** That each scenario of the table is there, and has its tests, or says what is not there for it to happen to. */
+/** Checks the table of scenarios: each has existing tests, or a reason why it cannot occur. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { assertProven } from "../proofs.js";
-import { SCENARIOS } from "./scenarios.js";
+import { assertTestsExist } from "../kit/named-tests.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 describe("the scenario", () => {
   for (const { number, scenario, proofs, absent } of SCENARIOS) {
     it(`${number} has its tests: ${scenario}`, () => {
       assert.ok(proofs.length > 0 || absent !== undefined, "neither a test, nor why there is none");
-      assertProven(proofs);
+      assertTestsExist(proofs);
     });
   }
 

@@ -1,28 +1,31 @@
-/** Seventy-five things that go wrong with connections, by chance or by intent: each, and where it is shown what becomes of them. */
+/** Seventy-five faults of connections, by accident or by intent, with the tests that show what happens. */
 
-import type { Proof } from "../proofs.js";
+import type { NamedTest } from "../kit/named-tests.ts";
 
 export interface Scenario {
   readonly number: number;
   readonly scenario: string;
-  readonly proofs: readonly Proof[];
-  /** Why it has no test, or some of it: what it would happen to is not there. */
+  readonly proofs: readonly NamedTest[];
+  /** Why it has no test, or not for all of it: the part of the library that it concerns does not exist. */
   readonly absent?: string;
 }
 
 const NO_RESUME =
-  "a session that is resumed: connections come back as new ones, and whoever uses them says what was missed";
-const NO_BROKER = "there is no broker: a group is one process's";
+  "sessions that resume do not exist: a client reconnects with a new connection, and the application requests what it missed";
+const NO_BROKER = "there is no broker";
 
-const scenario = (number: number, what: string, proofs: readonly Proof[], absent?: string): Scenario => {
+const scenario = (number: number, what: string, proofs: readonly NamedTest[], absent?: string): Scenario => {
   return { number, scenario: what, proofs, ...(absent !== undefined && { absent }) };
 };
 
-/** What happens to packets and links. */
+/** Faults of packets and links. */
 const LINKS: readonly Scenario[] = [
   scenario(1, "a link loses everything, both ways", [
-    ["faults/half-open", "each end closes once and frees its descriptor, and the client is back when the link is"],
-    ["faults/lost-packets", "both sides find out by their heartbeat"],
+    [
+      "faults/half-open",
+      "each side closes once and frees its descriptor, and the client reconnects when the link works",
+    ],
+    ["faults/lost-packets", "both sides detect it by their heartbeat"],
   ]),
   scenario(
     2,
@@ -33,68 +36,68 @@ const LINKS: readonly Scenario[] = [
     ],
     NO_RESUME,
   ),
-  scenario(3, "a link is far away, loses some packets and delays others", [
-    ["faults/far-away", "loses nothing in either direction and nobody is declared dead"],
+  scenario(3, "a link is long, loses some packets and delays others", [
+    ["faults/far-away", "loses nothing in either direction and neither side gives up the other"],
   ]),
-  scenario(4, "packets are doubled, damaged, or come in another order", [
-    ["faults/damaged-packets", "every message arrives as it was, in order, both ways"],
+  scenario(4, "packets are duplicated, damaged or reordered", [
+    ["faults/damaged-packets", "every message arrives unchanged and in order, both ways"],
   ]),
   scenario(5, "a link carries 8 kbit/s", [
-    ["faults/slow-link", "does not starve the heartbeat of a ${sender} behind its own long message"],
+    ["faults/slow-link", "does not end the connection by the heartbeat of a ${sender} that sends a long message"],
     ["faults/slow-link", "lets Pings of the ${sender} pass between the parts of its long message"],
   ]),
   scenario(
     6,
-    "a reset comes inside a message",
+    "a reset inside a message",
     [
-      ["faults/resets", "both ends get the system's error, and no part is delivered"],
+      ["faults/resets", "both sides get the system's error, and no partial message is delivered"],
       ["faults/torn-messages", "by a reset, on"],
     ],
     NO_RESUME,
   ),
-  scenario(10, "the kernel kills connections under load, again and again", [
-    ["faults/resets", "under load: each message is accounted for as its delivery says"],
+  scenario(10, "the kernel resets connections under load, repeatedly", [
+    ["faults/resets", "under load: each message is accounted for as its delivery promises"],
   ]),
-  scenario(50, "a link comes and goes five times a second", [
+  scenario(50, "a link goes down and up five times a second", [
     ["faults/flapping-link", "pauses grow through short openings, and nothing spins"],
   ]),
-  scenario(71, "a name has a dead address among others, or another address than before", [
-    ["faults/dead-address", "is connected to all the same"],
-    ["faults/dead-address", "is looked up anew at each attempt to come back: the server may have moved"],
+  scenario(71, "one of several addresses of a name does not answer, or the address of a name changes", [
+    ["faults/dead-address", "the connection opens"],
+    ["faults/dead-address", "is resolved again at each attempt to reconnect: the server may have moved"],
   ]),
-  scenario(72, "large packets vanish, and small ones do not", [
-    ["faults/lost-large-packets", "small messages do not notice"],
-    ["faults/lost-large-packets", "the heartbeat tells, as what asks is stuck behind it"],
-    ["faults/lost-large-packets", "its write makes no progress"],
+  scenario(72, "large packets are lost, and small ones are not", [
+    ["faults/lost-large-packets", "small messages arrive"],
+    ["faults/lost-large-packets", "the heartbeat detects it, because the Ping waits behind it"],
+    ["faults/lost-large-packets", "the write makes no progress"],
   ]),
-  scenario(73, "something on the way forgets connections that are silent", [
-    ["faults/forgotten-flow", "is kept by a heartbeat that is more frequent"],
-    ["faults/forgotten-flow", "is found dead by a heartbeat that comes too late"],
+  scenario(73, "a router forgets silent connections", [
+    ["faults/forgotten-flow", "stays open with a heartbeat that is more frequent"],
+    ["faults/forgotten-flow", "is detected as dead by a heartbeat that is too rare"],
   ]),
 ];
 
-/** What happens to processes, clocks and resources. */
+/** Faults of processes, clocks and resources. */
 const MACHINES: readonly Scenario[] = [
   scenario(
     11,
-    "a server is killed, and started again",
+    "a server is killed and restarted",
     [
-      ["faults/killed-peer", "both protocols, both sides know with their kernel"],
-      ["faults/killed-peer", "and started again has all its clients back"],
+      ["faults/killed-peer", "both protocols, both sides detect it with their kernel"],
+      ["faults/killed-peer", "and started again gets all its clients back"],
     ],
     NO_RESUME,
   ),
   scenario(
     12,
-    "a server is stopped for a while, and goes on",
-    [["faults/frozen-peer", "the impatient leave, the patient stay, and it blames nobody"]],
+    "a server is stopped for a while, and continues",
+    [["faults/frozen-peer", "clients with a short heartbeat give it up, others stay, and it gives up none"]],
     NO_RESUME,
   ),
-  scenario(13, "a client is stopped, and its server goes on sending", [
-    ["faults/frozen-peer", "a subscriber: its queue fills and ends it, the others get everything"],
+  scenario(13, "a client is stopped, and its server continues to send", [
+    ["faults/frozen-peer", "a subscriber: its queue fills and its connection ends, and the others get every message"],
   ]),
   scenario(14, "the application blocks its event loop", [
-    ["faults/blocked-loop", "neither side gives the other up"],
+    ["faults/blocked-loop", "neither side gives up the other"],
     ["transport/clock", "blocked"],
   ]),
   scenario(15, "a peer does not read, and its window closes", [
@@ -102,22 +105,22 @@ const MACHINES: readonly Scenario[] = [
     ["hostile/unread", "costs no more than its queue"],
   ]),
   scenario(16, "a member of a group of a thousand does not read", [
-    ["faults/slow-reader", "in a group of 1,000: the others get everything, and it costs its queue"],
+    ["faults/slow-reader", "in a group of 1,000: the others get every message, and it costs its queue"],
   ]),
   scenario(17, "a peer sends a byte of a message each second", [
-    ["faults/slow-writer", "is ended however lively it is"],
+    ["faults/slow-writer", "is ended although it is active"],
   ]),
-  scenario(18, "a peer stalls in its header fields, in TLS, or before its first byte", [
-    ["faults/slow-writer", "is given up by the server"],
-    ["faults/slow-writer", "is given up by the client"],
-    ["hostile/slow", "is cut at openTimeout, however far it has come"],
+  scenario(18, "a peer stops in its header fields, in TLS, or before its first byte", [
+    ["faults/slow-writer", "is ended by the server"],
+    ["faults/slow-writer", "is ended by the client"],
+    ["hostile/slow", "is ended at openTimeout, whatever part of it has arrived"],
   ]),
-  scenario(19, "ten thousand handshakes stay half done", [
-    ["faults/half-done-handshakes", "and keep nobody from being served"],
+  scenario(19, "ten thousand handshakes stay incomplete", [
+    ["faults/half-done-handshakes", "and other clients are served"],
   ]),
-  scenario(41, "a server has no descriptor for who comes", [
+  scenario(41, "a server has no descriptor for a new connection", [
     ["faults/no-descriptors", "of descriptors, as holdfast serve accepts"],
-    ["requirements/s3-accept", "S3-8 goes on, says so, and recovers"],
+    ["requirements/s3-accept", "S3-8 continues, reports it, and recovers"],
   ]),
   scenario(42, "there is no descriptor, no port and no such address to connect or listen with", [
     ["faults/no-descriptors", "of descriptors, as a client connects"],
@@ -125,41 +128,41 @@ const MACHINES: readonly Scenario[] = [
     ["faults/no-descriptors", "of addresses, as a server listens"],
   ]),
   scenario(43, "there is little memory for many connections", [
-    ["faults/starved", "of memory: who is too many is turned away, those within keep to their limits"],
+    ["faults/starved", "of memory: clients above the limit are refused, the others keep to their limits"],
   ]),
   scenario(44, "there is little processor time under load", [
-    ["faults/starved", "of its processor, under load: nobody is given up, and no queue grows"],
+    ["faults/starved", "of processor time, under load: no side gives up, and no queue grows"],
   ]),
-  scenario(45, "a container is frozen, and goes on", [["faults/frozen-peer", "the freezer of its control group"]]),
+  scenario(45, "a container is frozen, and continues", [["faults/frozen-peer", "the freezer of its control group"]]),
   scenario(46, "the wall clock jumps back and forth", [
-    ["faults/clock-jumps", "nobody is cut off, and no limit comes early or late"],
+    ["faults/clock-jumps", "no connection is closed, and no limit expires early or late"],
   ]),
-  scenario(47, "the machine has run for longer than timers can count", [
+  scenario(47, "the uptime of the machine is longer than the range of a timer", [
     ["faults/clock-jumps", "a system that has run for 30 days, more than 2^31 ms: no timer overflows"],
   ]),
-  scenario(49, "all clients of a server that was killed come back", [
-    ["faults/thundering-herd", "are spread over the window of their pauses, and all are back"],
+  scenario(49, "all clients of a server that was killed reconnect", [
+    ["faults/thundering-herd", "are spread over the window of their pauses, and all reconnect"],
   ]),
-  scenario(61, "a server is told to stop under load", [
-    ["faults/told-to-stop", "told to stop: 1001 to all, each question that was answered has its answer, status 0"],
-    ["faults/listener-closed", "ends every connection in order, and refuses the next"],
+  scenario(61, "a server must stop under load", [
+    ["faults/told-to-stop", "that gets SIGTERM: 1001 to all, each sent answer arrives, status 0"],
+    ["faults/listener-closed", "ends every connection cleanly, and refuses new ones"],
   ]),
-  scenario(62, "a process is told to stop twice, loses its terminal, its pipe, or the disk of its log", [
+  scenario(62, "a process gets two signals to stop, or loses its terminal, its pipe, or the disk of its log", [
     ["faults/told-to-stop", "whose terminal is gone (SIGHUP) ends at once"],
-    ["faults/told-to-stop", "with a broken pipe (SIGPIPE), goes on"],
+    ["faults/told-to-stop", "with a broken pipe (SIGPIPE) continues"],
     ["faults/told-to-stop", "whose logs have no room on the disk"],
-    ["cli/serve-signals", "second"],
+    ["cli/serve/signals", "second"],
   ]),
-  scenario(66, "connections come and go a million times", [
+  scenario(66, "connections open and close a million times", [
     ["faults/churn", "leave no memory, descriptor, timer or listener behind"],
   ]),
-  scenario(74, "a laptop sleeps, and wakes", [
-    ["faults/frozen-peer", "asks at once when it wakes, and stays"],
-    ["faults/frozen-peer", "finds that out when it wakes, and comes back once"],
+  scenario(74, "a laptop is suspended and resumed", [
+    ["faults/frozen-peer", "sends a Ping as soon as it continues, and stays"],
+    ["faults/frozen-peer", "detects that when it continues, and reconnects once"],
   ]),
 ];
 
-/** What peers and applications do. */
+/** Faults of peers and applications. */
 const PEERS: readonly Scenario[] = [
   scenario(7, "a peer ends its stream without a Close", [
     ["requirements/s3-half-close", "S3-12 on WebSocket at once, since without a Close frame nothing can follow"],
@@ -168,7 +171,7 @@ const PEERS: readonly Scenario[] = [
   ]),
   scenario(8, "a peer never answers a Close", [
     ["hostile/endings", "never answers a Close"],
-    ["endpoint/server", "waits for a peer that does not answer until drain has passed"],
+    ["endpoint/server/server", "waits for a peer that does not answer until drain has expired"],
   ]),
   scenario(9, "a peer keeps the stream open behind the closing handshake", [
     ["hostile/endings", "answers a Close and never closes the socket"],
@@ -176,193 +179,195 @@ const PEERS: readonly Scenario[] = [
   ]),
   scenario(
     20,
-    "more connect at once than the kernel may keep, or with no intention to",
-    [["faults/full-backlog", "are all served in the end, though the kernel had no room for most of them"]],
-    "those that send a SYN and nothing else: they are the kernel's to answer, and no program learns of them",
+    "more clients connect at once than the backlog holds, or SYNs without a connection",
+    [["faults/full-backlog", "are all served in the end, although the backlog had no room for most of them"]],
+    "SYNs without a connection: the kernel answers them, and no program sees them",
   ),
-  scenario(21, "a request has a megabyte in a field, ten thousand fields, or comes a byte at a time", [
+  scenario(21, "a request has a megabyte in a field, has ten thousand fields, or is sent one byte at a time", [
     ["hostile/requests", "a megabyte in one field"],
-    ["hostile/slow", "with fields without end is answered with 431 however fast they come"],
+    ["hostile/slow", "with endless fields is answered with 431 at any speed"],
     ["hostile/slow", "is answered with 431 before it has sent 64 KiB a byte at a time"],
     ["hostile/linear", "times as much when it is"],
   ]),
-  scenario(22, "a thousand peers announce more than there is, and send nothing of it", [
+  scenario(22, "a thousand peers announce more than the memory of the machine, and send nothing of it", [
     ["hostile/violations", "bytes announced with opcode"],
     ["hostile/crowd", "and nothing for what they then announce"],
-    ["hostile/advisories", "what announces a length that cannot be costs no time"],
+    ["hostile/advisories", "an impossible announced length costs no time"],
   ]),
-  scenario(23, "a message in a million fragments of one byte or none has no end", [
+  scenario(23, "a message of a million fragments of one or zero bytes does not end", [
     ["hostile/fragments", "each is ended with 1009 at maxFragments, and then costs nothing"],
-    ["hostile/fragments", "each holds at most twice its payload, however many may come"],
+    ["hostile/fragments", "each holds at most twice its payload, for any number of fragments"],
     ["conformance/sections/sizes", 'fragmented("9.3", TEXT)'],
   ]),
   scenario(
     24,
-    "very many peers leave a message in fragments open",
-    [["hostile/crowd", "hold twice of the messages that they leave open, and nothing once those have ended"]],
-    "a budget of all connections together: the bound is maxConnections times what one may cost, which docs/security.md tells",
+    "many peers begin a message in fragments and do not end it",
+    [["hostile/crowd", "hold twice the size of the messages that they begin, and nothing after those have ended"]],
+    "a budget for all connections together does not exist: the bound is maxConnections times the cost of one, see docs/security.md",
   ),
-  scenario(25, "a peer sends pings and reads no pongs", [
-    ["hostile/pings", "whose pongs are never read holds nothing but the newest few"],
-    ["hostile/pings", "whose pongs are never read is ended by writeTimeout"],
+  scenario(25, "a peer sends Pings and does not read the Pongs", [
+    ["hostile/pings", "whose Pongs are never read holds only the newest few"],
+    ["hostile/pings", "whose Pongs are never read is ended by writeTimeout"],
   ]),
-  scenario(26, "a peer sends pongs that nobody asked for", [
-    ["hostile/pings", "is passed over, at no more than it costs to read it"],
-  ]),
+  scenario(26, "a peer sends unsolicited Pongs", [["hostile/pings", "is ignored, and costs no more than to read it"]]),
   scenario(27, "a peer sends a million messages of one byte each second", [
-    ["faults/tiny-messages", "leave everybody else a turn between two of their own"],
-    ["contract/carrying", "comes in shares, so that others have their turn between them"],
+    ["faults/tiny-messages", "give other connections a turn between two of their own"],
+    ["contract/carrying", "arrives in limited shares per turn, so that other connections are served between them"],
   ]),
-  scenario(28, "what is small inflates to gigabytes, from many at once too", [
-    ["hostile/deflate", "is answered with 1009, and inflated no farther than the limit"],
+  scenario(28, "small messages inflate to gigabytes, also from many peers at once", [
+    ["hostile/deflate", "is answered with 1009, and inflated only up to the limit"],
     ["hostile/deflate", "from each of a hundred peers at once costs no more"],
     ["hostile/endings", "sends a bomb in fragments of one byte"],
   ]),
-  scenario(29, "what is compressed is garbage, cut, ended early, stored, empty, or of any window", [
+  scenario(29, "compressed data is invalid, truncated, ended early, stored, empty, or uses any window", [
     ["hostile/deflate", "is answered with 1007, whole or cut, and costs nothing"],
     ["conformance/deflate/rows", "two blocks marked as the last"],
     ["conformance/deflate/rows", "stored blocks of 50,000 octets"],
-    ["connection/compression", "refer to earlier ones where that was agreed on, in a window of"],
+    ["connection/compression/compression", "refer to earlier ones if that was negotiated, in a window of"],
     ["fuzz/corpus", "each alone"],
   ]),
-  scenario(30, "the size of what is compressed tells of a secret in it", [
+  scenario(30, "the size of compressed data reveals a secret in it", [
     ["conformance/deflate/negotiation", "anything answers nothing where compression is off, as by default"],
-    ["connection/compression", "are compressed or not as `compress` says, for one message"],
+    ["connection/compression/compression", "are compressed or not as `compress` says: one message"],
   ]),
-  scenario(31, "text is no UTF-8, across frames and segments, in a Close, behind decompression", [
+  scenario(31, "text is not UTF-8: across frames and segments, in a Close, after decompression", [
     ["conformance/sections/utf8", "a fragment whose first octet is wrong"],
     ["conformance/sections/closing", "a reason that is not UTF-8"],
-    ["hostile/deflate", "is a text that is no UTF-8 where its fragments meet"],
+    ["hostile/deflate", "and text that is invalid UTF-8 where its fragments meet"],
   ]),
-  scenario(32, "a frame has no mask, one too many, reserved bits, a wrong opcode, length or place", [
-    ["hostile/frames", "is answered with ${code} when it comes ${cut}: ${what}"],
-    ["hostile/frames", "is answered with 1002 when it is not masked"],
-    ["hostile/frames", "is answered with 1002 when it is masked"],
-    ["hostile/violations", "VIOLATIONS"],
-  ]),
-  scenario(33, "frames come in the same segment as the handshake", [
-    ["endpoint/upgrade", "does not lose frames that came with the request"],
+  scenario(
+    32,
+    "a frame lacks its mask, has a mask where none is allowed, reserved bits, a wrong opcode, length or position",
+    [
+      ["hostile/frames", "is answered with ${code} when it arrives ${cut}: ${what}"],
+      ["hostile/frames", "is answered with 1002 when it is not masked"],
+      ["hostile/frames", "is answered with 1002 when it is masked"],
+      ["hostile/violations", "VIOLATIONS"],
+    ],
+  ),
+  scenario(33, "frames arrive in the same segment as the handshake", [
+    ["endpoint/server/upgrade", "does not lose frames in the segment of the request"],
     ["hostile/servers", "is not lost when the client is accepted"],
   ]),
-  scenario(34, "a request that two readers may read in two ways hides another", [
+  scenario(34, "request smuggling: two parsers read one request in different ways", [
     ["hostile/requests", "a body that is said to be in the frame"],
     ["hostile/requests", "a chunked body with a length"],
     ["hostile/requests", "a bare carriage return in a field"],
-    ["hostile/requests", "became no connection in any of these cases, and the server still serves"],
-    ["endpoint/upgrade", "takes an absolute target, a query, an origin of the same host"],
+    ["hostile/requests", "opened no connection in any of these cases, and the server still serves"],
+    ["endpoint/server/upgrade", "accepts an absolute target, a query, an origin of the same host"],
   ]),
-  scenario(35, "a proxy takes a refusal for an open tunnel", [
-    ["faults/behind-proxies", "an upgrade that is refused ${what} opens no tunnel to what is for nobody outside"],
-    ["faults/behind-proxies", "a connection that says nothing outlives"],
+  scenario(35, "a proxy treats a refused upgrade as an open tunnel", [
+    ["faults/behind-proxies", "a refused upgrade ${what} opens no tunnel to the private page"],
+    ["faults/behind-proxies", "a silent connection stays open beyond"],
   ]),
   scenario(
     36,
-    "a page of another site connects, with an origin of its own, none, or one that is none",
+    "a page of another site connects, with its own origin, without one, or with an invalid one",
     [
       ["hostile/requests", "is answered with 403 if its origin is"],
       ["interop/chromium", "is refused when the page is another host's"],
-      ["cli/chaos", "is controlled by nobody but programs of this machine"],
+      ["cli/chaos/chaos", "is controlled only by programs of this machine"],
     ],
-    "the dashboard, whose Host a page could have led here",
+    "the dashboard does not exist, so DNS rebinding of its Host is not tested",
   ),
-  scenario(37, "an option with a line break writes header fields of its own", [
-    ["hostile/splitting", "is a TypeError of connect's before it connects"],
-    ["hostile/splitting", "no line of the request is another's"],
+  scenario(37, "an option with a line break adds header fields", [
+    ["hostile/splitting", "is a TypeError of connect before it connects"],
+    ["hostile/splitting", "it adds no line to the request"],
   ]),
-  scenario(38, "a server sends clients, and their credentials, to another", [
-    ["hostile/servers", "to another host is not followed, and nobody there learns the credentials"],
-    ["hostile/servers", "a redirect to itself is asked once"],
+  scenario(38, "a server redirects clients, with their credentials, to another host", [
+    ["hostile/servers", "to another host is not followed, and no credentials are sent there"],
+    ["hostile/servers", "a redirect to itself sends no second request"],
   ]),
-  scenario(39, "TLS with a certificate of somebody else, ended without its alert, cut, or begun anew", [
+  scenario(39, "TLS with a wrong certificate, without close_notify, cut, or renegotiated", [
     ["endpoint/tls", "that signed itself"],
     ["endpoint/tls", "of another name"],
     ["endpoint/tls", "of another year"],
-    ["faults/broken-tls", "that goes without an alert has aborted a WebSocket: 1006"],
-    ["faults/broken-tls", "that goes without an alert, inside a line or a frame, has not said it"],
-    ["faults/broken-tls", "that is cut inside a record has not said what is in it"],
-    ["faults/broken-tls", "is told no: each time costs a server more than it"],
+    ["faults/broken-tls", "that ends without close_notify aborts a WebSocket: 1006"],
+    [
+      "faults/broken-tls",
+      "that ends without close_notify inside a line or a frame: the partial message is not delivered",
+    ],
+    ["faults/broken-tls", "that is cut inside a record: the content of the record is not delivered"],
+    ["faults/broken-tls", "is refused, because each renegotiation costs the server more than the client"],
   ]),
-  scenario(40, "a server breaks rules in whatever way, in its answer or behind it", [
-    ["hostile/servers", "is left with a ${String(facts"],
-    ["hostile/endings", "is left in time"],
+  scenario(40, "a server violates the protocol in its response or after it", [
+    ["hostile/servers", "rejects with a ${String(facts"],
+    ["hostile/endings", "ends its connection in time"],
   ]),
-  scenario(48, "an option of time is 0, negative, no number, without end, or more than a timer holds", [
-    ["endpoint/lengths", "is refused where it is no length: ${name}"],
-    ["endpoint/lengths", "that no timer can hold do not pass at once"],
+  scenario(48, "a time option is 0, negative, NaN, infinite, or above the maximum of a timer", [
+    ["endpoint/lengths", "is refused with an invalid value: ${name}"],
+    ["endpoint/lengths", "above the maximum of a timer do not expire at once"],
   ]),
-  scenario(51, "a token is out of date when the connection is to come back", [
-    ["endpoint/reconnect", "that is a function is asked before each attempt, and may bring headers"],
-    ["endpoint/reconnect", "is thrown: ${status}"],
-    ["endpoint/reconnect-policy", "takes ${status} for final, whatever Retry-After says"],
+  scenario(51, "a token has expired when the client reconnects", [
+    ["reconnect/loop", "that is a function is called before each attempt, and may return headers"],
+    ["reconnect/loop", "is thrown: ${status}"],
+    ["reconnect/policy", "treats ${status} as final, for any Retry-After"],
   ]),
-  scenario(52, "a session of somebody else's is resumed", [], NO_RESUME),
+  scenario(52, "a client resumes the session of another user", [], NO_RESUME),
   scenario(
     53,
-    "a session has a second connection while the first is half open",
-    [["endpoint/reconnect", "is not followed by another connection before its own is gone, however long that takes"]],
+    "a session gets a second connection while the first is half open",
+    [["reconnect/loop", "is not followed by another connection before its own is gone, however long that takes"]],
     NO_RESUME,
   ),
-  scenario(54, "more was missed than is kept", [], NO_RESUME),
+  scenario(54, "a client missed more than the history keeps", [], NO_RESUME),
   scenario(
     55,
-    "a connection ends between a message and the word that it has come",
-    [["endpoint/reconnecting", "is in doubt: its send says so and hands it back"]],
+    "a connection ends between a message and its acknowledgement",
+    [["reconnect/connection", "is in doubt: its send says so and hands it back"]],
     NO_RESUME,
   ),
-  scenario(56, "the word is lost, and the message sent again to another server", [], NO_BROKER),
-  scenario(57, "the broker dies, stops, is cut off, slow, emptied or replaced", [], NO_BROKER),
-  scenario(58, "one server sees the broker, and another does not", [], NO_BROKER),
-  scenario(59, "members join and leave a group 100,000 times while it is broadcast to", [
-    [
-      "faults/group-under-load",
-      "that is joined and left 100,000 times meanwhile has exactly the members that it should",
-    ],
-    ["requirements/s0-sessions", "each gets exactly what was sent while it was a member"],
-    ["hostile/advisories", "a group that is joined and left a hundred thousand times holds nothing"],
+  scenario(56, "an acknowledgement is lost, and the message is sent again to another server", [], NO_BROKER),
+  scenario(57, "the broker dies, stops, is unreachable, slow, emptied or replaced", [], NO_BROKER),
+  scenario(58, "one server reaches the broker, and another does not", [], NO_BROKER),
+  scenario(59, "members join and leave a group 100,000 times during broadcasts", [
+    ["faults/group-under-load", "that is joined and left 100,000 times meanwhile has exactly the expected members"],
+    ["requirements/s0-sessions", "each member gets exactly what was sent during its membership"],
+    ["hostile/advisories", "a group that is joined and left a hundred thousand times keeps nothing"],
   ]),
-  scenario(60, "members die while a group is broadcast to", [
-    ["faults/group-under-load", "sends everything to each survivor once, in order"],
+  scenario(60, "members die during a broadcast", [
+    ["faults/group-under-load", "delivers every message to each survivor once, in order"],
     ["requirements/s0-sessions", "S0-10 10,000 members, of which 1,000 leave"],
   ]),
   scenario(63, "a handler throws, rejects, or never ends", [
     ["requirements/s3-exits", "S3-17 a handler that ${what}"],
-    ["requirements/s3-exits", "S3-7 when it is told to ${trouble}"],
-    ["endpoint/server", "ends its connection with ${code}, and no other"],
+    ["requirements/s3-exits", "S3-7 when it ${trouble}"],
+    ["endpoint/server/server", "ends its connection with ${code}, and no other"],
   ]),
   scenario(64, "a hook calls back into its connection", [
-    ["connection/reentrancy", "lose and double nothing, and see one end, behind everything else"],
+    ["connection/reentrancy", "neither lose nor duplicate messages, and there is one end after all other events"],
   ]),
-  scenario(65, "a signal aborts at any point at which something is awaited", [
+  scenario(65, "a signal aborts at any await", [
     ["faults/aborts", "at any turn of connect, over"],
     ["faults/aborts", "at any turn of reconnect"],
-    ["faults/aborts", "which ends that call and nothing else"],
+    ["faults/aborts", "which rejects this call only"],
   ]),
-  scenario(67, "a name is that of a property which every object has", [
+  scenario(67, "a name equals a property of every object, such as __proto__", [
     ["hostile/names", "is a header field like any other to authorize and to an observer"],
     ["hostile/names", "is no option and no framing"],
   ]),
   scenario(
     68,
-    "a hundred thousand names collide in a table",
+    "a hundred thousand names have the same hash",
     [["hostile/linear", "fields of many names"]],
-    "names of groups: a group is an object; and a request has at most 1,000 fields",
+    "groups have no names in a table, and a request has at most 1,000 fields",
   ),
-  scenario(69, "an HTTP/2 peer floods with resets, continuations and windows of nothing", [], "there is no HTTP/2"),
-  scenario(70, "framed TCP is cut in a length, has a length of none or too large, trickles, or is reset", [
-    ["hostile/framings", "ends what breaks it with the right error, wherever it is cut"],
+  scenario(69, "an HTTP/2 peer floods with resets, continuations and empty windows", [], "there is no HTTP/2"),
+  scenario(70, "framed TCP is cut inside a length, has a length of zero or too large, arrives slowly, or is reset", [
+    ["hostile/framings", "ends a violation with the right error, wherever it is cut"],
     ["requirements/s2-idle", "S2-10 a peer that trickles for ever is cut off"],
     ["hostile/crowd", "hold nothing for what they announce by a length prefix"],
     ["faults/torn-messages", "by a reset, on"],
   ]),
   scenario(
     75,
-    "what people look at is fed with markup, other paths and floods",
+    "a page gets markup, unknown paths and floods",
     [
       ["interop/chromium", "<b>I am</b>"],
-      ["cli/serve", "and knows nothing else"],
-      ["cli/chaos", "is controlled by nobody but programs of this machine, and by sense"],
+      ["cli/serve/serve", "and knows nothing else"],
+      ["cli/chaos/chaos", "is controlled only by programs of this machine, and only with valid requests"],
     ],
-    "the dashboard",
+    "the dashboard does not exist",
   ),
 ];
 

@@ -1,20 +1,20 @@
-/** Peers that take for ever over what others say at once: a byte now and then of a message, a request, or of TLS. */
+/** Peers that send one byte now and then: of a message, of a request, or of TLS. */
 
 import assert from "node:assert/strict";
 import { connect as dial } from "node:net";
 import { describe, it } from "node:test";
-import { connect, isConnectionError, type ListenOptions, listen, TimeoutError } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { portOf, RawPeer, rawServer, upgradeRequest } from "../raw-peers.js";
-import { Scene } from "../requirements/scene.js";
-import { SPEECHES } from "../requirements/speech.js";
+import { connect, isConnectionError, type ListenOptions, listen, TimeoutError } from "../../src/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { portOf, RawPeer, rawServer, upgradeRequest } from "../kit/raw-peer.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
 const BOUND = 500;
-/** Sooner than any limit of silence would let it be. */
+/** Shorter than any limit on silence. */
 const EVERY = 25;
 
-/** Says a byte now and then, until nobody listens. */
+/** Sends a byte now and then until the other side closes. */
 async function trickle(peer: RawPeer, bytes: Uint8Array): Promise<void> {
   let said = 0;
   const saying = setInterval(() => {
@@ -25,27 +25,27 @@ async function trickle(peer: RawPeer, bytes: Uint8Array): Promise<void> {
   clearInterval(saying);
 }
 
-describe("a peer that says a byte now and then", { timeout: 60_000 }, () => {
-  for (const speech of SPEECHES) {
-    it(`of a message, on ${speech.name}, is ended however lively it is (bound: messageTimeout)`, async () => {
+describe("a peer that sends a byte now and then", { timeout: 60_000 }, () => {
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`of a message, on ${wire.name}, is ended although it is active (bound: messageTimeout)`, async () => {
       const limits = { messageTimeout: BOUND, closeTimeout: BOUND };
-      await using scene = await Scene.open(speech, limits, async ({ closed }) => void (await closed));
+      await using scene = await ServerWithPeers.open(wire, limits, async ({ closed }) => void (await closed));
       const { peer, connection } = await scene.peer();
-      const trickling = trickle(peer, speech.message("x".repeat(100_000)));
+      const trickling = trickle(peer, wire.message("x".repeat(100_000)));
       const { code, cause } = await connection.closed;
       assert.ok(cause instanceof TimeoutError, String(cause));
       assert.deepEqual([cause.limit, cause.bound], ["messageTimeout", BOUND]);
       assert.ok(cause.after >= BOUND, `${cause.after} ms`);
-      if (speech.protocol === "websocket") assert.equal(code, 1008);
+      if (wire.protocol === "websocket") assert.equal(code, 1008);
       await trickling;
     });
   }
 });
 
-/** What a TLS client says first, up to its middle: a record that announces more than comes. */
+/** The first half of a TLS ClientHello: a record that announces more bytes than follow. */
 const HALF_A_HELLO = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03]);
 
-describe("a handshake that stalls", { timeout: 60_000 }, () => {
+describe("a handshake that stops", { timeout: 60_000 }, () => {
   const stalls: readonly [string, string, Uint8Array, ListenOptions][] = [
     ["an upgrade of which nothing comes", "ws", Buffer.of(), {}],
     ["an upgrade of which half comes", "ws", Buffer.from(upgradeRequest().slice(0, 60)), {}],
@@ -55,7 +55,7 @@ describe("a handshake that stalls", { timeout: 60_000 }, () => {
     ["TLS of which half comes, on framed TCP", "tls", HALF_A_HELLO, { tls: LOCALHOST, framing: "lines" }],
   ];
   for (const [what, scheme, said, options] of stalls) {
-    it(`is given up by the server: ${what} (bound: openTimeout)`, async (t) => {
+    it(`is ended by the server: ${what} (bound: openTimeout)`, async (t) => {
       const before = openSockets();
       let opened = 0;
       const server = await listen(`${scheme}://127.0.0.1:0`, {
@@ -71,7 +71,7 @@ describe("a handshake that stalls", { timeout: 60_000 }, () => {
       await peer.closed;
       const took = performance.now() - since;
       t.diagnostic(`given up after ${took.toFixed(0)} ms`);
-      // A timer of the system may be a little early.
+      // A timer of the system may fire a little early.
       assert.ok(took >= BOUND - 5, `${took} ms`);
       assert.equal(opened, 0);
       await server.close();
@@ -84,7 +84,7 @@ describe("a handshake that stalls", { timeout: 60_000 }, () => {
     ["wss", "tls"],
     ["tls", "tls"],
   ] as const) {
-    it(`is given up by the client: ${scheme} (bound: openTimeout)`, async () => {
+    it(`is ended by the client: ${scheme} (bound: openTimeout)`, async () => {
       await using mute = await rawServer(() => undefined);
       const framing = scheme === "tls" ? { framing: "lines" as const } : {};
       const failed = connect(`${scheme}://127.0.0.1:${mute.port}`, { openTimeout: BOUND, ...framing });

@@ -1,33 +1,33 @@
-/** Servers that get too little of the machine: a tenth of a processor, or memory for less than come. */
+/** Servers with too few resources: a tenth of a processor, or too little memory for the number of clients. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, isConnectionError } from "../../src/index.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { upgraded } from "../raw-peers.js";
-import { SPEECHES } from "../requirements/speech.js";
-import { ControlGroup } from "./cgroup.js";
-import { Party } from "./party.js";
+import { connect, isConnectionError } from "../../src/index.ts";
+import { KEY, peerFrame } from "../kit/frames.ts";
+import { upgraded } from "../kit/raw-peer.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import { ControlGroup } from "./cgroup.ts";
+import { EchoProcess } from "./echo-process.ts";
 
 const MIB = 1_048_576;
 const skip = process.platform === "win32" && "Windows has no signals by which a process could be held back";
 
-/** Gives a process a tenth of a processor, until the returned function is called: by its control group, or else by signals. */
-function starve(party: Party): { readonly how: string; readonly over: () => Promise<void> } {
+/** Limits a process to a tenth of a processor until the returned function is called: by its control group, or else by signals. */
+function starve(child: EchoProcess): { readonly how: string; readonly over: () => Promise<void> } {
   const group = ControlGroup.of("cpu");
   if (group !== undefined) {
     group.write("cpu.cfs_period_us", 100_000);
     group.write("cpu.cfs_quota_us", 10_000);
-    group.add(party.pid);
+    group.add(child.pid);
     return { how: "its control group", over: () => group[Symbol.asyncDispose]() };
   }
   let starving = true;
   const over = (async () => {
     while (starving) {
-      party.signal("SIGSTOP");
+      child.signal("SIGSTOP");
       await pause(90);
-      party.signal("SIGCONT");
+      child.signal("SIGCONT");
       await pause(10);
     }
   })();
@@ -41,41 +41,41 @@ function starve(party: Party): { readonly how: string; readonly over: () => Prom
 }
 
 describe("a server that is starved", { skip, timeout: 180_000 }, () => {
-  it("of its processor, under load: nobody is given up, and no queue grows (bound: heartbeat, maxQueuedBytes)", async (t) => {
-    await using client = await Party.start();
-    const server = await Party.start();
+  it("of processor time, under load: no side gives up, and no queue grows (bound: heartbeat, maxQueuedBytes)", async (t) => {
+    await using client = await EchoProcess.start();
+    const server = await EchoProcess.start();
     const { how, over } = starve(server);
     try {
       const members = 25;
-      for (const { url, options, protocol } of SPEECHES) {
+      for (const { url, options, protocol } of WIRE_PROTOCOLS) {
         const heartbeat = { interval: 1_000, timeout: 10_000, ...(protocol === "tcp" && { message: "?" }) };
         const limits = { ...options, heartbeat };
         const place = await server.tell({ do: "serve", url, options: limits, as: "answer" });
-        // Without a pause: more than it can answer.
+        // Without pauses: more than the process can answer.
         const to = { do: "count", think: 0 } as const;
         await client.tell({ do: "visit", url: place, options: { ...limits, openTimeout: 60_000 }, count: members, to });
       }
       const [since, { cpu, given }] = [performance.now(), await server.report()];
-      const { guests } = await client.until(({ guests: { least } }) => least >= 100);
+      const { clients } = await client.until(({ clients: { least } }) => least >= 100);
       const now = await server.report();
       const spent = performance.now() - since;
       t.diagnostic(
         `by ${how}: ${(((now.cpu - cpu) / spent) * 100).toFixed(0)} % of a processor, ${now.given - given} answers`,
       );
-      assert.deepEqual([now.ends, now.troubles, (await client.report()).ends, guests.failures], [[], [], [], []]);
-      // Each waits for its answer, and so has one message in the queue at most.
-      assert.ok(now.queuedBytes <= SPEECHES.length * members * 20, `${now.queuedBytes}`);
+      assert.deepEqual([now.ends, now.troubles, (await client.report()).ends, clients.failures], [[], [], [], []]);
+      // Each client awaits its answer, so that at most one message is in its queue.
+      assert.ok(now.queuedBytes <= WIRE_PROTOCOLS.length * members * 20, `${now.queuedBytes}`);
     } finally {
       await server[Symbol.asyncDispose]();
       await over();
     }
   });
 
-  it("of memory: who is too many is turned away, those within keep to their limits, and it lives (bound: 160 MiB)", async (t) => {
+  it("of memory: clients above the limit are refused, the others keep to their limits, and it survives (bound: 160 MiB)", async (t) => {
     const most = 160 * MIB;
     const group = ControlGroup.of("memory");
-    // Node's own heap is the bound where there are no control groups.
-    const server = await Party.start({ node: ["--max-old-space-size=64"] });
+    // Where there are no control groups, Node's own heap limit is the bound.
+    const server = await EchoProcess.start({ node: ["--max-old-space-size=64"] });
     try {
       group?.write("memory.limit_in_bytes", most);
       group?.add(server.pid);
@@ -89,10 +89,10 @@ describe("a server that is starved", { skip, timeout: 180_000 }, () => {
       const crowd = await Promise.all(Array.from({ length: maxConnections }, () => upgraded(port)));
       for (const { socket } of crowd) {
         socket.pause();
-        // More than the kernel and its limits hold: what it cannot send it must not take.
+        // More than the kernel and the limits of the server hold. The server must not accept the rest.
         for (let sent = 0; sent < 256; sent += 1) socket.write(message);
       }
-      // Until nothing more is taken from anybody.
+      // Until the server reads no more from any client.
       for (let taken = -1, calm = 0; calm < 5; ) {
         const report = await server.report();
         calm = report.taken === taken ? calm + 1 : 0;
@@ -115,7 +115,9 @@ describe("a server that is starved", { skip, timeout: 180_000 }, () => {
           : `at most ${Number(group.read("memory.max_usage_in_bytes")) / MIB} MiB`,
       );
       assert.equal(full.serving, maxConnections);
-      assert.ok(held <= maxConnections * (limits.maxQueuedBytes + limits.maxInboxBytes + 65_536) + 4 * MIB, `${held}`);
+      // The queue, the inbox, the current write, and the copy of the message that the loop awaits in `send`.
+      const each = limits.maxQueuedBytes + limits.maxInboxBytes + 2 * 65_536;
+      assert.ok(held <= maxConnections * each + 4 * MIB, `${held}`);
       for (const peer of crowd) await peer[Symbol.asyncDispose]();
       await server.until(({ serving }) => serving === 0);
       await using next = await connect(url);

@@ -1,16 +1,16 @@
-/** The targets of permessage-deflate: what is agreed on, what compressed messages become, and what ours are compressed to. */
+/** The targets of permessage-deflate: negotiation, decompression and compression. */
 
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
-import { Deflating } from "../../src/connection/deflating.js";
-import { Inflating, type InflatingOwner } from "../../src/connection/inflating.js";
-import { Outgoing } from "../../src/connection/outgoing.js";
-import { answerDeflate, type DeflateTerms, judgeDeflate, offerDeflate } from "../../src/engine/deflate.js";
-import { formatExtensions, parseExtensions, type ReceivedExtension } from "../../src/engine/extension.js";
-import type { Part } from "../../src/engine/protocol.js";
-import { Judge } from "./network.js";
-import { puff } from "./puff.js";
-import { Input, isSentence, type Target } from "./target.js";
+import { Deflater } from "../../src/connection/compression/deflate.ts";
+import { Inflater, type InflaterOwner } from "../../src/connection/compression/inflate.ts";
+import { OutgoingMessage } from "../../src/connection/write/outgoing-message.ts";
+import { answerDeflate, type DeflateTerms, judgeDeflate, offerDeflate } from "../../src/engine/deflate/negotiation.ts";
+import { formatExtensions, parseExtensions, type ReceivedExtension } from "../../src/engine/handshake/extension.ts";
+import type { Part } from "../../src/engine/protocol.ts";
+import { Judge } from "./cut-stream.ts";
+import { puff } from "./puff.ts";
+import { Input, isSentence, type Target } from "./target.ts";
 
 // Up to here a message is decompressed at once, so that nothing is left to wait for.
 const AT_ONCE = 65_536;
@@ -19,8 +19,8 @@ const AT_ONCE = 65_536;
 // by a reference of 258 bytes for each bit.
 const MOST_BEHIND = 5 * 8 * 258;
 
-/** A connection that is told what its messages were. */
-class Owner extends Judge implements InflatingOwner {
+/** A connection that records its messages. */
+class Owner extends Judge implements InflaterOwner {
   inflated(): void {
     assert.fail("so little is decompressed at once");
   }
@@ -40,7 +40,7 @@ function windowOf(windowBits: number | undefined): { bytes: Buffer; push(data: U
   };
 }
 
-/** The messages in an input: each behind its length, the last without one if it takes all that is left. */
+/** The messages in an input: each after its length, the last one without a length if it is the rest. */
 function* messagesIn(input: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < input.length; ) {
     const size = input[at] as number;
@@ -67,13 +67,13 @@ const inflate: Target = {
     const maxMessageSize = input.one([4_096, 300, 5, 0, AT_ONCE]);
     const text = input.flag();
     const limits = { maxMessageSize, maxFragments: 1, streaming };
-    const inflating = new Inflating(limits, { maxInflationRatio: 100, windowBits });
+    const inflating = new Inflater(limits, { maxInflationRatio: 100, windowBits });
     const window = windowOf(windowBits);
     const names: string[] = [windowBits === undefined ? "each alone" : "together"];
     for (const packed of messagesIn(input.rest())) {
       const owner = new Owner();
       const given = packed.slice();
-      inflating.take(text ? "text" : "binary", packed, owner);
+      inflating.decompress(text ? "text" : "binary", packed, owner);
       assert.equal(inflating.busy, false);
       assert.deepEqual(packed, given, "what came is left as it was");
       // zlib looks at how much it has written when a piece of this size is full: it may find a fault before it is stopped.
@@ -112,10 +112,10 @@ const deflate: Target = {
     const level = 1 + (input.byte() % 9);
     const threshold = input.one([0, 20]);
     const inParts = input.flag();
-    const deflating = new Deflating({ threshold, level, windowBits, contextTakeover });
+    const deflating = new Deflater({ threshold, level, windowBits, contextTakeover });
     const used = contextTakeover ? windowBits : undefined;
     const limits = { maxMessageSize: AT_ONCE, maxFragments: 1, streaming: false };
-    const inflating = new Inflating(limits, { maxInflationRatio: 100, windowBits: used });
+    const inflating = new Inflater(limits, { maxInflationRatio: 100, windowBits: used });
     const window = windowOf(used);
     const names: string[] = [];
     for (const data of messagesIn(input.rest())) {
@@ -143,7 +143,7 @@ const deflate: Target = {
       assert.deepEqual(puffed.bytes, data, "what is compressed is decompressed as the same");
       assert.ok(puffed.reach <= 2 ** windowBits, `it refers back by ${puffed.reach}, with a window of 2^${windowBits}`);
       const owner = new Owner();
-      inflating.take("binary", whole, owner);
+      inflating.decompress("binary", whole, owner);
       assert.deepEqual(owner.calls, [["message", data]]);
       window.push(data);
       names.push(inParts ? "parts" : "packed");
@@ -153,15 +153,15 @@ const deflate: Target = {
 };
 
 /** What is written for this part, as the connection does it. */
-function written(deflating: Deflating, bytes: Uint8Array, part: Part): Uint8Array | string {
-  const outgoing = new Outgoing(bytes, bytes);
+function written(deflating: Deflater, bytes: Uint8Array, part: Part): Uint8Array | string {
+  const outgoing = new OutgoingMessage(bytes, bytes);
   assert.equal(
-    deflating.pack(outgoing, part, () => assert.fail("so little is compressed at once")),
+    deflating.compress(outgoing, part, () => assert.fail("so little is compressed at once")),
     true,
   );
-  deflating.written(outgoing, part);
-  assert.ok(outgoing.packed === "plain" || outgoing.packed instanceof Uint8Array);
-  return outgoing.packed;
+  deflating.recordWritten(outgoing, part);
+  assert.ok(outgoing.compressed === "plain" || outgoing.compressed instanceof Uint8Array);
+  return outgoing.compressed;
 }
 
 const terms = (input: Input): DeflateTerms => ({
@@ -206,7 +206,7 @@ function agreed(offers: readonly ReceivedExtension[], ours: DeflateTerms, theirs
   if (typeof judged === "string") assert.fail(judged);
   assert.equal(judged.serverContextTakeover, answer.agreement.serverContextTakeover);
   assert.equal(judged.serverWindowBits, answer.agreement.serverWindowBits);
-  // A client may keep to less than what was agreed on, and never to more.
+  // A client may use less than was negotiated, and never more.
   assert.ok(answer.agreement.clientContextTakeover || !judged.clientContextTakeover);
   assert.ok(judged.clientWindowBits <= answer.agreement.clientWindowBits);
   names.push("agreed");
@@ -217,7 +217,7 @@ function withinTerms(agreement: DeflateTerms, asked: DeflateTerms): void {
   assert.ok(asked.clientContextTakeover || !agreement.clientContextTakeover);
   assert.ok(agreement.serverWindowBits <= asked.serverWindowBits);
   for (const bits of [agreement.serverWindowBits, agreement.clientWindowBits]) assert.ok(bits >= 8 && bits <= 15);
-  // Without takeover each message stands alone, and its window is the sender's own affair.
+  // Without takeover each message stands alone, and the sender may use any window.
   if (agreement.clientContextTakeover) assert.ok(agreement.clientWindowBits <= asked.clientWindowBits);
 }
 

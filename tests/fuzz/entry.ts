@@ -1,6 +1,6 @@
 /** What the fuzzer loads: it calls `fuzz` with one input after the other, and what that throws is a finding. */
 
-import { TARGETS } from "./targets.js";
+import { TARGETS } from "./targets.ts";
 
 const target = TARGETS[process.env["HOLDFAST_FUZZ_TARGET"] ?? ""];
 

@@ -1,12 +1,12 @@
-/** The target `frames` finds out decoders that are nearly right: what it asserts can fail. */
+/** The target `frames` detects decoders that are almost right: its assertions can fail. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Decoder, DecoderLimits, Visitor } from "../../src/engine/protocol.js";
-import { WebSocketDecoder } from "../../src/engine/websocket-decoder.js";
-import { seedsOf } from "./corpus.js";
-import { frames, framesOf } from "./frames.js";
-import { thrownBy } from "./target.js";
+import type { Decoder, DecoderLimits, Visitor } from "../../src/engine/protocol.ts";
+import { WebSocketDecoder } from "../../src/engine/websocket/decoder.ts";
+import { seedsOf } from "./corpus.ts";
+import { frames, framesOf } from "./frames.ts";
+import { thrownBy } from "./target.ts";
 
 type Receive = (decoder: Decoder, chunk: Uint8Array, from: number, visitor: Visitor) => number;
 
@@ -17,9 +17,8 @@ const through = (visitor: Visitor, change: Partial<Visitor>): Visitor => ({
   ping: (payload) => visitor.ping(payload),
   pong: (payload) => visitor.pong(payload),
   close: (code, reason) => visitor.close(code, reason),
-  packed: (type, bytes) => visitor.packed?.(type, bytes) ?? true,
+  compressed: (type, bytes) => visitor.compressed?.(type, bytes) ?? true,
   fail: (violation) => visitor.fail(violation),
-  frame: (facts) => visitor.frame?.(facts),
   ...change,
 });
 

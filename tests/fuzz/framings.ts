@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
-import { type Framing, resolveFraming } from "../../src/engine/framing/framing.js";
-import type { Data, DecoderLimits, Encoder } from "../../src/engine/protocol.js";
-import { encoded } from "../engine/framing/wire.js";
-import { crumbs, cut, heard, type Judge, together, unended, type Way, whole } from "./network.js";
-import { mayBeUtf8 } from "./oracle.js";
-import { Input, isSentence, type Target, thrownBy } from "./target.js";
+import { type Framing, resolveFraming } from "../../src/engine/framing/framing.ts";
+import type { DecoderLimits, Encoder, MessageContent } from "../../src/engine/protocol.ts";
+import { encoded } from "../engine/framing/cut-stream.ts";
+import { crumbs, cut, heard, type Judge, together, unended, type Way, whole } from "./cut-stream.ts";
+import { mayBeUtf8 } from "./oracle.ts";
+import { Input, isSentence, type Target, thrownBy } from "./target.ts";
 
 /** A message in the stream: where it begins and ends with all that frames it, and what it holds. */
 interface Found {
@@ -21,7 +21,7 @@ interface Split {
   readonly found: Found[];
   /** Payload of a message that has not ended. */
   readonly pending: Uint8Array;
-  /** How many bytes the message that has not ended will have, from its `start`; if it says so, once `sized` bytes have come. */
+  /** The size of the incomplete message from its `start`, if it is announced and `sized` bytes have arrived. */
   readonly announced?: { readonly start: number; readonly sized: number; readonly size: number };
   /** How the message that has not ended breaks the rules by what frames it, as `code clause`. */
   readonly broken?: string;
@@ -32,6 +32,8 @@ interface Trial {
   readonly text: boolean;
   readonly clause: string;
   split(wire: Uint8Array, limits: DecoderLimits): Split;
+  /** Whether the end of the stream completes the message that has not ended. */
+  readonly endCompletes?: true;
   /** Whether our encoder may refuse it, which it must say in a `RangeError`. */
   refuses(payload: Uint8Array): boolean;
 }
@@ -68,9 +70,9 @@ function target(tries: string, words: readonly string[], trial: (input: Input) =
   };
 }
 
-/** Judges one way to cut; names what came of it. */
+/** Checks one way to cut the stream, and names the results. */
 function tried(trial: Trial, limits: DecoderLimits, wire: Uint8Array, way: Way): string[] {
-  const { found, pending, announced, broken } = trial.split(wire, limits);
+  const { found, pending, announced, broken } = completed(trial, wire, limits);
   const decoder = resolveFraming(trial.framing).decoder(limits);
   const judge: Judge = heard(decoder, wire, way, (taken, { ended }) => {
     const { received, expected } = decoder.partial;
@@ -81,7 +83,7 @@ function tried(trial: Trial, limits: DecoderLimits, wire: Uint8Array, way: Way):
     const under = found.find(({ start, end }) => start < taken && taken < end);
     const start = under?.start ?? found.findLast(({ end }) => end <= taken)?.end ?? 0;
     assert.equal(received, taken - start, `received of ${taken}`);
-    // Beyond 2^53 nobody can count.
+    // Beyond 2^53 numbers are not exact.
     if (expected !== undefined && received > 0 && expected <= Number.MAX_SAFE_INTEGER - wire.length) {
       assert.equal(start + expected, under?.end ?? (announced?.start ?? Number.NaN) + (announced?.size ?? 0));
       assert.ok(under !== undefined || taken >= (announced?.sized ?? Infinity));
@@ -91,13 +93,15 @@ function tried(trial: Trial, limits: DecoderLimits, wire: Uint8Array, way: Way):
       assert.ok(received <= limits.maxMessageSize + 10, "no more is kept than the limit allows");
     }
   });
+  judge.stopped = false;
+  if (judge.ended === undefined) decoder.end?.(judge);
 
   const calls = together(judge.calls);
   const last = calls.at(-1);
   const failed = last?.[0] === "fail" ? last[1] : undefined;
   const messages = (failed === undefined ? calls : calls.slice(0, -1)).map((call) => {
     assert.equal(call[0], "message", "a framing knows nothing but messages");
-    return call[1] as Data;
+    return call[1] as MessageContent;
   });
   // Which of two rules is broken first is a matter of the cut where the same message breaks both.
   const reasons: string[] = [];
@@ -131,11 +135,21 @@ function tried(trial: Trial, limits: DecoderLimits, wire: Uint8Array, way: Way):
   return [
     limits.streaming ? "streaming" : "whole",
     ...(pending.length > 0 ? ["unfinished"] : []),
+    ...(found.at(-1)?.end === Infinity ? ["completed by the end"] : []),
     ...calls.map((call) => (call[0] === "fail" ? `${call[1].closeCode} ${call[1].clause}` : "message")),
   ];
 }
 
-/** What is wrong with a message that was found; or with what has come of one, if it has not ended. */
+/** How a reader of the whole stream splits it, and its end, if that completes a message. */
+function completed({ split, endCompletes }: Trial, wire: Uint8Array, limits: DecoderLimits): Split {
+  const result = split(wire, limits);
+  const start = result.found.at(-1)?.end ?? 0;
+  if (!endCompletes || start === wire.length) return result;
+  const last = { start, end: Infinity, payload: result.pending };
+  return { found: [...result.found, last], pending: new Uint8Array() };
+}
+
+/** The error in a complete message, or in the received part of an incomplete one. */
 function faults({ text, clause }: Trial, limits: DecoderLimits, payload: Uint8Array, ended: boolean): string[] {
   const wrong: string[] = [];
   if (!limits.streaming && payload.length > limits.maxMessageSize) wrong.push(`1009 ${clause}`);
@@ -203,12 +217,20 @@ function splitAt(wire: Uint8Array, delimiter: Uint8Array, strips: boolean): Spli
 
 const LF = Buffer.from("\n");
 
-const lines = target("messages that end at a newline", ["\\x0d\\x0a"], () => ({
-  framing: "lines",
+/** Both line ends are read, whichever is written. */
+const readsLines = {
   text: true,
   clause: "delimited framing",
-  split: (wire) => splitAt(wire, LF, true),
-  refuses: (payload) => payload.includes(0x0a) || payload.at(-1) === 0x0d,
+  split: (wire: Uint8Array) => splitAt(wire, LF, true),
+  refuses: (payload: Uint8Array) => payload.includes(0x0a) || payload.at(-1) === 0x0d,
+};
+
+const lines = target("messages that end at a newline", ["\\x0d\\x0a"], () => ({ framing: "lines", ...readsLines }));
+
+const looseLines = target("lines with CR LF, whose last one the end completes", ["\\x0d\\x0a"], () => ({
+  framing: { eol: "\r\n", lastLine: "deliver" },
+  ...readsLines,
+  endCompletes: true,
 }));
 
 const DELIMITERS = [
@@ -316,6 +338,7 @@ const fixed = target("messages of one size", [], (input) => {
 
 export const framings: Readonly<Record<string, Target>> = {
   lines,
+  "loose-lines": looseLines,
   delimiter,
   "length-prefix": lengthPrefix,
   varint,

@@ -1,11 +1,11 @@
 /** The targets of the two framings that no grammar describes: `raw`, and `custom`, whose code may be as wrong as it likes. */
 
 import assert from "node:assert/strict";
-import type { Decoded } from "../../src/engine/framing/custom.js";
-import { type Framing, resolveFraming } from "../../src/engine/framing/framing.js";
-import type { DecoderLimits } from "../../src/engine/protocol.js";
-import { type Call, crumbs, cut, heard, type Judge, together, unended, whole } from "./network.js";
-import { Input, type Target } from "./target.js";
+import type { DecodedMessage } from "../../src/engine/framing/custom.ts";
+import { type Framing, resolveFraming } from "../../src/engine/framing/framing.ts";
+import type { DecoderLimits } from "../../src/engine/protocol.ts";
+import { type Call, crumbs, cut, heard, type Judge, together, unended, whole } from "./cut-stream.ts";
+import { Input, type Target } from "./target.ts";
 
 const LIMITS = [40, 1, 3, 300, Infinity];
 
@@ -50,7 +50,7 @@ const wayward: Framing = {
   encode: (data) => Buffer.concat([Buffer.of(Buffer.byteLength(data)), Buffer.from(data as string)]),
   decode(pending) {
     const size = pending[0]!;
-    const answer = (message: unknown, taken: unknown): Decoded => ({ message, size: taken }) as Decoded;
+    const answer = (message: unknown, taken: unknown): DecodedMessage => ({ message, size: taken }) as DecodedMessage;
     if (pending.length <= size) return undefined;
     const message = pending.subarray(1, size + 1);
     switch (message[0]) {

@@ -1,10 +1,10 @@
 /** What a reader of the whole stream makes of it at leisure. Shares no code with what it judges. */
 
 import { isUtf8 } from "node:buffer";
-import type { DecoderLimits } from "../../src/engine/protocol.js";
-import type { Call } from "./network.js";
+import type { DecoderLimits } from "../../src/engine/protocol.ts";
+import type { Call } from "./cut-stream.ts";
 
-/** Where one frame lies in the stream. What has not come has no end. */
+/** The position of one frame in the stream. What has not arrived has no end. */
 export interface Span {
   readonly start: number;
   /** Behind the length: from here on it is known how long the frame is. */
@@ -17,7 +17,7 @@ export interface Span {
 }
 
 export interface Meant {
-  /** What is to be heard, but for a failure. */
+  /** The expected calls, without a failure. */
   readonly calls: Call[];
   readonly spans: Span[];
   /** Each way in which the stream breaks the rules at the place where it first does, as `code clause`. */
@@ -28,7 +28,7 @@ export interface Meant {
 
 const CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
 
-/** The stream `wire`, read as RFC 6455 has it by one who knows all of it. */
+/** The stream `wire`, read as RFC 6455 defines it, with all its bytes known. */
 export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLimits, deflate: boolean): Meant {
   const meant: Meant = { calls: [], spans: [], broken: [], pending: new Uint8Array() };
   const view = Buffer.from(wire);
@@ -52,7 +52,7 @@ export function framesMeant(wire: Uint8Array, masked: boolean, limits: DecoderLi
     const broken = meant.broken;
     const rsv = (first >> 4) & 7;
     if (rsv !== 0 && !(deflate && rsv === 4)) broken.push("1002 RFC 6455 5.2");
-    // RFC 7692 section 6.1: the bit stands on the first frame of a message.
+    // RFC 7692 section 6.1: the bit is in the first frame of a message.
     if (deflate && rsv === 4 && (control || opcode === 0)) broken.push("1002 RFC 7692 6.1");
     const packed = message?.packed ?? (deflate && rsv === 4);
     if (![0, 1, 2, 8, 9, 10].includes(opcode)) broken.push("1002 RFC 6455 5.2");
@@ -116,7 +116,7 @@ function closeMeant(payload: Buffer, meant: Meant): void {
   }
 }
 
-/** What is told of the message under way once `taken` bytes of the stream were taken, while nothing has ended it. */
+/** The progress of the current message after `taken` bytes of the stream, if nothing has ended the stream. */
 export function underWay(spans: readonly Span[], taken: number): { received: number; expected: number | undefined } {
   let behind = 0;
   for (const { start, sized, end, size, control, fin } of spans) {
@@ -127,7 +127,7 @@ export function underWay(spans: readonly Span[], taken: number): { received: num
       return { received: behind + taken - start, expected: known ? behind + size : undefined };
     }
   }
-  // A frame of which the length has not come has no span.
+  // A frame whose length has not arrived has no extent.
   const last = spans.at(-1)?.end ?? 0;
   return { received: behind + Math.max(0, taken - last), expected: undefined };
 }

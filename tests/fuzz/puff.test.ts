@@ -1,10 +1,10 @@
-/** The reader of deflate that judges ours: the same as zlib, on whatever zlib writes, and no other. */
+/** The deflate decoder that checks ours: it agrees with zlib on everything that zlib writes, and shares no code. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
 import fc from "fast-check";
-import { type Puffed, puff } from "./puff.js";
+import { type Puffed, puff } from "./puff.ts";
 
 const hex = (octets: string): Buffer => Buffer.from(octets.replaceAll(" ", ""), "hex");
 const words = fc.array(fc.constantFrom("one", "two ", "drei, ", "\0\xff"), { maxLength: 400 });
@@ -37,14 +37,14 @@ describe("the reader of deflate of the tests", () => {
     assert.equal(read(packed).why, "invalid");
   });
 
-  it("says where a message ends inside a block, is longer than asked for, or refers to what there is not", () => {
+  it("reports a message that ends inside a block, is too long, or has a reference before its window", () => {
     const hello = deflateRawSync("hello hello hello");
     assert.equal(read(hello.subarray(0, 5)).why, "invalid");
     const bytes = Uint8Array.from(Buffer.from("hel"));
     assert.deepEqual(puff(hello, new Uint8Array(), 3), { ...NOTHING, bytes, why: "long" });
   });
 
-  it("says the same as zlib of what zlib writes, and never more than zlib's window", () => {
+  it("agrees with zlib on zlib's output, which never exceeds zlib's window", () => {
     const level = fc.integer({ min: 0, max: 9 });
     const windowBits = fc.integer({ min: 9, max: 15 });
     const strategy = fc.constantFrom(constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_HUFFMAN_ONLY);

@@ -1,9 +1,9 @@
 /** A reader of deflate (RFC 1951) that is slow, short, and shares no code with zlib: what it makes of a message is the truth. */
 
-/** What a message is, or why it is none; `bytes` is then what came before the place where it goes wrong. */
+/** A message, or the reason why it is invalid; `bytes` then holds the bytes before the error. */
 export interface Puffed {
   readonly bytes: Uint8Array;
-  /** `many`: it has more blocks marked as the last than anybody would write. `long`: it is longer than was asked for. */
+  /** `many`: more blocks marked as the last than any sender writes. `long`: longer than the limit. */
   readonly why: "whole" | "invalid" | "many" | "long";
   /** How far back it refers. */
   readonly reach: number;
@@ -166,7 +166,7 @@ const FIXED = codes(
 );
 const FIXED_DISTANCES = codes(new Array(32).fill(5), true);
 
-/** The message that `packed` is, where `before` came before it (RFC 7692 section 7.2.2); of no more than `most` bytes. */
+/** The content of `packed` after the messages in `before` (RFC 7692 section 7.2.2), of at most `most` bytes. */
 export function puff(packed: Uint8Array, before: Uint8Array, most: number): Puffed {
   // Some senders write an empty message as no octet at all.
   if (packed.length === 0) return { bytes: new Uint8Array(), why: "whole", reach: 0, lastBlocks: 0 };
@@ -192,7 +192,7 @@ function read(reader: Reader): Puffed["why"] {
       if (!last) continue;
       reader.lastBlocks += 1;
       reader.align();
-      // Its sender may have left out the octet that section 7.2.3.4 has behind it.
+      // Its sender may have omitted the byte that section 7.2.3.4 appends.
       if (reader.left === TAIL.length) return "whole";
       if (reader.lastBlocks > MOST_LAST_BLOCKS) return "many";
     }

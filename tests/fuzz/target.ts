@@ -1,7 +1,7 @@
-/** What a fuzz target is: a function from any bytes to words for what came of them, which throws when a promise is broken. */
+/** A fuzz target: a function from any bytes to words for the results. It throws if a property does not hold. */
 
 import assert from "node:assert/strict";
-import type { Decoder } from "../../src/engine/protocol.js";
+import type { Decoder } from "../../src/engine/protocol.ts";
 
 export interface Target {
   /** What it tries, in a few words. */
@@ -10,7 +10,7 @@ export interface Target {
   readonly longest: number;
   /** Words that random bytes would not form soon. */
   readonly words: readonly string[];
-  /** Names each kind of thing that came of `input`, so that a corpus can be asked what it reaches. Keeps nothing between calls. */
+  /** Names the kinds of results of `input`, so that the coverage of a corpus is known. Keeps no state between calls. */
   run(input: Uint8Array): readonly string[];
   /** For a decoder: one that was given the input, so that what it keeps can be weighed. */
   left?(input: Uint8Array): Decoder;
@@ -42,7 +42,7 @@ export class Input {
     return choices[this.byte() % choices.length] as T;
   }
 
-  /** What the peer sent, in an array of its own. */
+  /** The bytes from the peer, in their own array. */
   rest(): Uint8Array {
     return this.#bytes.slice(this.#at);
   }

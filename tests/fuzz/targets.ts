@@ -1,12 +1,12 @@
 /** The fuzz targets by their names. */
 
-import { deflates } from "./deflates.js";
-import { fields } from "./fields.js";
-import { frames } from "./frames.js";
-import { framings } from "./framings.js";
-import { handshakes } from "./handshakes.js";
-import { looseFramings } from "./loose-framings.js";
-import type { Target } from "./target.js";
+import { deflates } from "./deflates.ts";
+import { fields } from "./fields.ts";
+import { frames } from "./frames.ts";
+import { framings } from "./framings.ts";
+import { handshakes } from "./handshakes.ts";
+import { looseFramings } from "./loose-framings.ts";
+import type { Target } from "./target.ts";
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   frames,

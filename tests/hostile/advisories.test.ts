@@ -1,15 +1,15 @@
-/** That each advisory of the table has its proof; and those proofs that stand nowhere else. */
+/** Checks that each advisory of the table has a test, and has the tests that fit in no other file. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Group } from "../../src/index.js";
-import { pair } from "../../src/testing/index.js";
-import { settledMemory } from "../memory.js";
-import { assertProven } from "../proofs.js";
-import { ADVISORIES } from "./advisories.js";
-import { Assault } from "./assault.js";
-import { Siege } from "./siege.js";
-import { VIOLATIONS, wireOf } from "./violations.js";
+import { Group } from "../../src/index.ts";
+import { pair } from "../../src/testing/index.ts";
+import { settledMemory } from "../kit/memory.ts";
+import { assertTestsExist } from "../kit/named-tests.ts";
+import { ADVISORIES } from "./advisories.ts";
+import { AttackedServer } from "./attacked-server.ts";
+import { Attacker } from "./attacker.ts";
+import { VIOLATIONS, wireOf } from "./violations.ts";
 
 const LIMIT = { timeout: 60_000 };
 
@@ -17,33 +17,33 @@ describe("the advisory", () => {
   for (const { of, attack, proofs } of ADVISORIES) {
     it(`${of} has its tests: ${attack}`, () => {
       assert.ok(proofs.length > 0);
-      assertProven(proofs);
+      assertTestsExist(proofs);
     });
   }
 });
 
-describe("of what has no place elsewhere", () => {
-  it("what announces a length that cannot be costs no time, though its sender stays", LIMIT, async () => {
-    await using siege = await Siege.lay({ url: "ws://127.0.0.1:0", does: "swallow" });
+describe("attacks without a file of their own", () => {
+  it("an impossible announced length costs no time while its sender stays connected", LIMIT, async () => {
+    await using attacked = await AttackedServer.start({ url: "ws://127.0.0.1:0", does: "swallow" });
     const lengths = [...VIOLATIONS].filter(([what]) => what.includes("bytes announced"));
     assert.ok(lengths.length > 20);
-    const before = await siege.begin();
-    const crowd: Assault[] = [];
+    const before = await attacked.begin();
+    const crowd: Attacker[] = [];
     for (const [, { frames, code }] of lengths) {
-      const assault = await Assault.on(siege.port);
-      crowd.push(assault);
-      await assault.flood(wireOf(frames, true), 1);
-      await assault.until(() => assault.ended);
-      assert.equal(assault.closeCode, code);
+      const attacker = await Attacker.on(attacked.port);
+      crowd.push(attacker);
+      await attacker.flood(wireOf(frames, true), 1);
+      await attacker.until(() => attacker.ended);
+      assert.equal(attacker.closeCode, code);
     }
-    // A loop that has no end would let no report through, or would show in it.
-    const { cpu } = await siege.within(crowd.length * 16_384);
+    // An endless loop would block the report, or its time would be in it.
+    const { cpu } = await attacked.within(crowd.length * 16_384);
     assert.ok(cpu - before.cpu < 5_000, `${cpu - before.cpu} ms of processor time`);
-    await Promise.all(crowd.map((assault) => assault[Symbol.asyncDispose]()));
+    await Promise.all(crowd.map((attacker) => attacker[Symbol.asyncDispose]()));
   });
 
   it(
-    "a group that is joined and left a hundred thousand times holds nothing, nor does a member of as many",
+    "a group that is joined and left a hundred thousand times keeps nothing, and neither does a member of as many groups",
     LIMIT,
     async () => {
       const { server, client } = pair();

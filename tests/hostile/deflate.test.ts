@@ -1,26 +1,25 @@
-/** Compressed messages that are meant to hurt: bombs in one frame, in many, in many messages; what is no deflate; crowds of them. */
+/** Harmful compressed messages: bombs in one frame, in fragments, in many messages; invalid data; many peers at once. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
-import { DEFAULTS } from "../../src/index.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { FrameReader } from "../frames.js";
-import { upgradeRequest } from "../raw-peers.js";
-import { Assault } from "./assault.js";
-import { MIB, SCALE, Siege } from "./siege.js";
+import { DEFAULTS } from "../../src/index.ts";
+import { FrameReader, KEY, peerFrame } from "../kit/frames.ts";
+import { upgradeRequest } from "../kit/raw-peer.ts";
+import { AttackedServer, MIB, SCALE } from "./attacked-server.ts";
+import { Attacker } from "./attacker.ts";
 
 const LIMIT = { timeout: 240_000 };
 const URL = "ws://127.0.0.1:0";
 const KEEPS = { serverContextTakeover: true, clientContextTakeover: true };
 const PING = peerFrame({ opcode: 9, payload: "here?", key: KEY });
 
-/** Processor time, in milliseconds, that no attack may cost: what it announces would take many times as much to inflate. */
+/** The most processor time of an attack, in milliseconds. To inflate what it announces would take many times as much. */
 const MOST_CPU = 1_500;
 
 const flushed = (bytes: Uint8Array): Buffer => deflateRawSync(bytes, { level: 9, finishFlush: constants.Z_SYNC_FLUSH });
 
-/** Blocks that inflate to so many MiB of zeros, a thousandth of that in size. Each begins at an octet, and refers to none before it. */
+/** Blocks that inflate to this many MiB of zeros, and are a thousandth of that. Each begins at a byte and refers to no earlier one. */
 const bomb = (mebibytes: number): Buffer =>
   Buffer.concat(new Array<Buffer>(mebibytes).fill(flushed(Buffer.alloc(MIB)))).subarray(0, -4);
 
@@ -36,138 +35,150 @@ function* fragments(body: Uint8Array, size: number): Generator<Uint8Array> {
   }
 }
 
-/** Connects, and agrees on compression. */
-async function agreed(port: number, offer = "permessage-deflate"): Promise<Assault> {
-  const assault = await Assault.to(port);
-  assault.socket.write(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));
-  await assault.until(() => assault.bytes.includes("\r\n\r\n"));
-  assert.match(assault.bytes.toString("latin1"), /^HTTP\/1\.1 101 [\s\S]*permessage-deflate/);
-  return assault;
+/** Connects, and negotiates compression. */
+async function agreed(port: number, offer = "permessage-deflate"): Promise<Attacker> {
+  const attacker = await Attacker.to(port);
+  attacker.socket.write(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));
+  await attacker.until(() => attacker.bytes.includes("\r\n\r\n"));
+  assert.match(attacker.bytes.toString("latin1"), /^HTTP\/1\.1 101 [\s\S]*permessage-deflate/);
+  return attacker;
 }
 
-const framesOf = ({ bytes }: Assault): ReturnType<FrameReader["push"]> =>
+const framesOf = ({ bytes }: Attacker): ReturnType<FrameReader["push"]> =>
   new FrameReader().push(bytes.subarray(bytes.indexOf("\r\n\r\n") + 4));
 
-/** The code that the server closes with, having sent no message. */
-async function closeCode(assault: Assault): Promise<number | undefined> {
-  await assault.until(() => assault.ended);
-  const [close] = framesOf(assault);
+/** The close code of a server that has sent no message. */
+async function closeCode(attacker: Attacker): Promise<number | undefined> {
+  await attacker.until(() => attacker.ended);
+  const [close] = framesOf(attacker);
   assert.equal(close?.opcode, 8, "nothing is sent before Close");
-  assault.socket.end();
-  await assault.closed;
+  attacker.socket.end();
+  await attacker.closed;
   return close.payload.readUInt16BE();
 }
 
-/** While reading is paused the kernel's table of sockets is looked at, whose text is as long as the machine is busy. */
+/** While reading is paused, the kernel's socket table is read. Its text grows with the number of sockets on the machine. */
 const TABLE = 8 * MIB;
 
-/** A message as it came, while its store grows, and as it becomes; and what zlib takes, whose garbage is freed when it likes. */
+/** A message as received, its growing buffer, and its decoded text; and zlib's buffers, which are freed later. */
 const MEANWHILE = 8 * MIB;
 
-/** Whatever is done to it leaves no more than the largest message may have, and costs no more time and memory than this. */
-async function besieged(
+/** No attack may hold more than the largest message, or cost more time and memory than this. */
+async function attackedWith(
   options: Readonly<Record<string, unknown>>,
-  attack: (siege: Siege) => Promise<void>,
+  attack: (attacked: AttackedServer) => Promise<void>,
   meanwhile: number = MEANWHILE,
-  left: number = DEFAULTS.maxMessageSize,
+  left: number = DEFAULTS.connection.maxMessageSize,
 ): Promise<void> {
-  await using siege = await Siege.lay({ url: URL, does: "swallow", options: { compression: true, ...options } });
-  // What a first message costs, once for the process.
-  await using friend = await agreed(siege.port);
+  await using attacked = await AttackedServer.start({
+    url: URL,
+    does: "swallow",
+    options: { compression: true, ...options },
+  });
+  // The cost of a first message, once per process.
+  await using friend = await agreed(attacked.port);
   await friend.flood(first(flushed(Buffer.from("a friend's word")).subarray(0, -4), true), 1);
-  await siege.until(({ messages }) => messages === 1);
-  const before = await siege.begin();
-  await attack(siege);
-  const { cpu } = await siege.within(left, meanwhile);
-  if (process.env["HOLDFAST_SIEGE"]) console.log(`cpu ${cpu - before.cpu}`);
+  await attacked.until(({ messages }) => messages === 1);
+  const before = await attacked.begin();
+  await attack(attacked);
+  const { cpu } = await attacked.within(left, meanwhile);
+  if (process.env["HOLDFAST_FIGURES"]) console.log(`cpu ${cpu - before.cpu}`);
   assert.ok(cpu - before.cpu < MOST_CPU, `it took ${cpu - before.cpu} ms of processor time`);
 }
 
-const ended = async (siege: Siege, count: number): Promise<readonly string[]> => {
-  const { ends } = await siege.until((report) => report.ends.length === count);
+const ended = async (attacked: AttackedServer, count: number): Promise<readonly string[]> => {
+  const { ends } = await attacked.until((report) => report.ends.length === count);
   return ends.map(({ code, error, limit }) => `${code} ${error} ${limit}`);
 };
 
 describe("a bomb", () => {
-  // 1 MB that says it is 1 GB: what is announced on the wire is within maxMessageSize.
+  // 1 MB that inflates to 1 GB: the announced size is below maxMessageSize.
   const large = bomb(1_000);
   const cuts: Readonly<Record<string, number>> = { "in one frame": Infinity, "in a thousand frames": 1_000 };
   for (const [what, size] of Object.entries(cuts)) {
-    it(`${what} is answered with 1009, and inflated no farther than the limit`, LIMIT, async () => {
-      await besieged({}, async (siege) => {
-        await using assault = await agreed(siege.port);
-        for (const frame of fragments(large, size === Infinity ? large.length : size)) await assault.flood(frame, 1);
-        assert.equal(await closeCode(assault), 1009);
-        assert.match((await ended(siege, 1))[0] ?? "", /^1009 LimitError (maxMessageSize|.*maxInflationRatio)$/);
+    it(`${what} is answered with 1009, and inflated only up to the limit`, LIMIT, async () => {
+      await attackedWith({}, async (attacked) => {
+        await using attacker = await agreed(attacked.port);
+        for (const frame of fragments(large, size === Infinity ? large.length : size)) await attacker.flood(frame, 1);
+        assert.equal(await closeCode(attacker), 1009);
+        assert.match((await ended(attacked, 1))[0] ?? "", /^1009 LimitError (maxMessageSize|.*maxInflationRatio)$/);
       });
     });
   }
 
   it(
-    "of 1,000 to 1 is answered with 1009 although its message would be allowed, were it not compressed",
+    "of 1,000 to 1 is answered with 1009 although its message would be allowed without compression",
     LIMIT,
     async () => {
-      // A hundred times 200 KB; not the 200 MB that they say they are.
+      // A hundred times 200 KB, and not the 200 MB of their content.
       const most = 32 * MIB;
-      const attack = async (siege: Siege): Promise<void> => {
-        await using assault = await agreed(siege.port);
-        for (const frame of fragments(bomb(200), MIB)) await assault.flood(frame, 1);
-        assert.equal(await closeCode(assault), 1009);
-        assert.match((await ended(siege, 1))[0] ?? "", /^1009 LimitError .*maxInflationRatio$/);
+      const attack = async (attacked: AttackedServer): Promise<void> => {
+        await using attacker = await agreed(attacked.port);
+        for (const frame of fragments(bomb(200), MIB)) await attacker.flood(frame, 1);
+        assert.equal(await closeCode(attacker), 1009);
+        assert.match((await ended(attacked, 1))[0] ?? "", /^1009 LimitError .*maxInflationRatio$/);
       };
-      await besieged({ maxMessageSize: 256 * MIB }, attack, most);
+      await attackedWith({ maxMessageSize: 256 * MIB }, attack, most);
     },
   );
 
-  it("from each of a hundred peers at once costs no more than those that are inflated at a time", LIMIT, async () => {
-    const count = 100;
-    // Together they say that they are 6 GB.
-    const most = 64 * MIB;
-    const attack = async (siege: Siege): Promise<void> => {
-      const crowd = await Promise.all(Array.from({ length: count }, () => agreed(siege.port)));
-      const medium = Buffer.concat([...fragments(bomb(60), MIB)]);
-      await Promise.all(crowd.map((assault) => assault.flood(medium, 1)));
-      assert.deepEqual(new Set(await Promise.all(crowd.map(closeCode))), new Set([1009]));
-      assert.equal((await ended(siege, count)).length, count);
-    };
-    // zlib's streams let go of what they were given only when the collector has come upon them.
-    await besieged({}, attack, most, count * 65_536);
-  });
+  it(
+    "from each of a hundred peers at once costs no more than those that are inflated at the same time",
+    LIMIT,
+    async () => {
+      const count = 100;
+      // Their content is 6 GB.
+      const most = 64 * MIB;
+      const attack = async (attacked: AttackedServer): Promise<void> => {
+        const crowd = await Promise.all(Array.from({ length: count }, () => agreed(attacked.port)));
+        const medium = Buffer.concat([...fragments(bomb(60), MIB)]);
+        await Promise.all(crowd.map((attacker) => attacker.flood(medium, 1)));
+        assert.deepEqual(new Set(await Promise.all(crowd.map(closeCode))), new Set([1009]));
+        assert.equal((await ended(attacked, count)).length, count);
+      };
+      // zlib streams release their memory only at a garbage collection.
+      await attackedWith({}, attack, most, count * 65_536);
+    },
+  );
 
-  it("of many messages, each small enough, is taken message by message, with context and without", LIMIT, async () => {
-    for (const compression of [true, KEEPS]) {
-      const count = 1_000 * SCALE;
-      await besieged({ compression }, async (siege) => {
-        await using assault = await agreed(siege.port);
-        // 60 KB each, from 80 bytes.
-        const body = flushed(Buffer.alloc(60_000)).subarray(0, -4);
-        await assault.floodOf(first(body, true), count);
-        await assault.flood(PING, 1);
-        await assault.until(() => framesOf(assault).length > 0);
-        assert.equal(framesOf(assault)[0]?.opcode, 10);
-        const { payload, messages } = await siege.report();
-        assert.ok(messages > count);
-        assert.ok(payload >= 60_000 * count);
-      });
-    }
-  });
+  it(
+    "of many messages below the limit is received message by message, with context takeover and without",
+    LIMIT,
+    async () => {
+      for (const compression of [true, KEEPS]) {
+        const count = 1_000 * SCALE;
+        await attackedWith({ compression }, async (attacked) => {
+          await using attacker = await agreed(attacked.port);
+          // 60 KB each, from 80 bytes.
+          const body = flushed(Buffer.alloc(60_000)).subarray(0, -4);
+          await attacker.floodOf(first(body, true), count);
+          await attacker.flood(PING, 1);
+          await attacker.until(() => framesOf(attacker).length > 0);
+          assert.equal(framesOf(attacker)[0]?.opcode, 10);
+          const { payload, messages } = await attacked.report();
+          assert.ok(messages > count);
+          assert.ok(payload >= 60_000 * count);
+        });
+      }
+    },
+  );
 
-  it("of many messages that nobody takes waits with its sender", LIMIT, async () => {
-    await using siege = await Siege.lay({
+  it("of many messages waits at its sender while the application does not receive", LIMIT, async () => {
+    await using attacked = await AttackedServer.start({
       ...{ url: URL, does: "ignore", observed: true },
       options: { compression: KEEPS },
     });
-    await using assault = await agreed(siege.port);
-    await siege.begin();
+    await using attacker = await agreed(attacked.port);
+    await attacked.begin();
     const body = flushed(Buffer.alloc(60_000)).subarray(0, -4);
-    void assault.floodOf(first(body, true), 10_000);
-    await siege.until(({ paused }) => paused === 1);
-    // The inbox, what was read with the message that filled it, and a window.
-    await siege.within(262_144 + 3 * 65_536 + TABLE);
+    void attacker.floodOf(first(body, true), 10_000);
+    await attacked.until(({ paused }) => paused === 1);
+    // The inbox, the bytes of the read that filled it, and a window.
+    await attacked.within(262_144 + 3 * 65_536 + TABLE);
   });
 });
 
-describe("what is no deflate", () => {
+describe("invalid deflate data", () => {
   const hello = flushed(Buffer.from("Hello")).subarray(0, -4);
   const lastBlock = deflateRawSync("Hello");
   const noise = Buffer.from(Array.from({ length: 4_000 }, (_, index) => (index * 167 + (index >> 3)) & 255));
@@ -181,65 +192,65 @@ describe("what is no deflate", () => {
   };
   for (const [what, body] of Object.entries(wrong)) {
     it(`is answered with 1007, whole or cut, and costs nothing: ${what}`, LIMIT, async () => {
-      await besieged({}, async (siege) => {
+      await attackedWith({}, async (attacked) => {
         const sizes = [body.length, Math.ceil(body.length / 7)];
         for (const size of sizes) {
-          await using assault = await agreed(siege.port);
-          await assault.flood(Buffer.concat([...fragments(body, size)]), 1);
-          assert.equal(await closeCode(assault), 1007);
+          await using attacker = await agreed(attacked.port);
+          await attacker.flood(Buffer.concat([...fragments(body, size)]), 1);
+          assert.equal(await closeCode(attacker), 1007);
         }
-        assert.deepEqual(new Set(await ended(siege, sizes.length)), new Set(["1007 ProtocolError "]));
+        assert.deepEqual(new Set(await ended(attacked, sizes.length)), new Set(["1007 ProtocolError "]));
       });
     });
   }
 
-  it("is a text that is no UTF-8 where its fragments meet, for which 1007 is the answer, too", LIMIT, async () => {
-    await besieged({}, async (siege) => {
+  it("and text that is invalid UTF-8 where its fragments meet are answered with 1007", LIMIT, async () => {
+    await attackedWith({}, async (attacked) => {
       const body = flushed(Buffer.concat([Buffer.from("κόσμε"), Buffer.of(0xed, 0xa0, 0x80)])).subarray(0, -4);
       for (let size = 1; size <= body.length; size += 1) {
-        await using assault = await agreed(siege.port);
+        await using attacker = await agreed(attacked.port);
         const frames = [...fragments(body, size)];
         // As a text.
         frames[0]![0]! -= 1;
-        await assault.flood(Buffer.concat(frames), 1);
-        assert.equal(await closeCode(assault), 1007);
+        await attacker.flood(Buffer.concat(frames), 1);
+        assert.equal(await closeCode(attacker), 1007);
       }
     });
   });
 });
 
-describe("peers that compress, and then are silent", () => {
+describe("peers that compress, and then are idle", () => {
   const COUNT = 500;
   const word = first(flushed(Buffer.from("one word among others ".repeat(100))).subarray(0, -4), true);
 
-  // What any idle connection may hold, of which the most is node's socket: a stream of zlib's would be 40 to 300 KiB more.
+  // As any idle connection, most of it for Node's socket. A zlib stream would add 40 to 300 KiB.
   const IDLE = 16_384;
   for (const [what, compression, most] of [
     ["without context hold no window and no stream of zlib's", true, IDLE],
     [
-      "with 9 bits of context hold a window each way",
+      "with a window of 9 bits hold a window each way",
       { ...KEEPS, serverWindowBits: 9, clientWindowBits: 9 },
       IDLE + 2 * 2 ** 9,
     ],
   ] as const) {
-    it(`${what}: ${most} bytes each at the most`, LIMIT, async () => {
-      await using siege = await Siege.lay({ url: URL, does: "swallow", options: { compression } });
-      const crowd: Assault[] = [];
+    it(`${what}: at most ${most} bytes each`, LIMIT, async () => {
+      await using attacked = await AttackedServer.start({ url: URL, does: "swallow", options: { compression } });
+      const crowd: Attacker[] = [];
       const join = async (count: number): Promise<void> => {
         for (let each = 0; each < count; each += 1) {
-          const assault = await agreed(siege.port, "permessage-deflate; client_max_window_bits");
-          await assault.flood(word, 1);
-          crowd.push(assault);
+          const attacker = await agreed(attacked.port, "permessage-deflate; client_max_window_bits");
+          await attacker.flood(word, 1);
+          crowd.push(attacker);
         }
-        await siege.until(({ messages }) => messages === crowd.length);
+        await attacked.until(({ messages }) => messages === crowd.length);
       };
       await join(20);
-      await siege.begin();
+      await attacked.begin();
       await join(COUNT);
-      await siege.within(COUNT * most);
+      await attacked.within(COUNT * most);
       for (const { socket } of crowd) socket.destroy();
       await Promise.all(crowd.map(({ closed }) => closed));
-      await siege.until(({ connections }) => connections === 0);
+      await attacked.until(({ connections }) => connections === 0);
     });
   }
 });

@@ -1,23 +1,23 @@
-/** Servers that misbehave once a client is connected: each ends its connection with a named error, in time, and no descriptor is left. */
+/** Servers that misbehave after a client has connected: each connection ends in time with a typed error, and no descriptor is left. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import { type CloseInfo, type Connection, type ConnectOptions, connect, isConnectionError } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
-import { peerFrame } from "../engine/peer-frames.js";
-import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
+import { type CloseInfo, type Connection, type ConnectOptions, connect, isConnectionError } from "../../src/index.ts";
+import { peerFrame } from "../kit/frames.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { type RawPeer, rawServer, switchingTo } from "../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 240_000 };
 
 const text = (payload: string): Uint8Array => peerFrame({ opcode: 1, payload });
 const begun = peerFrame({ opcode: 1, payload: "begun", fin: false });
-/** A message that is compressed. */
+/** A compressed message. */
 const packed = (bytes: Uint8Array, opcode: number = 2): Uint8Array =>
   peerFrame({ opcode, rsv: 4, payload: Buffer.concat([deflateRawSync(bytes), Buffer.of(0)]) });
 const close = peerFrame({ opcode: 8, payload: Buffer.of(0x03, 0xe8) });
 
-/** Says it again and again, as fast as it is taken. */
+/** Sends it repeatedly, as fast as it is accepted. */
 function floods(unit: Uint8Array): (peer: RawPeer) => void {
   const chunk = Buffer.concat(new Array<Uint8Array>(Math.ceil(16_384 / unit.length)).fill(unit));
   return (peer) => {
@@ -28,7 +28,7 @@ function floods(unit: Uint8Array): (peer: RawPeer) => void {
   };
 }
 
-/** Says it byte after byte, without end. */
+/** Sends it byte by byte, without end. */
 function trickles(first: Uint8Array, again: number): (peer: RawPeer) => void {
   return (peer) => {
     peer.write(first);
@@ -37,7 +37,7 @@ function trickles(first: Uint8Array, again: number): (peer: RawPeer) => void {
   };
 }
 
-/** Does one thing when there is a Close frame of the client's, which is 8 bytes with an empty reason. */
+/** Runs `then` when a Close frame of the client was received, which has 8 bytes with an empty reason. */
 function onceClosed(then: (peer: RawPeer) => void): (peer: RawPeer) => Promise<void> {
   return async (peer) => {
     await peer.until(({ bytes }) => bytes.includes(0x88, bytes.indexOf("\r\n\r\n")));
@@ -48,23 +48,23 @@ function onceClosed(then: (peer: RawPeer) => void): (peer: RawPeer) => Promise<v
 interface Misdeed {
   readonly does: (peer: RawPeer) => void | Promise<void>;
   readonly options?: ConnectOptions;
-  /** Whether it has agreed to compression before. */
+  /** True if the server agreed to compression. */
   readonly compresses?: boolean;
-  /** What the client does meanwhile; it waits for the end if nothing else is said. */
+  /** What the client does meanwhile. By default it waits for the end. */
   readonly meanwhile?: (connection: Connection) => void;
   readonly ends: Readonly<Record<string, unknown>>;
-  /** Of what ended it; undefined if the end is clean. */
+  /** The facts of the error; undefined if the end is clean. */
   readonly cause?: Readonly<Record<string, unknown>>;
 }
 
 const SHORT = { closeTimeout: 100, lingerTimeout: 100 };
-// Where the server answers the Close, nothing is timed, and its answer may come late on a machine with much else to do.
+// If the server answers the Close, nothing is timed, because its answer may be late on a busy machine.
 const PATIENT = { closeTimeout: 3_000 };
 const aborted = { code: 1006, wasClean: false };
 const closes = (connection: Connection): void => void connection.close(1001, "enough");
 
 const MISDEEDS: Readonly<Record<string, Misdeed>> = {
-  // It does not close.
+  // Servers that do not close.
   "never answers a Close": {
     ...{ does: () => undefined, meanwhile: closes },
     ends: { code: 1001, by: "local", wasClean: false },
@@ -102,7 +102,7 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
     ends: { code: 1001, by: "local", wasClean: false },
     cause: { name: "ProtocolError" },
   },
-  // It goes.
+  // Servers that end the connection.
   "goes without a Close": {
     does: (peer) => void peer.socket.end(),
     ends: { ...aborted, by: "peer" },
@@ -133,7 +133,7 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
     ends: { code: 1001, by: "local", wasClean: false },
     cause: { name: "TransportError", errno: "ECONNRESET" },
   },
-  // It falls silent.
+  // Servers that stop sending.
   "falls silent": {
     ...{ does: () => undefined, options: { heartbeat: { interval: 100, timeout: 100 } } },
     ends: aborted,
@@ -174,14 +174,14 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
     meanwhile: (connection) => {
       for (let count = 0; count < 16; count += 1) connection.trySend(new Uint8Array(1_000_000));
       void connection.drain().catch(() => undefined);
-      // More than the kernel takes, and less than the queue does: what is left over keeps the Close from being sent.
+      // More than the kernel buffers, and less than the send queue: the rest keeps the Close from being sent.
       closes(connection);
     },
     options: { maxQueuedBytes: 2 ** 26 },
     ends: { code: 1001, by: "local", wasClean: false },
     cause: { name: "TimeoutError", limit: "closeTimeout" },
   },
-  // It sends too much.
+  // Servers that send too much.
   "sends fragments without end": {
     does: (peer) => {
       peer.write(begun);
@@ -247,7 +247,7 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
     ends: { code: 1002, by: "local", wasClean: false },
     cause: { name: "ProtocolError" },
   },
-  // It answers twice.
+  // Servers that answer twice.
   "answers the request twice": {
     does: (peer) => peer.write(switchingTo(peer.text)),
     ends: { code: 1002, by: "local", wasClean: false },
@@ -255,7 +255,7 @@ const MISDEEDS: Readonly<Record<string, Misdeed>> = {
   },
 };
 
-/** Plays the misdeed, and answers how the client's connection has ended. */
+/** Runs the misbehaviour, and returns how the client's connection ended. */
 async function endOf({ does, options = {}, compresses = false, meanwhile }: Misdeed): Promise<CloseInfo> {
   await using server = await rawServer(async (peer) => {
     await peer.until(({ text: request }) => request.endsWith("\r\n\r\n"));
@@ -265,7 +265,7 @@ async function endOf({ does, options = {}, compresses = false, meanwhile }: Misd
   const connection = await connect(`ws://127.0.0.1:${server.port}`, { ...SHORT, ...options });
   meanwhile?.(connection as Connection);
   const info = await connection.closed;
-  // Whoever comes later is told the same.
+  // Later calls get the same error.
   await assert.rejects(connection.send("late"), (error) => isConnectionError(error));
   assert.equal(connection.state, "CLOSED");
   return info;
@@ -273,7 +273,7 @@ async function endOf({ does, options = {}, compresses = false, meanwhile }: Misd
 
 describe("a server that", LIMIT, () => {
   for (const [what, misdeed] of Object.entries(MISDEEDS)) {
-    it(`${what} is left in time${misdeed.cause ? ` with a ${String(misdeed.cause["name"])}` : ""}`, async () => {
+    it(`${what} ends its connection in time${misdeed.cause ? ` with a ${String(misdeed.cause["name"])}` : ""}`, async () => {
       const sockets = openSockets();
       const info = await endOf(misdeed);
       for (const [name, value] of Object.entries(misdeed.ends)) {

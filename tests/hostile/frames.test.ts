@@ -1,62 +1,61 @@
-/** Frames that break the rules: each ends with the right code, once, and nothing behind it is looked at. */
+/** Invalid frames: each is answered with the right code, once, and nothing after it is processed. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect, isConnectionError } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { FrameReader } from "../frames.js";
-import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
-import { Assault } from "./assault.js";
-import { MIB, Siege } from "./siege.js";
-import type { Report } from "./victim.js";
-import { VIOLATIONS, type Violation, wireOf } from "./violations.js";
+import { connect, isConnectionError } from "../../src/index.ts";
+import { FrameReader, KEY, peerFrame } from "../kit/frames.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { type RawPeer, rawServer, switchingTo } from "../kit/raw-peer.ts";
+import { AttackedServer, MIB } from "./attacked-server.ts";
+import type { Report } from "./attacked-server-program.ts";
+import { Attacker } from "./attacker.ts";
+import { VIOLATIONS, type Violation, wireOf } from "./violations.ts";
 
 const LIMIT = { timeout: 240_000 };
 const nameOf = (limit: string): string => (limit === "" ? "ProtocolError" : "LimitError");
 
-/** How bytes may come: at once, or each alone. */
+/** How the bytes are cut: not at all, or each alone. */
 const CUTS: Readonly<Record<string, (bytes: Buffer) => readonly Buffer[]>> = {
   "in one segment": (bytes) => [bytes],
   "a byte at a time": (bytes) => (bytes.length > 1_000 ? [bytes] : Array.from(bytes, (byte) => Buffer.of(byte))),
 };
 
-describe("a client's frame that breaks the rules", LIMIT, () => {
-  let siege: Siege;
+describe("an invalid frame of a client", LIMIT, () => {
+  let attacked: AttackedServer;
   let begun: Report;
   before(async () => {
-    siege = await Siege.lay({ url: "ws://127.0.0.1:0", does: "swallow" });
-    begun = await siege.begin();
+    attacked = await AttackedServer.start({ url: "ws://127.0.0.1:0", does: "swallow" });
+    begun = await attacked.begin();
   });
   after(async () => {
     try {
-      // What all of them together leave is what the first of them has made the process load, and the list of their ends.
-      const { cpu, ends } = await siege.within(MIB);
+      // All of them together leave no more than the code that the first one loads, and the list of their ends.
+      const { cpu, ends } = await attacked.within(MIB);
       const each = (cpu - begun.cpu) / ends.length;
-      if (process.env["HOLDFAST_SIEGE"]) console.log(`cpu ${each} for each of ${ends.length}`);
+      if (process.env["HOLDFAST_FIGURES"]) console.log(`cpu ${each} for each of ${ends.length}`);
       assert.ok(each < 50, `${each} ms of processor time for each, its connection included`);
     } finally {
-      await siege[Symbol.asyncDispose]();
+      await attacked[Symbol.asyncDispose]();
     }
   });
 
   for (const [cut, cutOf] of Object.entries(CUTS)) {
     for (const [what, { frames, code, limit = "", before: whole = 0 }] of VIOLATIONS) {
-      it(`is answered with ${code} when it comes ${cut}: ${what}`, async () => {
-        const { ends, messages } = await siege.report();
-        await using assault = await Assault.on(siege.port);
-        for (const chunk of cutOf(wireOf(frames, true))) await assault.flood(chunk, 1);
-        // Neither a message nor a ping counts any more: RFC 6455 section 7.1.7.
-        await assault.flood(wireOf([{ opcode: 1, payload: "behind" }, { opcode: 9 }], true), 1);
-        await assault.until(() => assault.ended);
+      it(`is answered with ${code} when it arrives ${cut}: ${what}`, async () => {
+        const { ends, messages } = await attacked.report();
+        await using attacker = await Attacker.on(attacked.port);
+        for (const chunk of cutOf(wireOf(frames, true))) await attacker.flood(chunk, 1);
+        // Messages and Pings after it are ignored: RFC 6455 section 7.1.7.
+        await attacker.flood(wireOf([{ opcode: 1, payload: "behind" }, { opcode: 9 }], true), 1);
+        await attacker.until(() => attacker.ended);
         assert.deepEqual(
-          assault.frames.map(({ opcode, fin, masked }) => ({ opcode, fin, masked })),
+          attacker.frames.map(({ opcode, fin, masked }) => ({ opcode, fin, masked })),
           [{ opcode: 8, fin: true, masked: false }],
         );
-        assert.equal(assault.closeCode, code);
-        assault.socket.end();
-        await assault.closed;
-        const report = await siege.until((now) => now.connections === 0);
+        assert.equal(attacker.closeCode, code);
+        attacker.socket.end();
+        await attacker.closed;
+        const report = await attacked.until((now) => now.connections === 0);
         assert.deepEqual(report.ends.slice(ends.length), [{ code, by: "local", error: nameOf(limit), limit }]);
         assert.equal(report.messages - messages, whole);
       });
@@ -64,21 +63,21 @@ describe("a client's frame that breaks the rules", LIMIT, () => {
   }
 
   it("is answered with 1002 when it is not masked", async () => {
-    await using assault = await Assault.on(siege.port);
-    await assault.flood(peerFrame({ opcode: 1, payload: "bare" }), 1);
-    await assault.until(() => assault.ended);
-    assert.equal(assault.closeCode, 1002);
+    await using attacker = await Attacker.on(attacked.port);
+    await attacker.flood(peerFrame({ opcode: 1, payload: "bare" }), 1);
+    await attacker.until(() => attacker.ended);
+    assert.equal(attacker.closeCode, 1002);
   });
 
-  it("is answered with 1002 when it is no frame but what a browser's form would send", async () => {
-    await using assault = await Assault.on(siege.port);
-    await assault.flood(Buffer.from("POST / HTTP/1.1\r\n\r\n"), 1);
-    await assault.until(() => assault.ended);
-    assert.equal(assault.closeCode, 1002);
+  it("is answered with 1002 when it is the request of a browser's form", async () => {
+    await using attacker = await Attacker.on(attacked.port);
+    await attacker.flood(Buffer.from("POST / HTTP/1.1\r\n\r\n"), 1);
+    await attacker.until(() => attacker.ended);
+    assert.equal(attacker.closeCode, 1002);
   });
 });
 
-/** Plays a server that sends these. Answers with the codes of what is sent back, -1 standing for what is no masked Close. */
+/** Acts as a server that sends these frames. Returns the codes of the answers; -1 stands for anything but a masked Close. */
 async function provoke(peer: RawPeer, frames: Violation["frames"]): Promise<number[]> {
   await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
   const request = peer.text;
@@ -91,7 +90,7 @@ async function provoke(peer: RawPeer, frames: Violation["frames"]): Promise<numb
     .map(({ opcode, masked, payload }) => (opcode === 8 && masked ? payload.readUInt16BE() : -1));
 }
 
-describe("a server's frame that breaks the rules", LIMIT, () => {
+describe("an invalid frame of a server", LIMIT, () => {
   for (const [what, { frames, code, limit = "", before: whole = 0 }] of VIOLATIONS) {
     it(`is answered with ${code}, and ends the client with an error: ${what}`, async () => {
       const sockets = openSockets();

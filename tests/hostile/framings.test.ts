@@ -1,11 +1,11 @@
-/** Framed TCP under attack: lengths that lie, lines without end, bytes that are no text. Whatever comes, each framing stays in its limits. */
+/** Framed TCP under attack: wrong lengths, endless lines, invalid text. Each framing keeps to its limits. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Framing } from "../../src/index.js";
-import { Assault } from "./assault.js";
-import { MIB, SCALE, Siege } from "./siege.js";
-import type { End, Service } from "./victim.js";
+import type { Framing } from "../../src/index.ts";
+import { AttackedServer, MIB, SCALE } from "./attacked-server.ts";
+import type { End, Service } from "./attacked-server-program.ts";
+import { Attacker } from "./attacker.ts";
 
 const LIMIT = { timeout: 240_000 };
 const TCP = "tcp://127.0.0.1:0";
@@ -18,12 +18,12 @@ const notText: End = { code: 1007, by: "local", error: "ProtocolError", limit: "
 const malformed: End = { code: 1002, by: "local", error: "ProtocolError", limit: "" };
 const cutShort: End = { code: 1006, by: "peer", error: "ProtocolError", limit: "" };
 
-/** What is sent in which framing, and how that ends. The sender then goes, which is the end of what is not wrong. */
+/** The bytes and their framing, and how the connection ends. The sender then closes, which ends connections without a violation. */
 interface Offence {
   readonly framing: Framing;
   readonly sent: Buffer;
   readonly end: End;
-  /** Messages that were whole before. */
+  /** Complete messages before the violation. */
   readonly whole?: number;
 }
 
@@ -81,7 +81,7 @@ function* offences(): Generator<[string, Offence]> {
   yield ["ten bytes that are no text", { framing: fixed, sent: bytes("012345678", [0x80]), end: notText }];
 }
 
-/** What is no offence, however odd: so many messages, and a clean end. */
+/** Unusual and valid: this many messages, and a clean end. */
 const ODDITIES: Readonly<Record<string, readonly [framing: Framing, sent: Buffer, messages: number]>> = {
   "empty lines": ["lines", bytes("\n\r\n\n"), 3],
   "returns inside a line": ["lines", bytes("a\rb\r\r\n"), 1],
@@ -98,23 +98,23 @@ for (const [what, offence] of offences()) {
   byFraming.set(key, (byFraming.get(key) ?? new Map<string, Offence>()).set(what, offence));
 }
 
-const lay = (framing: Framing, does: Service, more: object = {}): Promise<Siege> =>
-  Siege.lay({ url: TCP, does, options: { framing, maxMessageSize: MAX, ...more } });
+const lay = (framing: Framing, does: Service, more: object = {}): Promise<AttackedServer> =>
+  AttackedServer.start({ url: TCP, does, options: { framing, maxMessageSize: MAX, ...more } });
 
 describe("framed TCP", LIMIT, () => {
   for (const [key, cases] of byFraming) {
-    it(`with ${key} ends what breaks it with the right error, wherever it is cut`, async () => {
-      await using siege = await lay(JSON.parse(key) as Framing, "swallow");
+    it(`with ${key} ends a violation with the right error, wherever it is cut`, async () => {
+      await using attacked = await lay(JSON.parse(key) as Framing, "swallow");
       for (const [what, { sent, end, whole = 0 }] of cases) {
         for (const alone of [false, true]) {
-          const before = await siege.report();
-          await using assault = await Assault.to(siege.port);
+          const before = await attacked.report();
+          await using attacker = await Attacker.to(attacked.port);
           const chunks = alone && sent.length < 1_000 ? Array.from(sent, (byte) => Buffer.of(byte)) : [sent];
-          for (const chunk of chunks) await assault.flood(chunk, 1);
-          assault.socket.end();
-          await assault.until(() => assault.ended);
-          assert.equal(assault.received, 0, "TCP has no word for what went wrong");
-          const { ends, messages } = await siege.until(
+          for (const chunk of chunks) await attacker.flood(chunk, 1);
+          attacker.socket.end();
+          await attacker.until(() => attacker.ended);
+          assert.equal(attacker.received, 0, "TCP has no word for what went wrong");
+          const { ends, messages } = await attacked.until(
             ({ connections, handled }) => connections === 0 && handled > before.handled,
           );
           assert.deepEqual(ends.slice(before.ends.length), [end], what);
@@ -125,20 +125,20 @@ describe("framed TCP", LIMIT, () => {
   }
 
   for (const [what, [framing, sent, count]] of Object.entries(ODDITIES)) {
-    it(`takes ${what} with ${JSON.stringify(framing)}`, async () => {
-      await using siege = await lay(framing, "swallow");
-      await using assault = await Assault.to(siege.port);
-      await assault.flood(sent, 1);
-      assault.socket.end();
-      await assault.until(() => assault.ended);
-      const [end] = await siege.ended();
+    it(`accepts ${what} with ${JSON.stringify(framing)}`, async () => {
+      await using attacked = await lay(framing, "swallow");
+      await using attacker = await Attacker.to(attacked.port);
+      await attacker.flood(sent, 1);
+      attacker.socket.end();
+      await attacker.until(() => attacker.ended);
+      const [end] = await attacked.ended();
       assert.deepEqual(end, { code: 1000, by: "peer", error: "", limit: "" });
-      assert.equal((await siege.report()).messages, count);
+      assert.equal((await attacked.report()).messages, count);
     });
   }
 });
 
-/** What can be sent for ever, and what of it may be held. */
+/** Data without end, and how much of it may be in memory. */
 const FLOODS: Readonly<Record<string, readonly [framing: Framing, unit: Buffer, held: number]>> = {
   "empty lines": ["lines", bytes("\n"), 0],
   "messages of no bytes": [{ lengthPrefix: 1 }, bytes([0]), 0],
@@ -151,40 +151,50 @@ const FLOODS: Readonly<Record<string, readonly [framing: Framing, unit: Buffer, 
 describe("a flood over TCP", LIMIT, () => {
   for (const [what, [framing, unit, held]] of Object.entries(FLOODS)) {
     it(`of ${what} holds no more than a message`, async () => {
-      await using siege = await lay(framing, "swallow", { closeTimeout: 500 });
-      await siege.begin();
-      await using assault = await Assault.to(siege.port);
-      await assault.floodOf(unit, 2 * MIB * SCALE);
-      await siege.until(({ messages, ends }) => messages >= (2 * MIB * SCALE) / unit.length || ends.length > 0);
-      await siege.within(held);
+      await using attacked = await lay(framing, "swallow", { closeTimeout: 500 });
+      await attacked.begin();
+      await using attacker = await Attacker.to(attacked.port);
+      await attacker.floodOf(unit, 2 * MIB * SCALE);
+      await attacked.until(({ messages, ends }) => messages >= (2 * MIB * SCALE) / unit.length || ends.length > 0);
+      await attacked.within(held);
     });
   }
 
-  it("that nobody takes waits with its sender", async () => {
+  it("waits at its sender while the application does not receive", async () => {
     for (const framing of ["raw", "lines"] as const) {
-      await using siege = await Siege.lay({ url: TCP, does: "ignore", options: { framing }, observed: true });
-      await siege.begin();
-      await using assault = await Assault.to(siege.port);
-      void assault.floodOf(bytes("x".repeat(1_000), "\n"), 100_000 * SCALE);
-      await siege.until(({ paused }) => paused === 1);
-      await siege.within(262_144 + 4 * 65_536);
+      await using attacked = await AttackedServer.start({
+        url: TCP,
+        does: "ignore",
+        options: { framing },
+        observed: true,
+      });
+      await attacked.begin();
+      await using attacker = await Attacker.to(attacked.port);
+      void attacker.floodOf(bytes("x".repeat(1_000), "\n"), 100_000 * SCALE);
+      await attacked.until(({ paused }) => paused === 1);
+      await attacked.within(262_144 + 4 * 65_536);
     }
   });
 
-  it("whose echo nobody reads waits with its sender, and comes whole when it is read", async () => {
-    await using siege = await Siege.lay({ url: TCP, does: "echo", options: { framing: "lines" }, observed: true });
-    await siege.begin();
-    await using assault = await Assault.to(siege.port);
+  it("whose echo is not read waits at its sender, and arrives complete when it is read", async () => {
+    await using attacked = await AttackedServer.start({
+      url: TCP,
+      does: "echo",
+      options: { framing: "lines" },
+      observed: true,
+    });
+    await attacked.begin();
+    await using attacker = await Attacker.to(attacked.port);
     const line = bytes("x".repeat(9_999), "\n");
     const count = 4_000 * SCALE;
-    assault.socket.pause();
-    assault.heard = () => undefined;
-    const sent = assault.flood(line, count);
-    await siege.until(({ paused }) => paused === 1);
-    await siege.within(1_048_576 + 262_144 + 4 * 65_536);
-    assault.socket.resume();
+    attacker.socket.pause();
+    attacker.heard = () => undefined;
+    const sent = attacker.flood(line, count);
+    await attacked.until(({ paused }) => paused === 1);
+    await attacked.within(1_048_576 + 262_144 + 4 * 65_536);
+    attacker.socket.resume();
     await sent;
-    await assault.until(() => assault.received === line.length * count);
-    assert.equal(assault.received, line.length * count);
+    await attacker.until(() => attacker.received === line.length * count);
+    assert.equal(attacker.received, line.length * count);
   });
 });

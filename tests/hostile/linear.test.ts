@@ -1,28 +1,28 @@
-/** What reads a header, a URL's authority or a text from a peer: four times as much takes four times as long, whatever it is made of. */
+/** The functions that read a header, a URL's authority or a text from a peer: four times the input takes four times as long. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseExtensions } from "../../src/engine/extension.js";
-import { judgeRequest } from "../../src/engine/handshake-request.js";
-import { judgeResponse } from "../../src/engine/handshake-response.js";
-import { fieldLines, joined, parseTokens } from "../../src/engine/header.js";
-import { authorityOf, originAllowed } from "../../src/engine/origin.js";
-import { UPGRADE_KEY } from "../raw-peers.js";
+import { parseExtensions } from "../../src/engine/handshake/extension.ts";
+import { fieldLines, joinedLines, parseTokens } from "../../src/engine/handshake/header.ts";
+import { authorityOf, originAllowed } from "../../src/engine/handshake/origin.ts";
+import { judgeRequest } from "../../src/engine/handshake/request.ts";
+import { judgeResponse } from "../../src/engine/handshake/response.ts";
+import { UPGRADE_KEY } from "../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 60_000 };
 const LENGTH = 8_192;
 const FACTOR = 4;
-/** Between what is linear and what is quadratic, which takes 16 times as long. */
+/** Between linear and quadratic, which takes 16 times as long. */
 const MOST = 9;
 const ROUNDS = 5;
-/** As long as it looks as if it were not linear: a machine that is busy with others can spoil some rounds in a row. */
+/** Repeated while the result looks quadratic: on a busy machine some rounds in a row are slow. */
 const MOST_ROUNDS = 25;
-/** Microseconds. Below that, a clock that ticks in them tells nothing, and nobody is hurt. */
+/** Microseconds. Below that the clock is too coarse, and the cost harms no one. */
 const TOLD = 50;
 
 const UNITS = [",", " ", "\t", " ,", "a,", "a ", ";", "a;", "a=", "a=b;", '"', '\\"', '="', "a/b,", "é", "[", ":", "%"];
 
-/** How a value is made of one unit, again and again: alone, and within what makes a reader look for its end. */
+/** How an input is made of one repeated unit: alone, and inside delimiters. */
 const SHAPES: readonly ((body: string) => string)[] = [
   (body) => body,
   (body) => `a${body}b`,
@@ -53,7 +53,7 @@ const response = (name: string, value: string): Parameters<typeof judgeResponse>
   return { status: 101, rawHeaders: Object.entries(fields).flat(), accept: "accept", ...offered };
 };
 
-/** What is to be read, as it comes from the parser of node:http, and then the reading alone: to make it is not our code's work. */
+/** Prepares the input as the parser of node:http would, and returns the reading alone, which is what is measured. */
 const READERS: Readonly<Record<string, (value: string) => () => unknown>> = {
   "a list of tokens": (value) => () => parseTokens(value),
   "a list of extensions": (value) => () => parseExtensions(value),
@@ -71,10 +71,10 @@ const READERS: Readonly<Record<string, (value: string) => () => unknown>> = {
       (value: string) => reading(judgeResponse, response(name, value)),
     ]),
   ),
-  // Each unit is a field of its own.
+  // Each unit is a field.
   "fields of one name": (value) =>
     reading(
-      (raw) => joined(fieldLines(raw) ?? new Map(), "a"),
+      (raw) => joinedLines(fieldLines(raw) ?? new Map(), "a"),
       Array.from(value, (_, index) => (index % 2 ? "b" : "a")),
     ),
   "fields of many names": (value) =>
@@ -96,12 +96,12 @@ function cost(work: () => unknown): number {
   return user + system;
 }
 
-/** The ratio of what a long one and a short one cost, each at its best: whoever else uses the machine only adds to it. */
+/** The ratio of the cost of a long input and a short one, each at its minimum: other processes only add to it. */
 function ratio(short: () => unknown, long: () => unknown): number {
   let [least, most] = [Infinity, Infinity];
   const times = (): number => (most < TOLD ? 0 : (FACTOR * most) / Math.max(least, 1));
   for (let round = 0; round < ROUNDS || (round < MOST_ROUNDS && times() >= MOST); round += 1) {
-    // As often as makes both equal in length, if it is linear.
+    // As often as makes both equally long, if the cost is linear.
     least = Math.min(
       least,
       cost(() => {
@@ -128,7 +128,7 @@ describe(`what costs at most ${MOST} times as much when it is ${FACTOR} times as
     });
   }
 
-  it("and what costs more: it can be told apart", () => {
+  it("and a quadratic function is detected", () => {
     const quadratic = (value: string): number => {
       let found = 0;
       for (let at = value.indexOf(","); at >= 0; at = value.indexOf(",", at + 1)) found += value.lastIndexOf("b", at);

@@ -1,15 +1,15 @@
-/** Requests that are no honest upgrade: each is answered with a status or cut, its socket closed, and no byte behind it is a frame. */
+/** Requests that are no valid upgrade: each is answered with a status or cut, its socket is closed, and no byte after it is a frame. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server as HttpServer, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { attach } from "../../src/index.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { answerOf, UPGRADE_KEY, upgradeRequest } from "../raw-peers.js";
-import { Assault } from "./assault.js";
-import { Siege } from "./siege.js";
+import { attach } from "../../src/index.ts";
+import { KEY, peerFrame } from "../kit/frames.ts";
+import { answerOf, UPGRADE_KEY, upgradeRequest } from "../kit/raw-peer.ts";
+import { AttackedServer } from "./attacked-server.ts";
+import { Attacker } from "./attacker.ts";
 
 const WS = "ws://127.0.0.1:0";
 
@@ -18,15 +18,15 @@ const fields = (text: string): string => upgradeRequest().replace("\r\n\r\n", `\
 const plain = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const filler = (count: number): string => "a:\r\n".repeat(count);
 
-/** What is sent, and the statuses with which it may be answered. Behind each stands a frame, which nobody may take for one. */
+/** The request, and the possible statuses. A frame follows each request, and must not be read as one. */
 const REFUSED: Readonly<Record<string, readonly [request: string, ...statuses: number[]]>> = {
-  // What is not HTTP.
+  // Not HTTP.
   "a TLS greeting": ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400],
   "a greeting of HTTP/2": ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
   "a line of another protocol": ["EHLO example.org\r\n\r\n", 400],
   "NUL bytes": ["\0".repeat(100), 400],
   "a frame without a request": [message, 400],
-  // Heads that two readers may read in two ways: RFC 9112 sections 2.2, 5.1, 5.2, 6.1.
+  // Heads that two parsers may read in different ways: RFC 9112 sections 2.2, 5.1, 5.2, 6.1.
   "a space before the colon": [fields("X : 1"), 400],
   "a field without a colon": [fields("X"), 400],
   "a field without a name": [fields(": 1"), 400],
@@ -38,7 +38,7 @@ const REFUSED: Readonly<Record<string, readonly [request: string, ...statuses: n
   "a fragment in the target": [upgradeRequest("/#a"), 400],
   "a relative target": [upgradeRequest("a"), 400],
   "the target *": [upgradeRequest("*"), 400],
-  // What smuggles: RFC 9110 section 7.8, RFC 9112 section 6.3.
+  // Request smuggling: RFC 9110 section 7.8, RFC 9112 section 6.3.
   "a body": [`${fields("Content-Length: 10")}0123456789`, 400],
   "a body that is said to be in the frame": [fields(`Content-Length: ${message.length}`), 400],
   "a negative length": [fields("Content-Length: -1"), 400],
@@ -66,7 +66,7 @@ const REFUSED: Readonly<Record<string, readonly [request: string, ...statuses: n
   "a CONNECT": ["CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n", 405],
   "a CONNECT that is also an upgrade": [upgradeRequest("example.org:443", {}, { method: "CONNECT" }), 405],
   "a method that there is not": [upgradeRequest("/", {}, { method: "BREW" }), 400],
-  // Fields that are doubled, folded, or too many, or too large.
+  // Duplicate or folded fields, too many fields, and fields that are too large.
   "two versions": [upgradeRequest("/", { "Sec-WebSocket-Version": ["13", "13"] }), 426],
   "a folded key": [upgradeRequest("/", { "Sec-WebSocket-Key": `\r\n ${UPGRADE_KEY}` }), 400],
   "two hosts in one field": [upgradeRequest("/", { Host: "localhost, example.org" }), 400],
@@ -92,7 +92,7 @@ const REFUSED: Readonly<Record<string, readonly [request: string, ...statuses: n
   "15 KB of empty parameters": [fields(`Sec-WebSocket-Extensions: a${";".repeat(15_000)}`), 400],
 };
 
-/** An HTTP server as an application owns one. */
+/** An HTTP server of an application. */
 class Site implements AsyncDisposable {
   readonly http: HttpServer;
 
@@ -141,87 +141,87 @@ const ORIGINS: Readonly<Record<string, string>> = {
   "10 KB": `http://${"a".repeat(10_000)}`,
 };
 
-describe("a request that is no honest upgrade", () => {
-  let siege: Siege;
+describe("a request that is no valid upgrade", () => {
+  let attacked: AttackedServer;
   before(async () => {
-    siege = await Siege.lay({ url: WS, does: "echo" });
-    await siege.begin();
+    attacked = await AttackedServer.start({ url: WS, does: "echo" });
+    await attacked.begin();
   });
-  after(() => siege[Symbol.asyncDispose]());
+  after(() => attacked[Symbol.asyncDispose]());
 
   for (const [what, [request, ...statuses]] of Object.entries(REFUSED)) {
     it(`is answered with ${statuses.join(" or ")}: ${what}`, async () => {
-      await using assault = await Assault.to(siege.port);
-      await assault.flood(Buffer.from(request + message, "latin1"), 1);
-      await assault.until(() => assault.ended);
-      const said = assault.bytes.toString("latin1");
+      await using attacker = await Attacker.to(attacked.port);
+      await attacker.flood(Buffer.from(request + message, "latin1"), 1);
+      await attacker.until(() => attacker.ended);
+      const said = attacker.bytes.toString("latin1");
       const { status, headers } = answerOf(said);
       assert.ok(statuses.includes(status), said);
       assert.match(headers["connection"] ?? "", /(^|, )close$/);
       assert.equal(said.split("HTTP/1.1 ").length, 2, "one answer");
       assert.ok(!said.includes("smuggled"), said);
-      await assault.cut();
+      await attacker.cut();
     });
   }
 
   for (const [what, origin] of Object.entries(ORIGINS)) {
     it(`is answered with 403 if its origin is ${what}`, async () => {
-      await using assault = await Assault.to(siege.port);
-      await assault.flood(Buffer.from(upgradeRequest("/", { Origin: origin }) + message, "latin1"), 1);
-      await assault.until(() => assault.ended);
-      assert.equal(answerOf(assault.bytes.toString("latin1")).status, 403);
+      await using attacker = await Attacker.to(attacked.port);
+      await attacker.flood(Buffer.from(upgradeRequest("/", { Origin: origin }) + message, "latin1"), 1);
+      await attacker.until(() => attacker.ended);
+      assert.equal(answerOf(attacker.bytes.toString("latin1")).status, 403);
     });
   }
 
-  it("may have any octet in any field: it is answered, with one status or another", async () => {
+  it("may have any byte in any field: it is answered, with one status or another", async () => {
     const octets = Array.from({ length: 128 }, (_, index) => String.fromCharCode(128 + index));
     const names = ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Origin"];
     const lists = ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Content-Length", "Transfer-Encoding"];
     for (const name of [...names, ...lists]) {
       for (const value of [octets.join(""), `a${octets[0]}`, `a; b=${octets[127]}`, `13${octets[64]}`]) {
-        await using assault = await Assault.to(siege.port);
-        await assault.flood(Buffer.from(upgradeRequest("/", { [name]: value }) + message, "latin1"), 1);
-        await assault.until(() => assault.ended);
-        const { status } = answerOf(assault.bytes.toString("latin1"));
+        await using attacker = await Attacker.to(attacked.port);
+        await attacker.flood(Buffer.from(upgradeRequest("/", { [name]: value }) + message, "latin1"), 1);
+        await attacker.until(() => attacker.ended);
+        const { status } = answerOf(attacker.bytes.toString("latin1"));
         assert.ok([400, 403, 426].includes(status), `${name}: ${value} is answered with ${status}`);
       }
     }
   });
 
-  it("became no connection in any of these cases, and the server still serves", async () => {
-    const { handled } = await siege.within(0);
+  it("opened no connection in any of these cases, and the server still serves", async () => {
+    const { handled } = await attacked.within(0);
     assert.equal(handled, 0);
-    await using good = await Assault.on(siege.port);
+    await using good = await Attacker.on(attacked.port);
     await good.flood(Buffer.from(message, "latin1"), 1);
     await good.until(() => good.frames.length === 1);
     assert.equal(good.frames[0]?.payload.toString(), "smuggled");
   });
 });
 
-describe("an upgrade behind a request that the application has yet to answer", () => {
-  it("is cut: its frames and that answer would stand among each other", async () => {
+describe("an upgrade behind a request that the application has not answered", () => {
+  it("is cut: its frames and that answer would be mixed", async () => {
     const answers: ServerResponse[] = [];
     await using site = await Site.of((_, response) => void answers.push(response));
     attach(site.http, {}, () => assert.fail("nothing was to be served"));
-    await using assault = await Assault.to(site.port);
-    await assault.flood(Buffer.from(plain + plain + upgradeRequest() + message, "latin1"), 1);
-    await assault.cut();
+    await using attacker = await Attacker.to(site.port);
+    await attacker.flood(Buffer.from(plain + plain + upgradeRequest() + message, "latin1"), 1);
+    await attacker.cut();
     assert.equal(answers.length, 2);
     for (const answer of answers) answer.end("late");
-    assert.equal(assault.received, 0);
+    assert.equal(attacker.received, 0);
   });
 
-  it("is taken when that answer has been given, on the same socket", async () => {
+  it("is accepted when that answer was given, on the same socket", async () => {
     await using site = await Site.of((_, response) => void response.end("in time"));
     attach(site.http, {}, (connection) => connection.send("hello"));
-    await using assault = await Assault.to(site.port);
+    await using attacker = await Attacker.to(site.port);
     for (const request of [plain, plain]) {
-      const { received } = assault;
-      await assault.flood(Buffer.from(request), 1);
-      await assault.until(() => assault.received > received && assault.bytes.toString().endsWith("in time"));
+      const { received } = attacker;
+      await attacker.flood(Buffer.from(request), 1);
+      await attacker.until(() => attacker.received > received && attacker.bytes.toString().endsWith("in time"));
     }
-    await assault.flood(Buffer.from(upgradeRequest()), 1);
-    await assault.until(() => assault.bytes.includes("hello"));
-    assert.match(assault.bytes.toString("latin1"), /in time[\s\S]*in timeHTTP\/1\.1 101 [\s\S]*hello/);
+    await attacker.flood(Buffer.from(upgradeRequest()), 1);
+    await attacker.until(() => attacker.bytes.includes("hello"));
+    assert.match(attacker.bytes.toString("latin1"), /in time[\s\S]*in timeHTTP\/1\.1 101 [\s\S]*hello/);
   });
 });

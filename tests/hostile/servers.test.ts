@@ -1,18 +1,18 @@
-/** Servers that misbehave while a connection is opened: each ends connect with a named error, in time, and no descriptor is left. */
+/** Servers that misbehave during the opening: each ends `connect` in time with a typed error, and no descriptor is left. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ConnectOptions, connect, isConnectionError } from "../../src/index.js";
-import { openSockets } from "../descriptors.js";
-import { peerFrame } from "../engine/peer-frames.js";
-import { type RawPeer, rawServer, switchingTo } from "../raw-peers.js";
+import { type ConnectOptions, connect, isConnectionError } from "../../src/index.ts";
+import { peerFrame } from "../kit/frames.ts";
+import { openSockets } from "../kit/kernel-sockets.ts";
+import { type RawPeer, rawServer, switchingTo } from "../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 240_000 };
 
 type Changes = Parameters<typeof switchingTo>[1];
 type Answer = (peer: RawPeer, request: string) => void;
 
-/** Answers with a head and what stands behind it. */
+/** Answers with a head, and with the bytes after it. */
 const says =
   (text: string): Answer =>
   (peer) =>
@@ -22,7 +22,7 @@ const switches =
   (changes: Changes): Answer =>
   (peer, request) =>
     peer.write(switchingTo(request, changes));
-/** Answers, and goes. */
+/** Answers, and ends the connection. */
 const andGoes =
   (answer: Answer): Answer =>
   (peer, request) => {
@@ -30,7 +30,7 @@ const andGoes =
     peer.socket.end();
   };
 
-/** Says it again and again, as fast as it is taken. */
+/** Sends it repeatedly, as fast as it is accepted. */
 function repeats(first: string, again: string): Answer {
   return (peer) => {
     const chunk = again.repeat(Math.ceil(16_384 / again.length));
@@ -41,7 +41,7 @@ function repeats(first: string, again: string): Answer {
   };
 }
 
-/** Says it byte after byte, and then `again` byte after byte for ever. */
+/** Sends it byte by byte, and then `again` byte by byte, without end. */
 function trickles(first: string, again: string): Answer {
   return (peer) => {
     let at = 0;
@@ -59,9 +59,9 @@ function trickles(first: string, again: string): Answer {
 const refusal = (status: number, fields = "", body = ""): string =>
   `HTTP/1.1 ${status} Refused\r\n${fields}\r\n${body}`;
 
-/** What a server does, and the facts of the error that this has to be. */
+/** The behaviour of a server, and the facts of the expected error. */
 const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonly<Record<string, unknown>>]>> = {
-  // Those that say nothing, or not enough.
+  // Servers that send nothing, or not enough.
   silence: [() => undefined, { name: "TimeoutError" }],
   "half a head": [says("HTTP/1.1 101 Switching Pro"), { name: "TimeoutError" }],
   "a head without its end": [
@@ -75,7 +75,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
   "a FIN": [andGoes(() => undefined), { name: "HandshakeError" }],
   "half a head and a FIN": [andGoes(says("HTTP/1.1 101 Swit")), { name: "HandshakeError" }],
   "a reset": [(peer) => void peer.socket.resetAndDestroy(), { name: "HandshakeError" }],
-  // Those that say too much.
+  // Servers that send too much.
   "a field without end": [repeats("HTTP/1.1 101 Switching Protocols\r\nX: ", "x"), { name: "HandshakeError" }],
   "fields without end": [repeats("HTTP/1.1 101 Switching Protocols\r\n", "X: 1\r\n"), { name: "HandshakeError" }],
   "a reason without end": [repeats("HTTP/1.1 101 ", "x"), { name: "HandshakeError" }],
@@ -84,7 +84,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
     repeats(refusal(200, "Transfer-Encoding: chunked\r\n"), "1\r\nx\r\n"),
     { name: "HandshakeError", status: 200 },
   ],
-  // Those that speak another language.
+  // Servers of another protocol.
   "another protocol": [says("SSH-2.0-OpenSSH_9.9\r\n"), { name: "HandshakeError" }],
   TLS: [says("\x15\x03\x03\x00\x02\x02\x28"), { name: "HandshakeError" }],
   zeros: [says("\0".repeat(1_000)), { name: "HandshakeError" }],
@@ -99,7 +99,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
     (peer, request) => peer.write(switchingTo(request).replace("\r\n\r\n", "\r\nX\r\n\r\n")),
     { name: "HandshakeError" },
   ],
-  // Those that switch to something else: RFC 6455 section 4.1.
+  // Servers that switch to something else: RFC 6455 section 4.1.
   "a wrong accept": [
     switches({ "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" }),
     { name: "HandshakeError", status: 101 },
@@ -153,7 +153,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
     switches({ "Sec-WebSocket-Extensions": "a;".repeat(7_500) }),
     { name: "HandshakeError", status: 101 },
   ],
-  // Those that refuse.
+  // Servers that refuse.
   ...Object.fromEntries(
     [200, 204, 301, 302, 307, 308, 400, 401, 403, 404, 407, 426, 429, 500, 503, 599].map((status) => [
       `status ${status}`,
@@ -169,7 +169,7 @@ const REFUSALS: Readonly<Record<string, readonly [answer: Answer, facts: Readonl
   "status 99": [says(refusal(99)), { name: "HandshakeError" }],
 };
 
-/** Connects to a server that answers like that. Its peers and whatever else was opened is closed behind it. */
+/** Connects to a server that answers like that. Closes everything that was opened. */
 async function provoked(
   answer: Answer,
   options: ConnectOptions,
@@ -182,7 +182,7 @@ async function provoked(
   });
   try {
     await use(connect(`ws://127.0.0.1:${server.port}/path`, options), server.peers);
-    // That they are closed from the other side shows that nothing is left there.
+    // The sockets of the server have ended, so the client has closed all of its own.
     for (const { socket } of server.peers) socket.end();
     await Promise.all(server.peers.map(({ closed }) => closed));
   } finally {
@@ -193,8 +193,8 @@ async function provoked(
 
 describe("a server that answers a client with", LIMIT, () => {
   for (const [what, [answer, facts]] of Object.entries(REFUSALS)) {
-    it(`${what} is left with a ${String(facts["name"])}`, async () => {
-      // Short only where it is to pass, and long enough to get as far as the request.
+    it(`${what} rejects with a ${String(facts["name"])}`, async () => {
+      // Short only where it must expire. Otherwise long enough to reach the request.
       const openTimeout = facts["name"] === "TimeoutError" ? 1_000 : 10_000;
       const options = { openTimeout, subprotocols: ["offered", "too"] };
       await provoked(answer, options, async (outcome, peers) => {
@@ -206,14 +206,14 @@ describe("a server that answers a client with", LIMIT, () => {
           else assert.equal(told["phase"], "upgrade");
           return true;
         });
-        // Nothing that a server says makes a client ask again, or elsewhere.
+        // No answer makes a client repeat the request, or send it to another host.
         assert.equal(peers.length, 1);
         assert.equal(peers[0]?.text.split("GET ").length, 2);
       });
     });
   }
 
-  it("a redirect to itself is asked once", async () => {
+  it("a redirect to itself sends no second request", async () => {
     const to = (peer: RawPeer): string => `Location: ws://127.0.0.1:${peer.socket.localPort}/path\r\n`;
     await provoked(
       (peer) => peer.write(refusal(302, to(peer))),
@@ -226,7 +226,7 @@ describe("a server that answers a client with", LIMIT, () => {
   });
 
   for (const status of [301, 302, 303, 307, 308]) {
-    it(`a redirect with ${status} to another host is not followed, and nobody there learns the credentials`, async () => {
+    it(`a redirect with ${status} to another host is not followed, and no credentials are sent there`, async () => {
       await using elsewhere = await rawServer(() => undefined);
       for (const scheme of ["ws", "http"]) {
         const fields = `Location: ${scheme}://localhost:${elsewhere.port}/\r\nContent-Length: 0\r\n`;
@@ -239,7 +239,7 @@ describe("a server that answers a client with", LIMIT, () => {
     });
   }
 
-  it("nothing, for nobody listens there, is a HandshakeError in phase tcp", async () => {
+  it("nothing, because no process listens, is a HandshakeError in phase tcp", async () => {
     const server = await rawServer(() => undefined);
     await server[Symbol.asyncDispose]();
     await assert.rejects(connect(`ws://127.0.0.1:${server.port}`), {
@@ -250,7 +250,7 @@ describe("a server that answers a client with", LIMIT, () => {
   });
 });
 
-/** Heads that are as good as any, however odd they look. */
+/** Unusual heads that are valid. */
 const ACCEPTANCES: Readonly<Record<string, Answer>> = {
   "at once": switches({}),
   "behind other answers": (peer, request) =>
@@ -267,7 +267,7 @@ const ACCEPTANCES: Readonly<Record<string, Answer>> = {
   "with an empty list of cookies": switches({ "Set-Cookie": ["", "a=1", "a=2"] }),
 };
 
-describe("a frame in the same segment as the answer", LIMIT, () => {
+describe("a frame in the same segment as the response", LIMIT, () => {
   const frames = ["one", "two", "é€😀"].map((payload) => peerFrame({ opcode: 1, payload }));
   for (const [what, accept] of Object.entries(ACCEPTANCES)) {
     it(`is not lost when the client is accepted ${what}`, async () => {
@@ -282,7 +282,7 @@ describe("a frame in the same segment as the answer", LIMIT, () => {
     });
   }
 
-  it("is not lost when the rest of it comes later, or a reader does", async () => {
+  it("is not lost when the rest of it arrives later, or is read later", async () => {
     const long = "long ".repeat(40_000);
     const answer: Answer = (peer, request) => {
       const bytes = Buffer.concat([Buffer.from(switchingTo(request)), peerFrame({ opcode: 1, payload: long })]);
@@ -295,7 +295,7 @@ describe("a frame in the same segment as the answer", LIMIT, () => {
     await received(answer, [long]);
   });
 
-  it("is not lost when a FIN stands behind it", async () => {
+  it("is not lost when a FIN follows it", async () => {
     const answer: Answer = (peer, request) => {
       peer.socket.cork();
       peer.write(switchingTo(request));
@@ -312,7 +312,7 @@ describe("a frame in the same segment as the answer", LIMIT, () => {
   });
 });
 
-/** Connects, and reads these messages and then the end. */
+/** Connects, and receives these messages and then the end. */
 async function received(answer: Answer, messages: readonly string[]): Promise<void> {
   await provoked(answer, { openTimeout: 5_000, closeTimeout: 300 }, async (outcome) => {
     const connection = (await outcome) as Awaited<ReturnType<typeof connect>>;

@@ -1,10 +1,10 @@
-/** Line breaks and NUL where a header would be written: refused before anything is opened, or never written as they are. */
+/** Line breaks and NUL where a header is written: refused before anything is opened, or escaped. */
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { describe, it } from "node:test";
-import { attach, connect, listen, type UpgradeOptions } from "../../src/index.js";
-import { answerOf, portOf, RawPeer, rawServer, upgradeRequest } from "../raw-peers.js";
+import { attach, connect, listen, type UpgradeOptions } from "../../src/index.ts";
+import { answerOf, portOf, RawPeer, rawServer, upgradeRequest } from "../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 240_000 };
 const BREAKS = ["\r\n", "\n", "\r", "\0", "\r\n\r\n", "\u2028", "\u0100", "\x7f", "\x0b"];
@@ -20,7 +20,7 @@ const WRITTEN: Readonly<Record<string, (text: string) => Pick<UpgradeOptions, "h
 
 describe("a line break or a control character", LIMIT, () => {
   for (const [what, optionsOf] of Object.entries(WRITTEN)) {
-    it(`in ${what} is a TypeError of connect's before it connects`, async () => {
+    it(`in ${what} is a TypeError of connect before it connects`, async () => {
       await using server = await rawServer(() => undefined);
       for (const text of injected) {
         await assert.rejects(connect(`ws://127.0.0.1:${server.port}`, optionsOf(text)), TypeError);
@@ -28,20 +28,20 @@ describe("a line break or a control character", LIMIT, () => {
       assert.equal(server.peers.length, 0);
     });
 
-    it(`in ${what} is a TypeError of listen's and attach's before anybody asks`, async () => {
+    it(`in ${what} is a TypeError of listen and attach before any request`, async () => {
       const http = createServer();
       for (const text of injected) {
         await assert.rejects(
           listen("ws://127.0.0.1:0", optionsOf(text), () => undefined),
           TypeError,
         );
-        assert.throws(() => attach(http, optionsOf(text)), TypeError);
+        assert.throws(() => attach(http, optionsOf(text), () => undefined), TypeError);
       }
       assert.equal(http.listenerCount("upgrade"), 0);
     });
   }
 
-  it("in the origin is a TypeError of connect's before it connects", async () => {
+  it("in the origin is a TypeError of connect before it connects", async () => {
     await using server = await rawServer(() => undefined);
     for (const origin of injected) {
       await assert.rejects(connect(`ws://127.0.0.1:${server.port}`, { origin }), TypeError);
@@ -49,7 +49,7 @@ describe("a line break or a control character", LIMIT, () => {
     assert.equal(server.peers.length, 0);
   });
 
-  it("in a header that the handshake writes itself is a TypeError, as is such a header at all", async () => {
+  it("in a header that the handshake writes itself is a TypeError, and so is any such header", async () => {
     const owned = ["Host", "UPGRADE", "connection", "Sec-WebSocket-Key", "sec-websocket-anything", "Content-Length"];
     for (const name of owned) {
       const headers = { [name]: "value" };
@@ -61,7 +61,7 @@ describe("a line break or a control character", LIMIT, () => {
     }
   });
 
-  it("in an address is left out or escaped as in every URL, or is a TypeError: no line of the request is another's", async () => {
+  it("in an address is removed or escaped as in every URL, or is a TypeError: it adds no line to the request", async () => {
     await using server = await rawServer(async (peer) => {
       await peer.until(({ text }) => text.endsWith("\r\n\r\n"));
       peer.socket.end();
@@ -85,7 +85,7 @@ describe("a line break or a control character", LIMIT, () => {
     }
   });
 
-  it("in the path of a unix socket's request is escaped, too, and in the socket's own is no crash", async () => {
+  it("in the path of a Unix socket's request is escaped, too, and in the path of the socket is no crash", async () => {
     for (const character of BREAKS) {
       await assert.rejects(connect(`ws+unix:///nowhere/a${character}b:/path`), /Cannot (connect|use address)/);
       await assert.rejects(connect(`ws+unix:///nowhere/socket:/a${character}b`), /Cannot (connect|use address)/);
@@ -94,8 +94,8 @@ describe("a line break or a control character", LIMIT, () => {
   });
 });
 
-describe("what a client asks for", LIMIT, () => {
-  it("is not in the answer, but for the subprotocol that both speak", async () => {
+describe("the content of a client's request", LIMIT, () => {
+  it("is not in the response, except the subprotocol that was chosen", async () => {
     await using server = await listen(
       "ws://127.0.0.1:0",
       { subprotocols: ["chat"] },

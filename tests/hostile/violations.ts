@@ -1,15 +1,15 @@
-/** Frames that break the rules, in both directions: what is sent, and with which code it is to be answered. */
+/** Invalid frames, in both directions: what is sent, and the close code that answers it. */
 
-import { KEY, type PeerFrame, peerFrame } from "../engine/peer-frames.js";
+import { KEY, type PeerFrame, peerFrame } from "../kit/frames.ts";
 
-/** What one peer sends, and how the other is to end it. */
+/** The frames of one peer, and how the other one ends the connection. */
 export interface Violation {
-  /** Without masks: whoever sends it adds what its role demands. */
+  /** Without masks: the sender adds those of its role. */
   readonly frames: readonly PeerFrame[];
   readonly code: number;
-  /** What else ends it: a limit of ours that was reached. */
+  /** A limit that was reached, if that ends it. */
   readonly limit?: string;
-  /** Messages that are whole before it goes wrong. */
+  /** Complete messages before the violation. */
   readonly before?: number;
 }
 
@@ -76,10 +76,10 @@ function* texts(): Generator<[string, Violation]> {
     }));
     yield [`${what} in fragments of a byte`, { frames, code: 1007 }];
   }
-  // Section 8.1: as soon as it is seen, and not when the message ends.
+  // Section 8.1: as soon as it is detected, and not when the message ends.
   yield ["a wrong byte in a text that goes on", { frames: [{ ...begun, payload: text(0xff) }], code: 1007 }];
   yield [
-    "a wrong byte in a frame that is still under way",
+    "an invalid byte in an incomplete frame",
     { frames: [{ opcode: 1, payload: text(0x61, 0xf4, 0x90), announced: 1000n }], code: 1007 },
   ];
 }
@@ -102,7 +102,7 @@ function* lengths(): Generator<[string, Violation]> {
         { ...alone({ opcode, announced }, 1009), limit: "maxMessageSize" },
       ];
     }
-    // The sum of both must not become small, or negative.
+    // The sum of both must not wrap to a small or negative number.
     yield [
       `${what} bytes announced behind a fragment`,
       { frames: [begun, { opcode: 0, announced }], code: 1009, limit: "maxMessageSize" },

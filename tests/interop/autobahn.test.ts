@@ -1,8 +1,8 @@
-/** Tests against Autobahn|Python, as a client of ours and as a server to ours. */
+/** Autobahn|Python as a client of this library, and as a server for it. */
 
-import { compressed } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { AUTOBAHN_PYTHON } from "./peers.js";
+import { compressed } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { AUTOBAHN_PYTHON } from "./peers.ts";
 
 for (const role of ["client", "server"] as const) {
   exchanges(AUTOBAHN_PYTHON, role);

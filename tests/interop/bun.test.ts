@@ -1,13 +1,13 @@
-/** Tests against Bun, as a client of ours and as a server to ours. */
+/** Bun as a client of this library, and as a server for it. */
 
-import { compressed, WAYS } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { BUN_CLIENT, BUN_SERVER } from "./peers.js";
+import { compressed, WAYS } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { BUN_CLIENT, BUN_SERVER } from "./peers.ts";
 
 exchanges(BUN_CLIENT, "client");
 compressed(BUN_CLIENT, "client");
 exchanges(BUN_SERVER, "server");
-// Its server declines small windows where it keeps no contexts.
+// Without context takeover its server declines small windows.
 compressed(
   BUN_SERVER,
   "server",

@@ -1,4 +1,4 @@
-/** Tests with a real browser on the page of `holdfast serve`, and on pages that are not to reach it. */
+/** A real browser on the page of `holdfast serve`, and on pages of other origins, which are refused. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -6,20 +6,22 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { listen } from "../../src/index.js";
-import { Serving } from "../cli/serving.js";
-import { CHROMIUM, needed } from "../programs.js";
-import { compressed } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { QUIET } from "./page.js";
-import { CHROMIUM_PAGE } from "./peers.js";
+import { listen } from "../../src/index.ts";
+import { CHROMIUM, needed } from "../kit/foreign-programs.ts";
+import { portIn, ServeProcess } from "../kit/serve-process.ts";
+import { compressed } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { QUIET } from "./page.ts";
+import { CHROMIUM_PAGE } from "./peers.ts";
 
 exchanges(CHROMIUM_PAGE, "client");
 compressed(CHROMIUM_PAGE, "client");
 
+const WINDOWS = process.platform === "win32" && "signals are POSIX";
+
 let browser: Browser | undefined;
 
-/** The browser, started by the first test that gets it. */
+/** The browser, started by the first test that needs it. */
 async function started(t: TestContext): Promise<Browser | undefined> {
   const executablePath = needed(t, CHROMIUM);
   if (executablePath === undefined) return undefined;
@@ -27,8 +29,8 @@ async function started(t: TestContext): Promise<Browser | undefined> {
   return browser;
 }
 
-/** The page of a server, with both of its sockets open, and what it complains of. */
-async function opened(browser: Browser, { http }: Serving): Promise<{ page: Page; complaints: string[] }> {
+/** The page of a server with both of its sockets open, and its console errors. */
+async function opened(browser: Browser, { http }: ServeProcess): Promise<{ page: Page; complaints: string[] }> {
   const page = await browser.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
@@ -38,7 +40,7 @@ async function opened(browser: Browser, { http }: Serving): Promise<{ page: Page
   return { page, complaints };
 }
 
-/** Waits for the last line of a log that holds `text`, and gives it back. */
+/** Waits for the last line of a log that contains `text`, and returns it. */
 async function logged(page: Page, room: "chat" | "echo", text: string): Promise<string | null> {
   const line = page.locator(`#${room}-log > *`).filter({ hasText: text }).last();
   await line.waitFor();
@@ -46,9 +48,9 @@ async function logged(page: Page, room: "chat" | "echo", text: string): Promise<
 }
 
 describe("Chromium", { timeout: 120_000 }, () => {
-  let serving: Serving;
+  let serving: ServeProcess;
   before(async () => {
-    serving = await Serving.start();
+    serving = await ServeProcess.start();
   });
   after(async () => {
     await browser?.close();
@@ -67,7 +69,7 @@ describe("Chromium", { timeout: 120_000 }, () => {
     await logged(page, "echo", "again");
     assert.equal(await page.locator("#echo-log > *").count(), 2);
     assert.equal(await page.locator("#chat-log > *").count(), 0);
-    // A browser asks for an icon that no page has to have.
+    // A browser requests an icon, which a page need not have.
     assert.deepEqual(
       complaints.filter((text) => !text.includes("404")),
       [],
@@ -105,7 +107,7 @@ describe("Chromium", { timeout: 120_000 }, () => {
     await page.goto(`http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`);
     const { ws } = serving.addresses;
     assert.deepEqual(await page.evaluate(attempt, `${ws}/echo`), ["error", 1006]);
-    await using open = await listen("ws://127.0.0.1:0", { origin: "any" });
+    await using open = await listen("ws://127.0.0.1:0", { origin: "any", open: () => undefined });
     assert.deepEqual(await page.evaluate(attempt, open.url), ["open", 1000]);
     await page.close();
     elsewhere.close();
@@ -113,24 +115,41 @@ describe("Chromium", { timeout: 120_000 }, () => {
     await once(elsewhere, "close");
   });
 
-  it("is told that the server goes away", { skip: process.platform === "win32" && "signals are POSIX" }, async (t) => {
+  it("is told that the server goes away", { skip: WINDOWS }, async (t) => {
     const browser = await started(t);
     if (browser === undefined) return;
-    await using leaving = await Serving.start();
+    await using leaving = await ServeProcess.start();
     const { page } = await opened(browser, leaving);
-    leaving.kill("SIGTERM");
+    leaving.signal("SIGTERM");
     for (const room of ["chat", "echo"]) {
       const state = page.locator(`#${room}-state.closed`);
       await state.waitFor();
       assert.match((await state.textContent()) ?? "", /1001/);
       assert.ok(await page.locator(`#${room}-send`).isDisabled());
     }
-    assert.equal((await leaving.ended).status, 0);
+    assert.equal((await leaving.exit).status, 0);
+    await page.close();
+  });
+
+  it("connects again when the server comes back", { skip: WINDOWS }, async (t) => {
+    const browser = await started(t);
+    if (browser === undefined) return;
+    await using leaving = await ServeProcess.start();
+    const { page } = await opened(browser, leaving);
+    leaving.signal("SIGTERM");
+    for (const room of ["chat", "echo"]) await page.locator(`#${room}-state.closed`).waitFor();
+    await leaving.exit;
+    await using _back = await ServeProcess.start("--port", String(portIn(leaving.addresses.ws)));
+    for (const room of ["chat", "echo"]) await page.locator(`#${room}-state.open`).waitFor();
+    await page.locator("#echo-input").fill("again");
+    await page.locator("#echo-send").click();
+    await logged(page, "echo", "again");
+    assert.equal(await page.locator("#echo-log > *").count(), 1);
     await page.close();
   });
 });
 
-// What follows runs in the browser, whose types Node's do not name.
+// This function runs in the browser. The types of Node lack its names.
 interface Socket {
   onopen: () => void;
   onerror: () => void;
@@ -139,7 +158,7 @@ interface Socket {
 }
 declare const WebSocket: new (url: string) => Socket;
 
-/** Whether it could open, and how it ended. */
+/** Whether the socket opened, and how it ended. */
 function attempt(url: string): Promise<unknown> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url);

@@ -1,19 +1,20 @@
-/** How a connection between a peer and us ends: closed by either, by both, dropped, or failed for what the peer sent. */
+/** The ends of a connection between a peer and this library: closed by either side, by both, dropped, or failed by a violation. */
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { binary, close, continuation, encode, type Frame, fragments, frame, ping, text } from "../conformance/frame.js";
-import type { Abilities, Role } from "./exchanges.js";
-import type { Join } from "./meeting.js";
+import { binary, close, continuation, encode, type Frame, fragments, frame, ping, text } from "../conformance/frame.ts";
+import { assertHandshake } from "../kit/close-info.ts";
+import { KEY } from "../kit/frames.ts";
+import type { Abilities, Role } from "./exchanges.ts";
+import type { Join } from "./session.ts";
 
-// Those that a browser may give, and one more that a server needs.
+// The codes that a browser may send, and one more for servers.
 const THEIR_CODES = [1000, 3000, 4999];
 const OUR_CODES = [1000, 1001, 1011, 3000, 4999];
 const REASON = "because of é";
-const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 const MOST = 1_000;
 
-/** What no peer may send, and the code with which it is closed. */
+/** Violations, and the close codes that answer them. */
 const FORBIDDEN: readonly (readonly [what: string, code: number, frames: readonly Frame[]])[] = [
   ["a reserved bit", 1002, [text("x", { rsv: 4 })]],
   ["an opcode that has no meaning", 1002, [frame(3, "x")]],
@@ -37,7 +38,7 @@ export function closings(join: Join, role: Role, can: Abilities): void {
       const { ours, theirs } = pair;
       theirs.close(code, REASON);
       const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
-      assert.deepEqual(info, { code, reason: REASON, by: "peer", wasClean: true, cause: undefined });
+      assertHandshake(info, { code, reason: REASON, by: "peer" });
       assert.deepEqual([told.code, told.clean], [code, true]);
     });
   }
@@ -48,7 +49,7 @@ export function closings(join: Join, role: Role, can: Abilities): void {
       const { ours, theirs } = pair;
       theirs.close();
       const [info, told] = await Promise.all([ours.closed, theirs.closed()]);
-      assert.deepEqual(info, { code: 1005, reason: "", by: "peer", wasClean: true, cause: undefined });
+      assertHandshake(info, { code: 1005, reason: "", by: "peer" });
       assert.equal(told.clean, true);
     });
   }
@@ -58,7 +59,7 @@ export function closings(join: Join, role: Role, can: Abilities): void {
       await using pair = await join();
       const { ours, theirs } = pair;
       const [info, told] = await Promise.all([ours.close(code, REASON), theirs.closed()]);
-      assert.deepEqual(info, { code, reason: REASON, by: "local", wasClean: true, cause: undefined });
+      assertHandshake(info, { code, reason: REASON, by: "local" });
       assert.deepEqual([told.code, told.reason, told.clean], [code, REASON, true]);
     });
   }

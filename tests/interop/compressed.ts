@@ -1,14 +1,14 @@
-/** The exchanges that compression changes, once for each way to agree on it. */
+/** The exchanges that compression changes, once for each combination of parameters. */
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import type { ConnectionEvent } from "../../src/index.js";
-import { assertSame, fragmented, meeting, type Peer, pings, type Role } from "./exchanges.js";
-import type { Join, Pair } from "./meeting.js";
-import type { Deflate } from "./speakers/orders.js";
+import type { ConnectionEvent } from "../../src/index.ts";
+import { assertSame, fragmented, meeting, type Peer, pings, type Role } from "./exchanges.ts";
+import type { Join, Pair } from "./session.ts";
+import type { Deflate } from "./speakers/orders.ts";
 
 const SIZES = [0, 1, 126, 65_536, 300_000];
-// Who has a threshold has a smaller one.
+// Peers with a threshold have a smaller one.
 const WORTHWHILE = 10_000;
 const COUNT = 200;
 const RSV1 = 4;
@@ -16,7 +16,7 @@ export const WAYS: readonly Deflate[] = [true, false].flatMap((takeover) =>
   [9, 15].map((bits) => ({ takeover, bits })),
 );
 
-/** All that `peer` must pass in `role` with compression, contexts kept or not, with the least and the largest window. */
+/** The tests of `peer` in `role` with compression, with and without context takeover, with the smallest and the largest window. */
 export function compressed(peer: Peer, role: Role, ways: readonly Deflate[] = WAYS): void {
   for (const way of ways) {
     const how = `, compressed, ${way.takeover ? "contexts kept" : "no contexts"}, ${way.bits} bits`;
@@ -39,7 +39,11 @@ function withDeflate(plainly: Join, { can }: Peer, way: Deflate): void {
   };
   const join: Join = (wishes = {}) => {
     frames = [];
-    return plainly({ ...wishes, ours: { ...wishes.ours, compression, observe }, theirs: { deflate: way } });
+    return plainly({
+      ...wishes,
+      ours: { ...wishes.ours, compression, observe, trace: true },
+      theirs: { deflate: way },
+    });
   };
 
   it("opens with what was to be agreed on", async () => {
@@ -71,7 +75,7 @@ function withDeflate(plainly: Join, { can }: Peer, way: Deflate): void {
     const { ours, theirs } = pair;
     const expected = Array.from({ length: COUNT }, (_, index) => {
       const text = textOf(40 + 3 * index);
-      // What is sent as it is stands between what is not, and is not in the window.
+      // Uncompressed messages are between compressed ones, and are not in the window.
       return { message: index % 3 === 0 ? Buffer.from(text) : text, compress: index % 5 !== 0 };
     });
     for (const { message } of expected) theirs.send(message);
@@ -111,7 +115,7 @@ async function bothWays({ ours, theirs }: Pair, message: string | Buffer): Promi
   assertSame(await theirs.message(), message);
 }
 
-/** Text of so many bytes, which becomes smaller by what a text becomes smaller, and not as a bomb does. */
+/** Text of this many bytes that compresses like ordinary text, not like a bomb. */
 function textOf(size: number): string {
   let text = "";
   for (let index = 0; text.length < size; index += 1) {
@@ -120,7 +124,7 @@ function textOf(size: number): string {
   return text.slice(0, size);
 }
 
-/** Bytes that no compression makes fewer, the same each time. */
+/** Bytes that do not compress, the same each time. */
 function noise(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   let state = 0x9e3779b9;

@@ -1,4 +1,4 @@
-/** Tests of the HTTP side with curl: what is no upgrade, what is one, and what is refused. */
+/** The HTTP side, with curl: plain requests, upgrades, and refusals. */
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
@@ -8,11 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Connection, type ListenOptions, listen, type Server } from "../../src/index.js";
-import { Serving } from "../cli/serving.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { CURL, needed } from "../programs.js";
-import { type Answer, answerOf } from "../raw-peers.js";
+import { type Connection, type ListenOptions, listen, type Server } from "../../src/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { CURL, needed } from "../kit/foreign-programs.ts";
+import { type Answer, answerOf } from "../kit/raw-peer.ts";
+import { ServeProcess } from "../kit/serve-process.ts";
 
 const LIMIT = { timeout: 240_000 };
 const CERTIFICATE = fileURLToPath(new URL("../../../tests/fixtures/localhost.cert.pem", import.meta.url));
@@ -27,11 +27,11 @@ const echo = async (connection: Connection): Promise<void> => {
   for await (const message of connection) await connection.send(message);
 };
 
-/** The arguments for these fields; an empty one is left out, if curl would write it by itself. */
+/** The arguments for these fields. An empty one removes a field that curl would send by itself. */
 const fields = (given: Readonly<Record<string, string>>): string[] =>
   Object.entries(given).flatMap(([name, value]) => ["-H", value === "" ? `${name}:` : `${name}: ${value}`]);
 
-/** What curl is answered; it must come to an end by itself. */
+/** The response that curl gets. It must end by itself. */
 function asked(curl: string, ...args: readonly string[]): Promise<Answer> {
   return new Promise((resolve, reject) => {
     execFile(curl, ["-sS", "-i", "--http1.1", ...args], { encoding: "latin1" }, (error, stdout) => {
@@ -49,13 +49,12 @@ describe("curl", LIMIT, () => {
     const curl = needed(t, CURL);
     if (curl === undefined) return;
     await using server = await served();
-    for (const path of ["", "/other"]) {
-      const { status, headers, body } = await asked(curl, `${httpOf(server)}${path}`);
-      assert.equal(status, 426);
-      assert.equal(headers["upgrade"], "websocket");
-      assert.equal(headers["sec-websocket-version"], "13");
-      assert.notEqual(body, "");
-    }
+    const { status, headers, body } = await asked(curl, httpOf(server));
+    assert.equal(status, 426);
+    assert.equal(headers["upgrade"], "websocket");
+    assert.equal(headers["sec-websocket-version"], "13");
+    assert.notEqual(body, "");
+    assert.equal((await asked(curl, `${httpOf(server)}/other`)).status, 404);
     assert.equal((await asked(curl, "-X", "POST", "-d", "body", httpOf(server))).status, 405);
     assert.equal((await asked(curl, "-I", httpOf(server))).status, 405);
   });
@@ -144,7 +143,7 @@ describe("curl", LIMIT, () => {
   it("finds holdfast serve well", async (t) => {
     const curl = needed(t, CURL);
     if (curl === undefined) return;
-    await using serving = await Serving.start();
+    await using serving = await ServeProcess.start();
     const healthy = await asked(curl, `${serving.http}/healthz`);
     assert.deepEqual([healthy.status, healthy.body.includes("ok\n")], [200, true]);
     assert.match((await asked(curl, `${serving.http}/`)).headers["content-type"] ?? "", /^text\/html/);

@@ -1,6 +1,6 @@
-/** Tests against Deno, as a client of ours and as a server to ours. */
+/** Deno as a client of this library, and as a server for it. */
 
-import { exchanges } from "./exchanges.js";
-import { DENO_PEER } from "./peers.js";
+import { exchanges } from "./exchanges.ts";
+import { DENO_PEER } from "./peers.ts";
 
 for (const role of ["client", "server"] as const) exchanges(DENO_PEER, role);

@@ -1,60 +1,60 @@
-/** What each peer and we must make of each other, written down once: adding a peer adds one line for each of its roles. */
+/** The exchanges of every peer with this library, written once: a new peer adds one line for each of its roles. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { found, type Program, wanting } from "../programs.js";
-import { closings } from "./closings.js";
-import { type Join, toOurServer, toTheirServer } from "./meeting.js";
-import { type Open, Speaker } from "./speaker.js";
+import { found, type Program, wanting } from "../kit/foreign-programs.ts";
+import { closings } from "./closings.ts";
+import { ForeignPeer, type Open } from "./foreign-peer.ts";
+import { type Join, toOurServer, toTheirServer } from "./session.ts";
 
 export type Role = "client" | "server";
 
-/** What a peer can be made to do; what it cannot is not asked of it. */
+/** The abilities of a peer. Tests of others are left out. */
 export interface Abilities {
-  /** To send a message in fragments. */
+  /** Sends a message in fragments. */
   readonly fragments: boolean;
-  /** To send a ping and to tell of its pong. */
+  /** Sends a Ping and reports its Pong. */
   readonly pings: boolean;
-  /** To tell of a ping that it was sent. */
+  /** Reports a received Ping. */
   readonly hearsPings: boolean;
-  /** To write what is against the rules. */
+  /** Writes invalid frames. */
   readonly raw: boolean;
-  /** To end without a word. */
+  /** Ends without a Close. */
   readonly drop: boolean;
-  /** To close without a code. */
+  /** Closes without a code. */
   readonly codeless: boolean;
-  /** To keep a byte order mark at the start of a text. */
+  /** Keeps a byte order mark at the start of a text. */
   readonly marks: boolean;
-  /** To send compressed messages. */
+  /** Sends compressed messages. */
   readonly deflates: boolean;
-  /** To agree to every parameter of permessage-deflate. */
+  /** Accepts every parameter of permessage-deflate. */
   readonly terms: boolean;
-  /** The code that it tells for an end without a word. */
+  /** The code that it reports for an end without a Close. */
   readonly lost: number;
 }
 
 export interface Peer {
   readonly name: string;
-  /** What it runs on. */
+  /** The program that it needs. */
   readonly needs: Program;
   readonly open: (path: string) => Open;
   readonly can: Abilities;
 }
 
-// For all tests of a suite together, on a machine that has other things to do.
+// For all tests of a suite together, on a busy machine.
 const LIMIT = { timeout: 180_000 };
-// Each form of a frame's length, its least and its most.
+// Each form of a frame's length, with its minimum and maximum.
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 2 ** 20];
 const MARKED = "\ufeffmark";
 const WORDS = ["", "é𝄞", "\0", MARKED, "\uffff\ufffd", "e\u0301 ≠ é", "\u{10ffff}", "κόσμε", "\ud7ff\ue000"];
 const COUNT = 200;
 const SPLIT = Buffer.from("one é𝄞 two");
 
-/** All that `peer` must pass in `role`. */
+/** All tests of `peer` in `role`. */
 export function exchanges(peer: Peer, role: Role): void {
   meeting(peer, role, "", (join, version) => {
     it("opens with nothing agreed on, and says its version", async (t) => {
-      // Clients offer compression, and servers want none, unless they are told otherwise.
+      // By default, clients offer compression, and servers decline it.
       await using pair = await join();
       const { subprotocol, extensions } = pair.opened;
       assert.deepEqual([subprotocol, extensions, pair.ours.extensions], ["", "", ""]);
@@ -68,18 +68,18 @@ export function exchanges(peer: Peer, role: Role): void {
   });
 }
 
-/** A suite in which `peer` in `role` meets us, where it is there. */
+/** The suite of `peer` in `role`. It is skipped where the peer's program is missing. */
 export function meeting(peer: Peer, role: Role, how: string, tests: (join: Join, version: () => string) => void): void {
   const path = found(peer.needs);
   const skip = path === undefined && wanting(peer.needs);
   describe(`${peer.name} as ${role}${how}`, { ...LIMIT, skip }, () => {
-    let speaker: Speaker;
+    let foreign: ForeignPeer;
     before(async () => {
-      speaker = await Speaker.start(peer.open(path ?? ""));
+      foreign = await ForeignPeer.start(peer.open(path ?? ""));
     });
-    after(() => speaker[Symbol.asyncDispose]());
-    const join = (role === "client" ? toOurServer : toTheirServer)(() => speaker);
-    tests(join, () => speaker.version);
+    after(() => foreign[Symbol.asyncDispose]());
+    const join = (role === "client" ? toOurServer : toTheirServer)(() => foreign);
+    tests(join, () => foreign.version);
   });
 }
 
@@ -187,14 +187,14 @@ function handshakes(join: Join, role: Role): void {
     const [server, client] = [{ subprotocols: ["b", "a"] }, { subprotocols: ["x", "a", "b"] }];
     const [ours, theirs] = role === "client" ? [server, client] : [client, server];
     await using pair = await join({ ours, theirs });
-    assert.deepEqual([pair.ours.subprotocol, pair.opened.subprotocol], ["b", "b"]);
+    assert.deepEqual([pair.ours.protocol, pair.opened.subprotocol], ["b", "b"]);
   });
 }
 
-/** Texts and bytes told apart, and large ones not printed. */
+/** Compares texts and bytes without printing large ones. */
 export function assertSame(actual: unknown, expected: string | Uint8Array): void {
   if (typeof expected === "string" || typeof actual === "string") {
-    // A difference of a megabyte helps nobody.
+    // The difference of a megabyte would not be readable.
     if (actual !== expected) assert.equal(shown(actual), shown(expected));
     return;
   }

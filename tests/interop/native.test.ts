@@ -1,8 +1,8 @@
-/** Tests against Node's own WebSocket client, in a process of its own. */
+/** Node's own WebSocket client, in another process. */
 
-import { compressed } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { NODE } from "./peers.js";
+import { compressed } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { NODE } from "./peers.ts";
 
 exchanges(NODE, "client");
 compressed(NODE, "client");

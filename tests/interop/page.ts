@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { chromium } from "playwright-core";
-import type { Open } from "./speaker.js";
-import type { Order, Tell, Told } from "./speakers/orders.js";
+import type { Open } from "./foreign-peer.ts";
+import type { Order, Told } from "./speakers/orders.ts";
 
 export const QUIET: readonly string[] = [
   ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
@@ -14,7 +14,7 @@ export const QUIET: readonly string[] = [
 ];
 const MODULES = ["/socket.js", "/orders.js"];
 
-/** Runs the browser at `executablePath`, with a page that obeys. */
+/** Runs the browser at `executablePath`, with a page that carries out orders. */
 export function page(executablePath: string): Open {
   return async (tell, gone) => {
     const server = createServer(({ url = "/" }, response) => {
@@ -29,7 +29,8 @@ export function page(executablePath: string): Open {
     const page = await browser.newPage();
     await page.exposeFunction("tell", (told: Told) => tell(told));
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    await page.evaluate(inPage, "/socket.js");
+    // A string: the compiler would replace import() in a function by a helper that the page does not have.
+    await page.evaluate('import("/socket.js").then(({ sockets }) => { window.obey = sockets(window.tell); })');
     tell({ told: "ready", version: browser.version() });
     return {
       order: (order) => {
@@ -45,16 +46,9 @@ export function page(executablePath: string): Open {
   };
 }
 
-// What follows runs in the browser.
+// This function runs in the browser.
 interface Window {
-  readonly tell: Tell;
-  obey: (order: Order) => void;
-}
-
-async function inPage(module: string): Promise<void> {
-  const window = globalThis as unknown as Window;
-  const { sockets } = (await import(module)) as { sockets: (tell: Tell) => Window["obey"] };
-  window.obey = sockets(window.tell);
+  readonly obey: (order: Order) => void;
 }
 
 function obeyed(order: Order): void {

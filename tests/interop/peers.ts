@@ -1,13 +1,13 @@
-/** The peers that we did not write, and what each of them can do. */
+/** The peers of other projects, and their abilities. */
 
 import { fileURLToPath } from "node:url";
-import { AUTOBAHN, BUN, CHROMIUM, DENO, type Program, WEBSOCKETS } from "../programs.js";
-import { program } from "./child.js";
-import type { Abilities, Peer } from "./exchanges.js";
-import { page } from "./page.js";
+import { AUTOBAHN, BUN, CHROMIUM, DENO, type Program, WEBSOCKETS } from "../kit/foreign-programs.ts";
+import type { Abilities, Peer } from "./exchanges.ts";
+import { page } from "./page.ts";
+import { program } from "./peer-process.ts";
 
 const script = (name: string): string => fileURLToPath(new URL(`speakers/${name}.js`, import.meta.url));
-// Python is not compiled, so it lies with the sources.
+// Python is not compiled, so the file is in the source folder.
 const python = (name: string): string =>
   fileURLToPath(new URL(`../../../tests/interop/speakers/${name}.py`, import.meta.url));
 
@@ -23,7 +23,7 @@ const EVERYTHING: Abilities = {
   terms: true,
   lost: 1006,
 };
-/** What a browser can do. */
+/** The abilities of a browser. */
 const LEAST: Abilities = {
   fragments: false,
   pings: false,
@@ -68,7 +68,7 @@ export const BUN_CLIENT: Peer = {
 
 export const BUN_SERVER: Peer = {
   ...BUN_CLIENT,
-  // Its server closes with 1000 then.
+  // Its server then closes with 1000.
   can: { ...BUN_CLIENT.can, codeless: false },
 };
 
@@ -79,13 +79,13 @@ export const DENO_PEER: Peer = {
     program(path, ["run", "--allow-net=127.0.0.1", "--no-config", "--no-remote", "--no-npm", script("deno")], {
       DENO_NO_UPDATE_CHECK: "1",
     }),
-  // WHATWG has 1006 for it.
+  // WHATWG reports it as 1006.
   can: { ...LEAST, deflates: false, lost: 0 },
 };
 
 export const CHROMIUM_PAGE: Peer = { name: "Chromium", needs: CHROMIUM, open: page, can: LEAST };
 
-// Behind a flag from 20.10 on, and for everybody from 22 on.
+// Behind a flag from 20.10 on, and without one from 22 on.
 const flags = "WebSocket" in globalThis ? [] : ["--experimental-websocket", "--no-warnings"];
 
 export const NODE: Peer = {
@@ -97,6 +97,6 @@ export const NODE: Peer = {
     check: [...flags, "-e", "WebSocket"],
   },
   open: (path) => program(path, [...flags, script("native")]),
-  // It takes a mark for one of the encoding, and what it is sent compressed is all that it compresses.
+  // It removes a byte order mark, and sends compressed messages only if it gets an offer.
   can: { ...LEAST, marks: false, deflates: false },
 };

@@ -1,14 +1,14 @@
-/** A relay that leaves nothing to chance: what a server says first arrives with its handshake, in one segment. */
+/** A relay that delivers a server's handshake and its first frame in one segment. */
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { FrameReader } from "../frames.js";
+import { FrameReader } from "../kit/frames.ts";
 
 export interface Relay extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Passes on what comes for the server at `port`. Its answer is kept until a whole frame stands behind it. */
+/** Forwards to the server at `port`. The server's response is held until a whole frame follows it. */
 export async function joining(port: number): Promise<Relay> {
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -29,7 +29,7 @@ export async function joining(port: number): Promise<Relay> {
       client.write(kept);
       upstream.pipe(client);
     };
-    // What ends before is told as it is.
+    // An earlier end is forwarded.
     upstream.on("data", keep).on("end", pass);
   });
   server.listen(0, "127.0.0.1");

@@ -1,8 +1,8 @@
-/** Tests against the package websockets of Python, as a client of ours and as a server to ours. */
+/** The Python package websockets as a client of this library, and as a server for it. */
 
-import { compressed } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { PYTHON_WEBSOCKETS } from "./peers.js";
+import { compressed } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { PYTHON_WEBSOCKETS } from "./peers.ts";
 
 for (const role of ["client", "server"] as const) {
   exchanges(PYTHON_WEBSOCKETS, role);

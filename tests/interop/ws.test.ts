@@ -1,4 +1,4 @@
-/** Tests against the npm package `ws`, as a client of ours and as a server to ours, and of what only it can do. */
+/** The npm package `ws` as a client of this library, and as a server for it, and exchanges that only it supports. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
-import { type Connection, connect, HandshakeError, type ListenOptions, listen } from "../../src/index.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { compressed } from "./compressed.js";
-import { exchanges } from "./exchanges.js";
-import { WS } from "./peers.js";
+import { type Connection, connect, HandshakeError, type ListenOptions, listen } from "../../src/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { assertHandshake } from "../kit/close-info.ts";
+import { compressed } from "./compressed.ts";
+import { exchanges } from "./exchanges.ts";
+import { WS } from "./peers.ts";
 
 const LIMIT = { timeout: 240_000 };
 const LARGE = 16 * 2 ** 20;
@@ -26,7 +27,7 @@ const echo = async (connection: Connection): Promise<void> => {
 const asText = (data: unknown): string =>
   typeof data === "string" ? data : Buffer.from(data as Uint8Array).toString();
 
-/** Ours and theirs, joined; `ours` closes nothing by itself. */
+/** A connection of this library and one of ws, joined. `ours` closes nothing by itself. */
 interface Joined extends AsyncDisposable {
   readonly ours: Connection;
   readonly theirs: WebSocket;
@@ -34,7 +35,7 @@ interface Joined extends AsyncDisposable {
 
 type Join = (options?: ListenOptions) => Promise<Joined>;
 
-/** Theirs is the client. */
+/** ws is the client. */
 const toOurServer: Join = async (options = {}) => {
   let tell: (connection: Connection) => void;
   const accepted = new Promise<Connection>((resolve) => {
@@ -57,7 +58,7 @@ const toOurServer: Join = async (options = {}) => {
   };
 };
 
-/** Theirs is the server. */
+/** ws is the server. */
 const toTheirServer: Join = async (options = {}) => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1", maxPayload: 2 * LARGE });
   await once(server, "listening");
@@ -77,7 +78,7 @@ const toTheirServer: Join = async (options = {}) => {
   };
 };
 
-/** The next message that theirs gets. */
+/** The next message that ws receives. */
 async function heardBy(theirs: WebSocket): Promise<{ readonly data: Buffer; readonly binary: boolean }> {
   const [data, binary] = (await once(theirs, "message")) as [Buffer, boolean];
   return { data, binary };
@@ -171,7 +172,7 @@ for (const [side, join] of [
           const { ours, theirs } = pair;
           const closed = once(theirs, "close") as Promise<[number, Buffer]>;
           const info = await ours.close(code, reason);
-          assert.deepEqual(info, { code, reason, by: "local", wasClean: true, cause: undefined });
+          assertHandshake(info, { code, reason, by: "local" });
           const [told, why] = await closed;
           assert.deepEqual([told, asText(why)], [code, reason]);
         }
@@ -179,7 +180,7 @@ for (const [side, join] of [
         const { ours, theirs } = pair;
         theirs.close(code, reason);
         const info = await ours.closed;
-        assert.deepEqual(info, { code, reason, by: "peer", wasClean: true, cause: undefined });
+        assertHandshake(info, { code, reason, by: "peer" });
         if (theirs.readyState !== WebSocket.CLOSED) await once(theirs, "close");
       });
     }
@@ -216,7 +217,7 @@ describe("ws and the opening handshake", LIMIT, () => {
     const ours = await connect(`ws://127.0.0.1:${(theirs.address() as AddressInfo).port}`, {
       subprotocols: ["b", "a"],
     });
-    assert.equal(ours.subprotocol, "a");
+    assert.equal(ours.protocol, "a");
     await ours.close();
     theirs.close();
     await once(theirs, "close");
@@ -245,6 +246,7 @@ describe("ws and the opening handshake", LIMIT, () => {
 
   it("carry fields both ways, and refusals", async () => {
     await using server = await listen<string | undefined>("ws://127.0.0.1:0", {
+      open: () => undefined,
       headers: { "X-Served-By": "ours" },
       authorize: ({ headers }) => headers["authorization"] ?? new Response("who are you?", { status: 401 }),
     });

@@ -1,13 +1,13 @@
-/** Sends in every way to peers that reset while bytes are under way, and lives to tell. */
+/** Sends in every way to peers that reset while bytes are in flight, and must survive. */
 
-import { type Connection, Group, listen } from "../../src/index.js";
-import { portOf } from "../raw-peers.js";
-import { SPEECHES } from "./speech.js";
+import { type Connection, Group, LimitError, listen } from "../../src/index.ts";
+import { portOf } from "../kit/raw-peer.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
 const LARGE = "x".repeat(200_000);
-const speech = SPEECHES.find(({ protocol }) => protocol === process.argv[2]) ?? SPEECHES[0]!;
+const wire = WIRE_PROTOCOLS.find(({ protocol }) => protocol === process.argv[2]) ?? WIRE_PROTOCOLS[0]!;
 
-/** Each begins more than the kernel takes of a peer that does not read. No promise is looked at. */
+/** Each sends more than the kernel accepts for a peer that does not read. The promises are not handled. */
 const WAYS: Record<string, (connection: Connection) => unknown> = {
   send: (connection) => connection.send(LARGE),
   "send that rejects": (connection) => connection.send(LARGE, { overflow: "reject" }),
@@ -25,18 +25,23 @@ const WAYS: Record<string, (connection: Connection) => unknown> = {
     return writer.end();
   },
   drain: (connection) => connection.drain(),
-  ping: (connection) => (connection.protocol === "websocket" ? connection.ping() : undefined),
+  ping: (connection) => (connection.kind === "websocket" ? connection.ping() : undefined),
   close: (connection) => connection.close(),
 };
 
+/** Refusals of `send` that nothing handles are reported once for each connection. */
+let reported = 0;
 const arrived: Connection[] = [];
-const server = await listen(speech.url, {
-  ...speech.options,
+const server = await listen(wire.url, {
+  ...wire.options,
   open: (connection) => void arrived.push(connection),
-  onError: (error) => console.error(error),
+  onError: (error) => {
+    if (error instanceof LimitError) reported += 1;
+    else console.error(error);
+  },
 });
 for (const use of Object.values(WAYS)) {
-  const peer = await speech.open(portOf(server));
+  const peer = await wire.open(portOf(server));
   while (arrived.length === 0) await new Promise(setImmediate);
   const connection = arrived.pop()!;
   peer.socket.pause();
@@ -47,4 +52,4 @@ for (const use of Object.values(WAYS)) {
   use(connection);
 }
 await server.close();
-console.log("survived");
+console.log(`survived, with ${reported} report of refused messages`);

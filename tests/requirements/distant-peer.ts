@@ -1,4 +1,4 @@
-/** A program that connects, says what it is told, and reads for ever: to be killed and stopped. Run by `DistantPeer`. */
+/** A program that connects, sends its second argument, and reads without end. s3-lost-peers.test.ts kills and stops it. */
 
 import { connect } from "node:net";
 

@@ -1,6 +1,6 @@
-/** A process of its own: connects to the address that it is given, answers what comes, and says when it is ready. */
+/** A program that connects to the given address, answers messages, and reports when it is ready. */
 
-import { connect } from "../../src/index.js";
+import { connect } from "../../src/index.ts";
 
 const [address = ""] = process.argv.slice(2);
 const tcp = address.startsWith("tcp:");

@@ -1,13 +1,13 @@
-/** Keeps one connection open in silence, and counts how often its event loop turns meanwhile. */
+/** Keeps one connection open without traffic, and counts the turns of its event loop. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Connection, connect, listen } from "../../src/index.js";
-import { loopTurns } from "../loop-turns.js";
-import { SPEECHES } from "./speech.js";
+import { type Connection, connect, listen } from "../../src/index.ts";
+import { loopTurns } from "../kit/loop-turns.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
-/** What the program has measured in windows of half a second, one after the other. */
+/** Measurements in consecutive windows of half a second. */
 export interface Idleness {
-  /** Turns of the event loop, that which ends the window included. */
+  /** Turns of the event loop, with the one that ends the window. */
   readonly turns: readonly number[];
   /** Milliseconds of processor time. */
   readonly cpu: readonly number[];
@@ -31,7 +31,7 @@ async function measure(): Promise<Idleness> {
 }
 
 const [protocol, address] = process.argv.slice(2);
-const { url, options } = SPEECHES.find((speech) => speech.protocol === protocol)!;
+const { url, options } = WIRE_PROTOCOLS.find((wire) => wire.protocol === protocol)!;
 let opened!: (connection: Connection) => void;
 const open = new Promise<Connection>((resolve) => {
   opened = resolve;
@@ -40,7 +40,7 @@ const server = address === undefined ? await listen(url, { ...options, open: (on
 if (server === undefined) opened(await connect(address!, options));
 else console.log(server.url);
 const connection = await open;
-// A reader that waits, as in any program that has nothing to do.
+// A pending read, as in any idle program.
 const reading = connection.receive().catch(() => undefined);
 console.log(JSON.stringify(await measure()));
 await connection.close();

@@ -1,7 +1,7 @@
-/** A process of its own: how fast one producer sends, and how fast many do that share a connection of the kind with this name. */
+/** A process that measures how fast one producer sends, and how fast many do that share a connection of the named kind. */
 
-import type { Connection } from "../../src/index.js";
-import { Joined, KINDS } from "./joined.js";
+import type { Connection } from "../../src/index.ts";
+import { ConnectedPair, KINDS } from "../kit/connected-pair.ts";
 
 /** Messages per millisecond. */
 export interface Round {
@@ -14,14 +14,14 @@ const UNDER_WAY = 100;
 const ROUNDS = 30;
 const MESSAGE = "x".repeat(64);
 
-/** One producer, which nobody else gets in the way of, with as many sends under way as the others together. */
+/** One producer, with as many pending sends as the others together. */
 async function alone(connection: Connection): Promise<void> {
   for (let sent = 0; sent < MESSAGES; sent += UNDER_WAY) {
     await Promise.all(Array.from({ length: UNDER_WAY }, () => connection.send(MESSAGE)));
   }
 }
 
-/** Producers that share the connection, and each wait for their own send. */
+/** Producers that share the connection, and each await their own send. */
 async function together(connection: Connection): Promise<void> {
   const producer = async (): Promise<void> => {
     for (let sent = 0; sent < MESSAGES; sent += UNDER_WAY) await connection.send(MESSAGE);
@@ -37,9 +37,9 @@ const message = (): void => {
 };
 
 const kind = KINDS.find(({ name }) => name === process.argv[2])!;
-await using ends = await Joined.open(kind, { server: { message } });
+await using ends = await ConnectedPair.open(kind, { server: { message } });
 
-/** Throughput as it is on a machine with nothing else to do: messages by the time that this process computes and waits. */
+/** The throughput of an otherwise idle machine: messages per millisecond of processor time and waiting of this process. */
 async function rate(produce: (connection: Connection) => Promise<void>): Promise<number> {
   left = MESSAGES;
   const all = new Promise<void>((resolve) => {
@@ -53,7 +53,7 @@ async function rate(produce: (connection: Connection) => Promise<void>): Promise
 
 const rounds: Round[] = [];
 while (rounds.length < ROUNDS) {
-  // In turns, since whoever comes second has the garbage of the first to collect.
+  // Alternately, since the second half collects the garbage of the first.
   if (rounds.length % 2 === 0) rounds.push({ alone: await rate(alone), together: await rate(together) });
   else {
     const second = await rate(together);

@@ -1,10 +1,10 @@
-/** A process of its own: listens where it is told to, notes each message before it answers, and can be killed at any time. */
+/** A process that listens on the given address, writes each message to a file before it answers, and can be killed at any time. */
 
 import { openSync, writeSync } from "node:fs";
-import { listen } from "../../src/index.js";
+import { listen } from "../../src/index.ts";
 
 const [address = "", log = ""] = process.argv.slice(2);
-// What was written to a file outlives its writer, up to a page's end: the last line may be torn.
+// The content of a file outlives its writer up to the end of a page: the last line may be incomplete.
 const file = openSync(log, "a");
 const server = await listen(address, {
   message: (connection, data) => {

@@ -1,17 +1,17 @@
-/** S0: what bounds the opening of a connection ends with it. */
+/** S0: the limits of an opening end with the opening. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
-import { attach, type Connection, connect, listen, TimeoutError } from "../../src/index.js";
-import { ManualClock } from "../../src/testing/index.js";
-import { LOCALHOST } from "../fixtures/certificates.js";
-import { RawPeer, rawServer } from "../raw-peers.js";
-import { addressOf } from "./joined.js";
+import { attach, type Connection, connect, listen, TimeoutError } from "../../src/index.ts";
+import { ManualClock } from "../../src/testing/index.ts";
+import { LOCALHOST } from "../fixtures/certificates.ts";
+import { addressOf } from "../kit/connected-pair.ts";
+import { RawPeer, rawServer } from "../kit/raw-peer.ts";
 
-// Long enough for an opening on a machine that has much else to do.
+// Long enough for an opening on a busy machine.
 const OPEN_TIMEOUT = 2_000;
 
 const KINDS = [
@@ -21,7 +21,7 @@ const KINDS = [
   { scheme: "tls", options: { framing: "lines" as const }, tls: LOCALHOST },
 ] as const;
 
-/** Both ends can still send, and what they send arrives. */
+/** Checks that both sides can still send, and that it arrives. */
 async function alive(one: Connection, other: Connection): Promise<void> {
   assert.deepEqual([one.state, other.state], ["OPEN", "OPEN"]);
   await Promise.all([one.send("from one"), other.send("from the other")]);
@@ -38,12 +38,12 @@ function arrival(): { readonly open: (connection: Connection) => void; readonly 
   return { open, connection };
 }
 
-// Beside each other, since most of the time is spent waiting.
-describe("S0-12 limits of the opening never survive into the connection", { concurrency: true }, () => {
+// Concurrent, since the tests mostly wait.
+describe("S0-12 limits of the opening never apply to the open connection", { concurrency: true }, () => {
   for (const { scheme, options, tls } of KINDS) {
     const ca = "cert" in tls ? { tls: { ca: tls.cert } } : {};
 
-    it(`S0-12 on ${scheme}: five times openTimeout behind the opening, by the clock that it was given`, async () => {
+    it(`S0-12 on ${scheme}: five times openTimeout after the opening, by a manual clock`, async () => {
       const clock = new ManualClock();
       const { open, connection } = arrival();
       const bounds = { ...options, clock, openTimeout: 2_000 };
@@ -57,14 +57,14 @@ describe("S0-12 limits of the opening never survive into the connection", { conc
       await Promise.all([client.close(), accepted.close()]);
     });
 
-    it(`S0-12 on ${scheme}: when the limits have come due for those who began to open later`, async () => {
+    it(`S0-12 on ${scheme}: after the limits of later openings have expired`, async () => {
       const { open, connection } = arrival();
       const bounds = { ...options, openTimeout: OPEN_TIMEOUT };
       await using server = await listen(`${scheme}://127.0.0.1:0`, { ...bounds, tls, open });
       await using client = await connect(addressOf(server), { ...bounds, ...ca });
       const accepted = await connection;
 
-      // A peer that says nothing is cut, and so is a server that does not answer; but for tcp, where there is nothing to say.
+      // A silent client is cut, and a silent server too, except on tcp:, which has no handshake.
       await using silent = await RawPeer.to(Number(new URL(server.url).port));
       await using mute = await rawServer(() => undefined);
       if (scheme !== "tcp") {
@@ -78,18 +78,19 @@ describe("S0-12 limits of the opening never survive into the connection", { conc
     });
   }
 
-  it("S0-12 those of a node:http server neither: for the request, for its head, and for a socket without traffic", async () => {
+  it("S0-12 nor do those of a node:http server: for the request, for its head, and for a silent socket", async () => {
     const http = createServer({ connectionsCheckingInterval: 20, requestTimeout: 2_500, headersTimeout: 2_000 });
     http.setTimeout(3_000);
     const { open, connection } = arrival();
-    const attached = attach(http, { open, openTimeout: OPEN_TIMEOUT });
+    // Longer than the limits of node:http, so that they expire.
+    const attached = attach(http, { open, openTimeout: 60_000 });
     http.listen(0, "127.0.0.1");
     await once(http, "listening");
     const { port } = http.address() as AddressInfo;
     try {
       await using client = await connect(`ws://127.0.0.1:${port}`);
       const accepted = await connection;
-      // Two that began later are cut by these limits: one in the middle of its request, and one before it.
+      // Two later connections end by these limits: one inside its request, and one before it.
       await using slow = await RawPeer.to(port);
       slow.write("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
       await using idle = await RawPeer.to(port);

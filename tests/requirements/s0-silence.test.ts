@@ -1,19 +1,18 @@
-/** S0: silence is bounded, the bound says what it was, and a heartbeat tells a silent peer from a dead one. */
+/** S0: silence is bounded, the error names the bound, and a heartbeat distinguishes a silent peer from a dead one. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Connection, DEFAULTS, listen, TimeoutError } from "../../src/index.js";
-import { pair, type Wired, wired } from "../../src/testing/index.js";
-import { framesIn } from "../frames.js";
-import { addressOf } from "./joined.js";
+import { type Connection, DEFAULTS, listen, TimeoutError } from "../../src/index.ts";
+import { pair, type Wired, wired } from "../../src/testing/index.ts";
+import { ChildProgram } from "../kit/child-process.ts";
+import { addressOf } from "../kit/connected-pair.ts";
+import { framesIn } from "../kit/frames.ts";
 
-/** How the end of a connection was told: by `closed`, and on the wire if there is a word for it. */
-async function endOf({ connection, wire }: Wired): Promise<{ cause: TimeoutError; code: number; said: string }> {
-  const said = connection.protocol === "tcp" ? "" : closeReason(wire.received);
+/** How a connection ended: by `closed`, and by the Close frame if there is one. */
+async function endOf({ connection, peer }: Wired): Promise<{ cause: TimeoutError; code: number; said: string }> {
+  const said = connection.kind === "tcp" ? "" : closeReason(peer.received);
   const { cause, code } = await connection.closed;
   assert.ok(cause instanceof TimeoutError, String(cause));
   return { cause, code, said };
@@ -24,15 +23,17 @@ function closeReason(written: Uint8Array): string {
   return close === undefined ? "" : close.payload.subarray(2).toString();
 }
 
+const FROZEN_PEER = fileURLToPath(new URL("./frozen-peer.js", import.meta.url));
+
 /** No heartbeat, so that there is an idle limit. */
 const IDLE = { heartbeat: { interval: Infinity }, writeTimeout: 10_000, closeTimeout: 1_000 } as const;
 
-describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
+describe("S0-6 the end by the idle limit is visible, and is no write timeout", () => {
   for (const [name, kind] of [
     ["WebSocket", {}],
-    ["framed TCP", { protocol: "tcp", framing: "lines" }],
+    ["framed TCP", { kind: "tcp", framing: "lines" }],
   ] as const) {
-    it(`S0-6 on ${name} it says idle and read, how long was configured, and how long it was`, async () => {
+    it(`S0-6 on ${name} the error has idle and read, the configured duration and the actual one`, async () => {
       const scene = wired({ ...kind, connection: { ...IDLE, idleTimeout: 120_000 } });
       await scene.clock.advance(119_999);
       assert.equal(scene.connection.state, "OPEN");
@@ -48,7 +49,7 @@ describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
     });
   }
 
-  it("S0-6 the actual duration is told when it was longer than what is configured", async () => {
+  it("S0-6 the error has the actual duration if it was longer than the configured one", async () => {
     const scene = wired({ connection: { ...IDLE, idleTimeout: 1_000 } });
     await scene.clock.block(3_500);
     await scene.clock.advance(1_000);
@@ -56,9 +57,9 @@ describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
     assert.deepEqual([cause.bound, cause.after], [1_000, 3_500]);
   });
 
-  it("S0-6 a write timeout on an idle connection is told as one", async () => {
+  it("S0-6 a write timeout on an idle connection is reported as a write timeout", async () => {
     const scene = wired({ capacity: 16, connection: { ...IDLE, idleTimeout: 120_000 } });
-    scene.wire.pause();
+    scene.peer.pause();
     scene.connection.trySend("more than the kernel holds");
     await scene.clock.advance(119_999);
     const { cause } = await endOf(scene);
@@ -68,7 +69,7 @@ describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
     );
   });
 
-  it("S0-6 our own sends are no sign of the peer: they do not put the cut-off off", async () => {
+  it("S0-6 what this side sends does not delay the end: it shows nothing about the peer", async () => {
     const scene = wired({ connection: { ...IDLE, idleTimeout: 1_000 } });
     for (let round = 0; round < 9; round += 1) {
       await scene.connection.send("anyone?");
@@ -79,15 +80,15 @@ describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
     assert.equal((await endOf(scene)).cause.after, 1_000);
   });
 
-  it("S0-6 the default is documented, finite where there is no heartbeat, and what is said of it is what happens", async () => {
+  it("S0-6 the default is documented, finite without a heartbeat, and works as documented", async () => {
     const source = readFileSync(new URL("../../../src/connection/options.ts", import.meta.url), "utf8");
     assert.match(
       source,
-      /silence of the peer[^*]*@default off with a heartbeat, else 60_000 \*\/\s+readonly idleTimeout/,
+      /silence of the peer(?:(?!\*\/)[\s\S])*@default off with a heartbeat, else 60_000\s+\*\/\s+readonly idleTimeout/,
     );
-    assert.equal(DEFAULTS.idleTimeout, 60_000);
-    const tcp = wired({ protocol: "tcp" });
-    await tcp.clock.advance(60_000 + DEFAULTS.closeTimeout);
+    assert.equal(DEFAULTS.connection.idleTimeout, 60_000);
+    const tcp = wired({ kind: "tcp" });
+    await tcp.clock.advance(60_000 + DEFAULTS.connection.closeTimeout);
     assert.deepEqual((await endOf(tcp)).cause.bound, 60_000);
     const { client, server, clock } = pair();
     await clock.advance(3_600_000);
@@ -95,11 +96,11 @@ describe("S0-6 the idle cut-off is visible, and is no write timeout", () => {
   });
 });
 
-describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer", () => {
+describe("S0-7 a heartbeat keeps an idle connection open, and detects a frozen peer", () => {
   const INTERVAL = 25_000;
   const TIMEOUT = 10_000;
 
-  it("S0-7 without any traffic of the application both ends live on, far beyond the idle limit", async () => {
+  it("S0-7 without traffic of the application both sides stay open, far beyond the idle limit", async () => {
     const { client, server, clock } = pair({
       server: { heartbeat: { interval: INTERVAL, timeout: TIMEOUT }, idleTimeout: 60_000 },
       client: { heartbeat: { interval: Infinity }, idleTimeout: 60_000 },
@@ -110,10 +111,10 @@ describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer
     assert.equal(await server.receive(), "still here");
   });
 
-  it("S0-7 on TCP a message of the application's choice asks, and any answer will do", async () => {
+  it("S0-7 on TCP the heartbeat sends a message of the application, and any message answers it", async () => {
     const heartbeat = { interval: INTERVAL, timeout: TIMEOUT, message: "there?" };
     const { client, server, clock } = pair({
-      protocol: "tcp",
+      kind: "tcp",
       framing: "lines",
       server: { heartbeat, idleTimeout: 60_000 },
       client: { idleTimeout: 60_000, message: (connection) => void connection.trySend("yes") },
@@ -129,7 +130,7 @@ describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer
     await assert.rejects(reading);
   });
 
-  it("S0-7 the bound holds, too, where the timeout is longer than the interval", async () => {
+  it("S0-7 the bound also holds if the timeout is longer than the interval", async () => {
     let pings = 0;
     const { server, link, clock } = pair({
       server: { heartbeat: { interval: 50, timeout: 5_000 } },
@@ -149,11 +150,11 @@ describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer
   });
 
   for (const protocol of ["websocket", "tcp"] as const) {
-    it(`S0-7 a peer that froze is given up within interval and timeout, on ${protocol}`, async () => {
+    it(`S0-7 a frozen peer is detected within interval and timeout, on ${protocol}`, async () => {
       const heartbeat = { interval: INTERVAL, timeout: TIMEOUT };
       const asked = protocol === "tcp" ? { ...heartbeat, message: "there?" } : heartbeat;
       const { server, link, clock } = pair({
-        protocol,
+        kind: protocol,
         framing: "lines",
         server: { heartbeat: asked },
         client: { message: (connection) => void connection.trySend("yes") },
@@ -170,7 +171,7 @@ describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer
       assert.equal(wasClean, false);
     });
 
-    it(`S0-7 a process under SIGSTOP is one, although its kernel goes on, on ${protocol}`, {
+    it(`S0-7 a process under SIGSTOP is detected, although its kernel still acknowledges, on ${protocol}`, {
       skip: process.platform === "win32" && "there is no SIGSTOP on Windows",
     }, async () => {
       let answers = 0;
@@ -195,24 +196,14 @@ describe("S0-7 a heartbeat keeps a long-idle connection, and finds a frozen peer
         pong: heard,
         message: heard,
       });
-      const child = forked("./frozen-peer.js", addressOf(server));
-      try {
-        const connection = await connected;
-        await alive;
-        assert.equal(connection.state, "OPEN");
-        child.kill("SIGSTOP");
-        const { cause } = await connection.closed;
-        assert.ok(cause instanceof TimeoutError, String(cause));
-        assert.deepEqual([cause.operation, cause.limit, cause.bound], ["ping", "heartbeat.timeout", 1_000]);
-      } finally {
-        const gone = once(child, "exit");
-        child.kill("SIGKILL");
-        await gone;
-      }
+      await using child = new ChildProgram(FROZEN_PEER, [addressOf(server)], { channel: true });
+      const connection = await connected;
+      await alive;
+      assert.equal(connection.state, "OPEN");
+      child.signal("SIGSTOP");
+      const { cause } = await connection.closed;
+      assert.ok(cause instanceof TimeoutError, String(cause));
+      assert.deepEqual([cause.operation, cause.limit, cause.bound], ["ping", "heartbeat.timeout", 1_000]);
     });
   }
 });
-
-function forked(module: string, ...args: string[]): ChildProcess {
-  return fork(fileURLToPath(new URL(module, import.meta.url)), args, { stdio: "inherit" });
-}

@@ -1,4 +1,4 @@
-/** S1: what a call of send promises: one queue, one error, one outcome, and no misuse that gets as far as the queue. */
+/** S1: what `send` promises: one queue, one error, one result, and misuse never reaches the queue. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -9,16 +9,15 @@ import {
   isConnectionError,
   type Overflow,
   TransportError,
-} from "../../src/index.js";
-import { pair, settled, type Wired, wired } from "../../src/testing/index.js";
-import { blocked, outcomeOf, PLUG } from "../connection/blocked.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { FrameReader } from "../frames.js";
-import { Joined, KINDS, textsIn } from "./joined.js";
-import { Scene } from "./scene.js";
-import { SPEECHES } from "./speech.js";
+} from "../../src/index.ts";
+import { pair, settled, type Wired, wired } from "../../src/testing/index.ts";
+import { blocked, charged, PLUG, stateOf } from "../kit/blocked-connection.ts";
+import { ConnectedPair, KINDS, textsIn } from "../kit/connected-pair.ts";
+import { FrameReader, KEY, peerFrame } from "../kit/frames.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
-describe("S1-2 the order of writes belongs to the connection, not to the call or to who makes it", () => {
+describe("S1-2 the order of writes belongs to the connection, not to the call or its caller", () => {
   /** Somebody's own idea of a connection, as an application would have several. */
   class Wrapper {
     readonly #connection: Connection;
@@ -34,7 +33,7 @@ describe("S1-2 the order of writes belongs to the connection, not to the call or
 
   for (const { name, protocol, options } of KINDS) {
     it(`S1-2 on ${name} two wrappers, a WHATWG stream and a writer around one connection take turns by message`, async () => {
-      const { client, server } = pair({ protocol, ...options, capacity: 1_000 });
+      const { client, server } = pair({ kind: protocol, ...options, capacity: 1_000 });
       const [one, other] = [new Wrapper(client), new Wrapper(client)];
       const stream = client.writable.getWriter();
       const ways: Readonly<Record<string, (text: string) => Promise<unknown>>> = {
@@ -71,12 +70,12 @@ describe("S1-2 the order of writes belongs to the connection, not to the call or
     );
     const writable = client.writable;
     writable.getWriter();
-    // The lock of a WHATWG stream is that stream's own: it keeps nobody else from sending.
+    // The lock of a WHATWG stream belongs to that stream: others can still send.
     assert.equal(client.trySend("x"), "sent");
   });
 });
 
-describe("S1-3 a send on a connection that has ended fails, always with the same error, and never without one", () => {
+describe("S1-3 a send on an ended connection always fails, with the same error each time", () => {
   const endings: Readonly<Record<string, { end: (scene: Wired) => void; facts: object; tcp?: false }>> = {
     "this side closes": {
       end: ({ connection }) => void connection.close(1000, "done"),
@@ -87,19 +86,19 @@ describe("S1-3 a send on a connection that has ended fails, always with the same
       facts: { code: "CLOSED", closeCode: 1006, by: "local" },
     },
     "the peer closes": {
-      end: ({ wire }) => {
-        wire.write(peerFrame({ opcode: 8, payload: new Uint8Array([11, 184]), key: KEY }));
-        wire.end();
+      end: ({ peer }) => {
+        peer.write(peerFrame({ opcode: 8, payload: new Uint8Array([11, 184]), key: KEY }));
+        peer.end();
       },
       facts: { code: "CLOSED", closeCode: 3000, by: "peer" },
       tcp: false,
     },
     "the peer resets": {
-      end: ({ wire }) => wire.reset(),
+      end: ({ peer }) => peer.reset(),
       facts: { code: "TRANSPORT", errno: "ECONNRESET" },
     },
     "the peer breaks the protocol": {
-      end: ({ wire }) => wire.write(peerFrame({ opcode: 3, key: KEY })),
+      end: ({ peer }) => peer.write(peerFrame({ opcode: 3, key: KEY })),
       facts: { code: "PROTOCOL", by: "peer", closeCode: 1002 },
       tcp: false,
     },
@@ -108,8 +107,8 @@ describe("S1-3 a send on a connection that has ended fails, always with the same
     for (const [what, { end, facts, tcp }] of Object.entries(endings)) {
       if (protocol === "tcp" && tcp === false) continue;
       it(`S1-3 on ${name} when ${what}, from the first moment on and for ever`, async () => {
-        const scene = wired({ protocol, ...options, connection: { closeTimeout: 100 } });
-        const { connection, wire, clock } = scene;
+        const scene = wired({ kind: protocol, ...options, connection: { closeTimeout: 100 } });
+        const { connection, peer, clock } = scene;
         const writer = connection.writer("text");
         end(scene);
         await settled();
@@ -117,7 +116,7 @@ describe("S1-3 a send on a connection that has ended fails, always with the same
         const errors = await everyCall(connection, () => writer.write("x"));
         await clock.advance(200);
         assert.equal(connection.state, "CLOSED");
-        wire.take();
+        peer.take();
         errors.push(...(await everyCall(connection, () => writer.write("x"))));
         assert.equal(new Set(errors).size, 1, "one error, the very same object");
         const [error] = errors as [ConnectionError];
@@ -125,13 +124,13 @@ describe("S1-3 a send on a connection that has ended fails, always with the same
         assert.deepEqual({ ...error, ...facts }, { ...error });
         assert.equal(connection.signal.reason, error);
         await settled();
-        assert.equal(wire.received.length, 0);
+        assert.equal(peer.received.length, 0);
       });
     }
 
     it(`S1-3 on a real ${name} socket`, async () => {
       const { url } = KINDS.find((kind) => kind.protocol === protocol)!;
-      const ends = await Joined.open({ name, protocol, url, options });
+      const ends = await ConnectedPair.open({ name, protocol, url, options });
       ends.server.terminate();
       await ends.client.closed;
       const errors = await everyCall(ends.client, () => ends.client.writer().write("x"));
@@ -141,28 +140,28 @@ describe("S1-3 a send on a connection that has ended fails, always with the same
     });
   }
 
-  /** What each way of sending is told; a rejection, never a throw, and never a success. */
+  /** The error of each way of sending: a rejection, never a throw, and never a success. */
   async function everyCall(connection: Connection, write: () => Promise<void>): Promise<unknown[]> {
     const calls = [() => connection.send("x"), () => connection.send(new Uint8Array(3), { timeout: 50 }), write];
-    if (connection.protocol === "websocket") calls.push(async () => void (await connection.ping()));
+    if (connection.kind === "websocket") calls.push(async () => void (await connection.ping()));
     assert.equal(connection.trySend("x"), "refused");
     const results = await Promise.allSettled(calls.map((call) => call()));
     return results.map((result) => (result.status === "rejected" ? result.reason : assert.fail("it was sent")));
   }
 });
 
-describe("S1-4 every write reports to its caller, once", () => {
+describe("S1-4 every write settles once", () => {
   for (const { name, protocol, options } of KINDS) {
-    it(`S1-4 on ${name} in memory: a reset in the middle of a burst leaves no send without an answer`, async () => {
-      const { connection, wire } = wired({
-        protocol,
+    it(`S1-4 on ${name} in memory: a reset in the middle of a burst leaves no send pending`, async () => {
+      const { connection, peer } = wired({
+        kind: protocol,
         ...options,
         capacity: 5_000,
         connection: { maxQueuedMessages: 700 },
       });
-      const burst = Array.from({ length: 1_000 }, (_, index) => outcomeOf(connection.send(`${index}`.padEnd(100))));
-      await wire.until(({ received }) => received.length > 70_000);
-      wire.reset();
+      const burst = Array.from({ length: 1_000 }, (_, index) => stateOf(connection.send(`${index}`.padEnd(100))));
+      await peer.until(({ received }) => received.length > 70_000);
+      peer.reset();
       const { cause } = await connection.closed;
       await settled();
       assert.ok(cause instanceof TransportError);
@@ -171,17 +170,17 @@ describe("S1-4 every write reports to its caller, once", () => {
       ) as [typeof burst, typeof burst];
       assert.equal(resolved.length + rejected.length, burst.length);
       assert.ok(rejected.every(({ error }) => error === cause));
-      // Those that resolved are the first ones.
+      // The resolved ones are the first ones.
       assert.deepEqual(burst.slice(0, resolved.length), resolved);
       assert.ok(resolved.length > 0 && rejected.length > 300, `${resolved.length} and ${rejected.length}`);
     });
   }
 
-  for (const speech of SPEECHES) {
-    it(`S1-4 on real ${speech.name} sockets`, async () => {
-      await using scene = await Scene.open(
-        speech,
-        { maxQueuedMessages: 10_000 },
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`S1-4 on real ${wire.name} sockets`, async () => {
+      await using scene = await ServerWithPeers.open(
+        wire,
+        { maxQueuedBytes: 67_108_864 },
         async ({ closed }) => void (await closed),
       );
       const { peer, connection } = await scene.peer();
@@ -204,8 +203,8 @@ describe("S1-4 every write reports to its caller, once", () => {
 
 describe("S1-5 writes go through one queue, first in, first out", () => {
   for (const { name, protocol, options } of KINDS) {
-    it(`S1-5 on ${name} in the order of the calls, whichever calls they were`, async () => {
-      const { connection, wire } = wired({ protocol, ...options, capacity: 300 });
+    it(`S1-5 on ${name} in the order of the calls, for all kinds of calls`, async () => {
+      const { connection, peer } = wired({ kind: protocol, ...options, capacity: 300 });
       const order: string[] = [];
       const sent: Promise<unknown>[] = [];
       for (let index = 0; index < 200; index += 1) {
@@ -219,20 +218,20 @@ describe("S1-5 writes go through one queue, first in, first out", () => {
       }
       await Promise.all(sent);
       await settled();
-      assert.deepEqual(textsIn({ protocol }, wire.received), order);
+      assert.deepEqual(textsIn({ protocol }, peer.received), order);
     });
   }
 
-  it("S1-5 control frames go before what waits, behind the frame under way; and Close behind everything", async () => {
-    const { connection, wire, read } = await blocked();
+  it("S1-5 control frames go before queued messages, after the current frame; and Close after everything", async () => {
+    const { connection, peer, read } = await blocked();
     connection.trySend("first");
     connection.trySend("second");
-    wire.write(peerFrame({ opcode: 9, key: KEY }));
+    peer.write(peerFrame({ opcode: 9, key: KEY }));
     await settled();
     connection.ping().catch(() => undefined);
     void connection.close();
     await read(3);
-    const frames = new FrameReader().push(wire.received);
+    const frames = new FrameReader().push(peer.received);
     assert.deepEqual(
       frames.map(({ opcode, payload }) => (opcode === 1 ? payload.toString() : opcode)),
       [PLUG, 10, 9, "first", "second", 8],
@@ -240,7 +239,7 @@ describe("S1-5 writes go through one queue, first in, first out", () => {
   });
 });
 
-describe("S1-6 the queue has limits in bytes and in messages, and a policy for what goes beyond them", () => {
+describe("S1-6 the queue has limits in bytes and in messages, and a policy for more", () => {
   const expected: Readonly<Record<Overflow, { fate: string; delivered: string[]; dropped: number; state: string }>> = {
     wait: { fate: "pending", delivered: ["a", "b", "c"], dropped: 0, state: "OPEN" },
     reject: { fate: "rejected", delivered: ["a", "b"], dropped: 0, state: "OPEN" },
@@ -249,22 +248,22 @@ describe("S1-6 the queue has limits in bytes and in messages, and a policy for w
     coalesce: { fate: "pending", delivered: ["c", "b"], dropped: 1, state: "OPEN" },
     close: { fate: "rejected", delivered: [], dropped: 0, state: "CLOSING" },
   };
-  for (const limit of [{ maxQueuedMessages: 3 }, { maxQueuedBytes: PLUG.length + 2 }]) {
+  for (const limit of [{ maxQueuedMessages: 3 }, { maxQueuedBytes: charged(PLUG.length + 2, 3) }]) {
     for (const [overflow, { fate, delivered, dropped, state }] of Object.entries(expected)) {
       it(`S1-6 ${overflow}, at ${Object.keys(limit)[0]}`, async () => {
-        const { connection, wire, read } = await blocked({ ...limit, overflow: overflow as Overflow });
+        const { connection, peer, read } = await blocked({ ...limit, overflow: overflow as Overflow });
         connection.trySend("a", { key: "k" });
         connection.trySend("b");
-        const beyond = outcomeOf(connection.send("c", { key: "k" }));
+        const beyond = stateOf(connection.send("c", { key: "k" }));
         await settled();
-        assert.ok(connection.queuedMessages <= 3 && connection.queuedBytes <= PLUG.length + 2);
+        assert.ok(connection.queuedMessages <= 3 && connection.queuedBytes <= charged(PLUG.length + 2, 3));
         assert.equal(beyond.state, fate);
         assert.deepEqual([connection.droppedMessages, connection.state], [dropped, state]);
         if (state === "OPEN") assert.deepEqual((await read(1 + delivered.length)).slice(1), delivered);
         else {
-          wire.resume();
-          await wire.until(({ ended }) => ended);
-          const opcodes = new FrameReader().push(wire.received).map(({ opcode }) => opcode);
+          peer.resume();
+          await peer.until(({ ended }) => ended);
+          const opcodes = new FrameReader().push(peer.received).map(({ opcode }) => opcode);
           assert.deepEqual(opcodes, [1, 8]);
         }
       });

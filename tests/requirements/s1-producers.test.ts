@@ -1,20 +1,20 @@
-/** S1: any number of producers on one connection: nothing is lost, nothing mingles, and each keeps its order. */
+/** S1: any number of producers on one connection: nothing is lost, frames are not interleaved, and each producer's order is kept. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Connection, type Data, DEFAULTS } from "../../src/index.js";
-import { Joined, KINDS } from "./joined.js";
+import { type Connection, DEFAULTS, type Message } from "../../src/index.ts";
+import { ConnectedPair, KINDS } from "../kit/connected-pair.ts";
 
 const PRODUCERS = 100;
 const MESSAGES = 1_000;
 const LARGEST = 2 ** 20;
 
-// Printable, so that it can be sent as text and through a framing with a delimiter, and different from place to place.
+// Printable, so that it can be sent as text and with a delimiter; and different at each position.
 const INK = Buffer.from(
   Array.from({ length: LARGEST + MESSAGES }, (_, index) => 33 + ((index * 7 + (index >> 6)) % 90)),
 );
 
-/** How large a message is: 1 byte to 1 MiB, all of them together some 100 MB. */
+/** The size of a message: 1 byte to 1 MiB, about 100 MB for all. */
 function sizeOf(producer: number, index: number): number {
   if (index === 500 && producer % 4 === 0) return LARGEST;
   const draw = (producer * 7_919 + index * 104_729) % 1_000;
@@ -26,7 +26,7 @@ function sizeOf(producer: number, index: number): number {
 // All of them ASCII, and none the delimiter.
 const nameOf = (producer: number): number => producer + 11;
 
-/** A message names its producer in its first byte, and is known by the others. */
+/** The first byte of a message names its producer, and the others identify it. */
 function messageOf(producer: number, index: number): Buffer {
   const message = Buffer.allocUnsafe(sizeOf(producer, index));
   message.set(INK.subarray(index, index + message.length));
@@ -34,7 +34,7 @@ function messageOf(producer: number, index: number): Buffer {
   return message;
 }
 
-/** Sends everything of one producer: as bytes, as texts, and in parts. */
+/** Sends all messages of one producer: as bytes, as text, and in parts. */
 async function produce(connection: Connection, producer: number): Promise<void> {
   for (let index = 0; index < MESSAGES; index += 1) {
     const message = messageOf(producer, index);
@@ -48,7 +48,7 @@ async function produce(connection: Connection, producer: number): Promise<void> 
   }
 }
 
-/** Checks each message against the next that its producer was to send. */
+/** Compares each message with the next one of its producer. */
 class Audit {
   readonly #next = new Uint16Array(PRODUCERS);
   readonly damaged: string[] = [];
@@ -59,7 +59,7 @@ class Audit {
     this.#finish = resolve;
   });
 
-  readonly take = (_connection: Connection, data: Data): void => {
+  readonly take = (_connection: Connection, data: Message): void => {
     const message = typeof data === "string" ? Buffer.from(data, "latin1") : data;
     const producer = (message[0] ?? 0) - nameOf(0);
     const index = this.#next[producer] ?? 0;
@@ -79,7 +79,7 @@ describe("S1-1 a connection takes concurrent sends of any number of producers", 
   for (const kind of KINDS) {
     it(`S1-1 100 of 1,000 messages each, of 1 byte to 1 MiB, whole and in parts, on real ${kind.name} sockets`, async () => {
       const audit = new Audit();
-      await using ends = await Joined.open(kind, { server: { message: audit.take } });
+      await using ends = await ConnectedPair.open(kind, { server: { message: audit.take } });
       const { client, server } = ends;
       const producers = Array.from({ length: PRODUCERS }, (_, producer) => produce(client, producer));
       let sent = false;
@@ -90,7 +90,7 @@ describe("S1-1 a connection takes concurrent sends of any number of producers", 
       let most = 0;
       while (!sent) {
         most = Math.max(most, client.queuedBytes);
-        // Answered while everything else is under way.
+        // Answered while everything else is being sent.
         if (kind.protocol === "websocket") await client.ping();
         else await new Promise(setImmediate);
         pings += 1;
@@ -100,7 +100,8 @@ describe("S1-1 a connection takes concurrent sends of any number of producers", 
       assert.deepEqual(audit.damaged, []);
       assert.equal(audit.count, PRODUCERS * MESSAGES);
       assert.ok(audit.bytes > 90_000_000 && audit.bytes < 200_000_000, `${audit.bytes} bytes`);
-      assert.ok(most <= DEFAULTS.maxQueuedBytes, `${most} bytes were queued`);
+      // A message of exactly the bound is accepted by an empty queue, although its overhead counts, too.
+      assert.ok(most <= DEFAULTS.connection.maxQueuedBytes + 512, `${most} bytes were queued`);
       assert.ok(pings > 10);
       assert.deepEqual([client.state, server.state, client.queuedMessages], ["OPEN", "OPEN", 0]);
     });

@@ -1,25 +1,24 @@
-/** S1: what is on the wire when messages in parts, control frames and the end come at once. */
+/** S1: the bytes on the wire when messages in parts, control frames and the end coincide. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Connection, isConnectionError } from "../../src/index.js";
-import { pair, settled, type Wire, wired } from "../../src/testing/index.js";
-import { type Outcome, outcomeOf } from "../connection/blocked.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { type Frame, FrameReader, messagesIn } from "../frames.js";
-import { runs } from "../random.js";
-import { Joined, KINDS } from "./joined.js";
-import { Scene } from "./scene.js";
-import { SPEECHES } from "./speech.js";
+import { ClosedError, type Connection, isConnectionError } from "../../src/index.ts";
+import { pair, type RawPeer, settled, wired } from "../../src/testing/index.ts";
+import { type CallState, stateOf } from "../kit/blocked-connection.ts";
+import { ConnectedPair, KINDS } from "../kit/connected-pair.ts";
+import { type Frame, FrameReader, KEY, messagesIn, peerFrame } from "../kit/frames.ts";
+import { runs } from "../kit/random.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
 const act = fc.constantFrom(
   ...(["write", "write", "write", "end", "open", "send", "send large", "ping", "peer pings", "turn", "turn"] as const),
 );
 const end = fc.constantFrom("close" as const, "peer closes" as const, "end and close" as const);
 
-describe("S1-8 a writer of parts, pings and a close at once", () => {
-  it("S1-8 in any order: frames stay whole, each call is answered, and the end is clean and waits for nothing", async () => {
+describe("S1-8 a writer of parts, pings and a close at the same time", () => {
+  it("S1-8 in any order: frames stay complete, each call settles, and the end is clean and waits for nothing", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(act, { maxLength: 30 }),
@@ -29,10 +28,10 @@ describe("S1-8 a writer of parts, pings and a close at once", () => {
           const got: string[] = [];
           const message = (_: Connection, data: unknown): void => void got.push(String(data));
           const { client, server } = pair({ capacity, server: { message } });
-          const outcomes: Outcome[] = [];
-          const sent = new Map<string, Outcome>();
-          const watch = (promise: Promise<unknown>): Outcome => {
-            const outcome = outcomeOf(promise);
+          const outcomes: CallState[] = [];
+          const sent = new Map<string, CallState>();
+          const watch = (promise: Promise<unknown>): CallState => {
+            const outcome = stateOf(promise);
             outcomes.push(outcome);
             return outcome;
           };
@@ -63,11 +62,11 @@ describe("S1-8 a writer of parts, pings and a close at once", () => {
             writer.abort();
           }
           const closed = end === "peer closes" ? server.close(3_000) : client.close(3_000);
-          // No time passes: nobody waits for a part that cannot come.
+          // No time passes: nothing waits for a part that cannot follow.
           const ends = await Promise.all([closed, client.closed, server.closed]);
           await settled();
           for (const { code, wasClean, cause } of ends)
-            assert.deepEqual([code, wasClean, cause], [3_000, true, undefined]);
+            assert.deepEqual([code, wasClean, cause instanceof ClosedError], [3_000, true, true]);
           assert.deepEqual(
             outcomes.filter(
               ({ state, error }) => state === "pending" || (state === "rejected" && !isConnectionError(error)),
@@ -87,7 +86,7 @@ describe("S1-8 a writer of parts, pings and a close at once", () => {
   for (const kind of KINDS) {
     for (const moment of ["between two parts", "inside a part"] as const) {
       it(`S1-8 on real ${kind.name} sockets, with the close ${moment}`, async () => {
-        await using ends = await Joined.open(kind, { server: { message: () => undefined, streaming: false } });
+        await using ends = await ConnectedPair.open(kind, { server: { message: () => undefined, streaming: false } });
         const { client } = ends;
         const outcomes: Promise<unknown>[] = [];
         outcomes.push(client.send("before"));
@@ -117,8 +116,8 @@ describe("S1-8 a writer of parts, pings and a close at once", () => {
   }
 });
 
-/** Every frame that comes, told as it comes. */
-async function follow(wire: Wire, tell: (frame: Frame) => void, until: () => boolean): Promise<void> {
+/** Every received frame, as it arrives. */
+async function follow(wire: RawPeer, tell: (frame: Frame) => void, until: () => boolean): Promise<void> {
   const reader = new FrameReader();
   await wire.until(() => {
     for (const frame of reader.push(wire.take())) tell(frame);
@@ -133,23 +132,23 @@ describe("S1-10 control frames go between the fragments of a message, and never 
 
   for (const role of ["server", "client"] as const) {
     it(`S1-10 of a ${role} in memory: Ping, Pong and Close`, async () => {
-      const { connection, wire } = wired({ role, capacity: 30_000 });
+      const { connection, peer } = wired({ role, capacity: 30_000 });
       const key = role === "server" ? { key: KEY } : {};
       const writer = connection.writer();
       const part = new Uint8Array(150_000).fill(7);
-      const parts = Array.from({ length: 6 }, () => outcomeOf(writer.write(part)));
-      // The first part is half on the wire.
+      const parts = Array.from({ length: 6 }, () => stateOf(writer.write(part)));
+      // Half of the first part is written.
       await new Promise(setImmediate);
-      const rtt = outcomeOf(connection.ping());
+      const rtt = stateOf(connection.ping());
       const frames: (string | number)[] = [];
       await follow(
-        wire,
+        peer,
         ({ opcode, payload }) => {
           frames.push(opcode >= 8 ? opcode : payload.length);
           if (opcode >= 8) return;
           assert.ok(payload.every((byte) => byte === 7));
           const data = frames.filter((frame) => frame === part.length).length;
-          if (data === 2) wire.write(peerFrame({ opcode: 9, ...key }));
+          if (data === 2) peer.write(peerFrame({ opcode: 9, ...key }));
           if (data === 4) void connection.close();
         },
         () => frames.at(-1) === 8,
@@ -167,10 +166,10 @@ describe("S1-10 control frames go between the fragments of a message, and never 
     });
   }
 
-  it("S1-10 a Ping is on the wire before a message of 64 MiB has ended, and answered by then, on a real socket", async () => {
-    await using scene = await Scene.open(SPEECHES[0]!, {}, async ({ closed }) => void (await closed));
+  it("S1-10 a Ping is sent before the end of a message of 64 MiB, and answered by then, on a real socket", async () => {
+    await using scene = await ServerWithPeers.open(WIRE_PROTOCOLS[0]!, {}, async ({ closed }) => void (await closed));
     const { peer, connection } = await scene.peer();
-    // Counted as they come, and not kept.
+    // Counted as they arrive, and not stored.
     peer.socket.removeAllListeners("data");
     const order: number[] = [];
     const reader = new FrameReader();
@@ -210,11 +209,11 @@ describe("S1-10 control frames go between the fragments of a message, and never 
   });
 });
 
-describe("S1-11 no message overtakes another, however long its way through", () => {
+describe("S1-11 no message overtakes another, however long its processing takes", () => {
   const LARGE = 900_000;
 
   for (const kind of KINDS) {
-    /** Sends a large message and then a small one, in each of the ways that there are. */
+    /** Sends a large message and then a small one, in every way. */
     const send = (connection: Connection): { sent: Promise<unknown>; expected: [string, number][] } => {
       const large = (letter: string): string => letter.repeat(LARGE);
       const writer = connection.writer("text");
@@ -248,14 +247,14 @@ describe("S1-11 no message overtakes another, however long its way through", () 
     };
 
     it(`S1-11 on ${kind.name} in memory, in the order of the calls`, async () => {
-      const { client, server } = pair({ protocol: kind.protocol, ...kind.options, capacity: 20_000 });
+      const { client, server } = pair({ kind: kind.protocol, ...kind.options, capacity: 20_000 });
       const { sent, expected } = send(client);
       assert.deepEqual(await receive(server, expected.length), expected);
       await sent;
     });
 
-    it(`S1-11 on real ${kind.name} sockets, from either end`, async () => {
-      await using ends = await Joined.open(kind);
+    it(`S1-11 on real ${kind.name} sockets, from either side`, async () => {
+      await using ends = await ConnectedPair.open(kind);
       for (const [from, to] of [
         [ends.client, ends.server],
         [ends.server, ends.client],
@@ -267,7 +266,7 @@ describe("S1-11 no message overtakes another, however long its way through", () 
     });
   }
 
-  // As it would if a thread of the pool were done with the large one only behind the small one.
+  // As if a thread of the pool finished the large one after the small one.
   it("S1-11 a large message that is compressed, then a small one that is not", async () => {
     const large = Array.from({ length: 100_000 }, (_, index) => String((index * 7919) % 104_729)).join();
     for (const compression of [true, { serverContextTakeover: true, clientContextTakeover: true }]) {
@@ -283,14 +282,14 @@ describe("S1-11 no message overtakes another, however long its way through", () 
     }
   });
 
-  it("S1-11 a message handed to the kernel in many writes is not overtaken by one that fits into the next", async () => {
-    const { connection, wire } = wired({ role: "client", capacity: 10_000 });
+  it("S1-11 a message in many writes is not overtaken by one that fits into the next write", async () => {
+    const { connection, peer } = wired({ role: "client", capacity: 10_000 });
     const large = connection.send(new Uint8Array(500_000));
     await settled();
     const small = Array.from({ length: 20 }, (_, index) => connection.send(`${index}`));
     const frames: Frame[] = [];
     await follow(
-      wire,
+      peer,
       (frame) => frames.push(frame),
       () => frames.length === 21,
     );

@@ -1,34 +1,34 @@
-/** S3: one handler for each connection, independent of the others, and the connection ends however it is left. */
+/** S3: each connection has its own handler, independent of the others, and ends however its handler is left. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Connection, Handler, ListenOptions } from "../../src/index.js";
-import { openSockets, socketsOf, UNCOUNTED } from "../descriptors.js";
-import type { RawPeer } from "../raw-peers.js";
-import { Scene } from "./scene.js";
-import { closeCodeOf, SPEECHES, type Speech } from "./speech.js";
+import type { Connection, Handler, ListenOptions } from "../../src/index.ts";
+import { openSockets, SOCKETS_SKIP, socketsOf } from "../kit/kernel-sockets.ts";
+import type { RawPeer } from "../kit/raw-peer.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { closeCodeOf, WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
 
-/** Does what its first message says, and then echoes. */
+/** Acts as its first message says, and then echoes. */
 async function obedient(connection: Connection): Promise<void> {
   const first = await connection.receive();
-  if (first === "be stuck") await new Promise(() => undefined);
-  if (first === "throw") throw new Error("thrown on purpose");
+  if (first === "is stuck") await new Promise(() => undefined);
+  if (first === "throws") throw new Error("thrown on purpose");
   await connection.send(first);
   for await (const message of connection) await connection.send(message);
 }
 
-describe("S3-7 a handler does not hold up the others", () => {
-  for (const speech of SPEECHES) {
-    for (const trouble of ["be stuck", "throw"]) {
-      it(`S3-7 when it is told to ${trouble}, on ${speech.name}`, async () => {
-        await using scene = await Scene.open(speech, { closeTimeout: 50, lingerTimeout: 50 }, obedient);
+describe("S3-7 a handler does not delay the others", () => {
+  for (const wire of WIRE_PROTOCOLS) {
+    for (const trouble of ["is stuck", "throws"]) {
+      it(`S3-7 when it ${trouble}, on ${wire.name}`, async () => {
+        await using scene = await ServerWithPeers.open(wire, { closeTimeout: 50, lingerTimeout: 50 }, obedient);
         const before = await scene.peer();
         const troubled = await scene.peer();
-        troubled.peer.write(speech.message(trouble));
+        troubled.peer.write(wire.message(trouble));
         for (const { peer } of [before, await scene.peer()]) {
           for (const text of ["one", "two", "three"]) {
-            peer.write(speech.message(text));
-            await peer.until(({ bytes }) => speech.messages(bytes).includes(text));
+            peer.write(wire.message(text));
+            await peer.until(({ bytes }) => wire.messages(bytes).includes(text));
           }
         }
         assert.deepEqual([before.connection.state, trouble], ["OPEN", trouble]);
@@ -36,18 +36,18 @@ describe("S3-7 a handler does not hold up the others", () => {
     }
   }
 
-  it("S3-7 and one that throws as it is called does not end the accept loop", async () => {
+  it("S3-7 a handler that throws synchronously does not end the accept loop", async () => {
     let calls = 0;
-    const [speech] = SPEECHES as [Speech];
-    await using scene = await Scene.open(speech, { closeTimeout: 50 }, (connection) => {
+    const [wire] = WIRE_PROTOCOLS as [WireProtocol];
+    await using scene = await ServerWithPeers.open(wire, { closeTimeout: 50 }, (connection) => {
       calls += 1;
       if (calls <= 3) throw new Error(`thrown on purpose, ${calls}`);
       return obedient(connection);
     });
     for (let peer = 0; peer < 3; peer += 1) await scene.peer();
     const { peer } = await scene.peer();
-    peer.write(speech.message("still there?"));
-    await peer.until(({ bytes }) => speech.messages(bytes).includes("still there?"));
+    peer.write(wire.message("still there?"));
+    await peer.until(({ bytes }) => wire.messages(bytes).includes("still there?"));
     assert.deepEqual(
       scene.errors.map(String),
       [1, 2, 3].map((call) => `Error: thrown on purpose, ${call}`),
@@ -60,7 +60,7 @@ interface Exit {
   readonly what: string;
   readonly handler: Handler;
   readonly options?: ListenOptions;
-  readonly peer?: (peer: RawPeer, speech: Speech) => void;
+  readonly peer?: (peer: RawPeer, wire: WireProtocol) => void;
   readonly code: number;
   readonly error?: string;
 }
@@ -82,7 +82,7 @@ const EXITS: readonly Exit[] = [
     handler: async (connection) => {
       for await (const _ of connection) throw broken();
     },
-    peer: (peer, speech) => peer.write(speech.message("go")),
+    peer: (peer, wire) => peer.write(wire.message("go")),
     code: 1011,
     error: "Error: broken on purpose",
   },
@@ -93,8 +93,8 @@ const EXITS: readonly Exit[] = [
     handler: async (connection) => {
       for await (const _ of connection) break;
     },
-    peer: (peer, speech) => {
-      for (let index = 0; index < 10; index += 1) peer.write(speech.message("more than is read"));
+    peer: (peer, wire) => {
+      for (let index = 0; index < 10; index += 1) peer.write(wire.message("more than is read"));
     },
     code: 1000,
   },
@@ -102,8 +102,8 @@ const EXITS: readonly Exit[] = [
     what: "never reads, and never returns",
     handler: () => new Promise(() => undefined),
     options: { maxInboxMessages: 2, pauseTimeout: 30 },
-    peer: (peer, speech) => {
-      for (let index = 0; index < 10; index += 1) peer.write(speech.message("unread"));
+    peer: (peer, wire) => {
+      for (let index = 0; index < 10; index += 1) peer.write(wire.message("unread"));
     },
     code: 1008,
   },
@@ -116,22 +116,22 @@ const EXITS: readonly Exit[] = [
 ];
 
 describe("S3-17 however a handler is left, its connection is closed and the descriptor freed", () => {
-  for (const speech of SPEECHES) {
+  for (const wire of WIRE_PROTOCOLS) {
     for (const { what, handler, options, peer: act, code, error } of EXITS) {
       for (const answers of [true, false]) {
-        it(`S3-17 a handler that ${what}, on ${speech.name}, whose peer ${answers ? "answers" : "does not answer"}`, async () => {
-          await using scene = await Scene.open(speech, { closeTimeout: 30, ...options }, handler);
+        it(`S3-17 a handler that ${what}, on ${wire.name}, whose peer ${answers ? "answers" : "does not answer"}`, async () => {
+          await using scene = await ServerWithPeers.open(wire, { closeTimeout: 30, ...options }, handler);
           const listening = openSockets();
           const { peer, connection } = await scene.peer();
-          act?.(peer, speech);
+          act?.(peer, wire);
           if (answers) {
-            if (speech.protocol === "websocket") await peer.until(({ bytes }) => closeCodeOf(bytes) !== undefined);
+            if (wire.protocol === "websocket") await peer.until(({ bytes }) => closeCodeOf(bytes) !== undefined);
             else await peer.until(({ ended }) => ended);
-            peer.socket.end(speech.farewell);
+            peer.socket.end(wire.farewell);
           }
           const info = await connection.closed;
           assert.equal(info.code, code);
-          if (speech.protocol === "websocket") assert.equal(closeCodeOf(peer.bytes), code);
+          if (wire.protocol === "websocket") assert.equal(closeCodeOf(peer.bytes), code);
           assert.equal(scene.server.connections.size, 0);
           await peer[Symbol.asyncDispose]();
           assert.equal(openSockets(), listening, "only the listener is left");
@@ -141,13 +141,13 @@ describe("S3-17 however a handler is left, its connection is closed and the desc
     }
 
     for (const leave of ["end", "resetAndDestroy"] as const) {
-      it(`S3-17 a handler that returns after its peer left by ${leave}, on ${speech.name}`, async () => {
+      it(`S3-17 a handler that returns after its peer left by ${leave}, on ${wire.name}`, async () => {
         let comeBack!: () => void;
         const handler = (): Promise<void> =>
           new Promise((resolve) => {
             comeBack = resolve;
           });
-        await using scene = await Scene.open(speech, { lingerTimeout: 60_000 }, handler);
+        await using scene = await ServerWithPeers.open(wire, { lingerTimeout: 60_000 }, handler);
         const { peer, connection } = await scene.peer();
         peer.socket[leave]();
         while (connection.state !== "CLOSED" && connection.peerEndedFor === undefined) await new Promise(setImmediate);
@@ -155,20 +155,20 @@ describe("S3-17 however a handler is left, its connection is closed and the desc
         const { by } = await connection.closed;
         assert.equal(by, "peer");
         assert.equal(scene.server.connections.size, 0);
-        if (!UNCOUNTED) {
+        if (!SOCKETS_SKIP) {
           const held = socketsOf(scene.port).filter(({ state }) => ["ESTABLISHED", "CLOSE_WAIT"].includes(state));
           assert.deepEqual(held, []);
         }
         assert.deepEqual(scene.errors, []);
       });
 
-      it(`S3-17 a handler that throws after its peer left by ${leave}, on ${speech.name}`, async () => {
+      it(`S3-17 a handler that throws after its peer left by ${leave}, on ${wire.name}`, async () => {
         let fail!: (error: Error) => void;
         const handler = (): Promise<void> =>
           new Promise((_, reject) => {
             fail = reject;
           });
-        await using scene = await Scene.open(speech, { lingerTimeout: 30 }, handler);
+        await using scene = await ServerWithPeers.open(wire, { lingerTimeout: 30 }, handler);
         const { peer, connection } = await scene.peer();
         peer.socket[leave]();
         await connection.closed;

@@ -1,26 +1,27 @@
-/** S3: the peer's FIN, what may still be sent behind it, and that no socket stays in CLOSE_WAIT. */
+/** S3: the peer's FIN, what may still be sent after it, and that no socket stays in CLOSE_WAIT. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ConnectionEvent, type Data, isConnectionError } from "../../src/index.js";
-import { pair, settled, wired } from "../../src/testing/index.js";
-import { socketsOf, UNCOUNTED, untilSockets } from "../descriptors.js";
-import { gate, Scene } from "./scene.js";
-import { SPEECHES, type Speech } from "./speech.js";
+import { type ConnectionEvent, isConnectionError, type Message } from "../../src/index.ts";
+import { pair, settled, wired } from "../../src/testing/index.ts";
+import { deferred } from "../kit/deferred.ts";
+import { SOCKETS_SKIP, socketsOf, untilSockets } from "../kit/kernel-sockets.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
 
 const NEVER = { heartbeat: { interval: Infinity }, idleTimeout: Infinity };
-const [WEBSOCKET, TCP] = SPEECHES as [Speech, Speech];
+const [WEBSOCKET, TCP] = WIRE_PROTOCOLS as [WireProtocol, WireProtocol];
 
-/** A handler that does not come back, and keeps nothing alive. */
+/** A handler that never returns, and keeps nothing alive. */
 const stuck = (): Promise<void> => new Promise(() => undefined);
 
-describe("S3-10 the peer's FIN is seen before our side has closed", () => {
-  it("S3-10 with the time since it came, and as an event", async () => {
+describe("S3-10 the peer's FIN is visible before this side has closed", () => {
+  it("S3-10 with the time since it arrived, and as an event", async () => {
     const events: string[] = [];
     const observe = ({ type }: ConnectionEvent): number => events.push(type);
-    const { connection, wire, clock } = wired({ protocol: "tcp", connection: { observe } });
+    const { connection, peer, clock } = wired({ kind: "tcp", connection: { observe } });
     assert.equal(connection.peerEndedFor, undefined);
-    wire.end();
+    peer.end();
     await settled();
     assert.equal(connection.peerEndedFor, 0);
     await clock.advance(1_234);
@@ -29,14 +30,14 @@ describe("S3-10 the peer's FIN is seen before our side has closed", () => {
     assert.deepEqual(events, ["open", "peerEnded"]);
   });
 
-  it("S3-10 while the kernel calls it CLOSE_WAIT", { skip: UNCOUNTED }, async () => {
-    const ended = gate();
-    const observe = ({ type }: ConnectionEvent): void => void (type === "peerEnded" && ended.open());
-    await using scene = await Scene.open(TCP, { observe }, stuck);
+  it("S3-10 while the kernel calls it CLOSE_WAIT", { skip: SOCKETS_SKIP }, async () => {
+    const ended = deferred();
+    const observe = ({ type }: ConnectionEvent): void => void (type === "peerEnded" && ended.resolve());
+    await using scene = await ServerWithPeers.open(TCP, { observe }, stuck);
     const { peer, connection } = await scene.peer();
     assert.equal(connection.peerEndedFor, undefined);
     peer.socket.end();
-    await ended.passed;
+    await ended.promise;
     assert.ok((connection.peerEndedFor ?? -1) >= 0);
     assert.deepEqual(
       socketsOf(scene.port).map(({ state }) => state),
@@ -45,18 +46,18 @@ describe("S3-10 the peer's FIN is seen before our side has closed", () => {
   });
 });
 
-describe("S3-11 behind the peer's FIN the answer still arrives, whole", () => {
+describe("S3-11 after the peer's FIN the answer still arrives, complete", () => {
   const part = "x".repeat(256 * 1024);
 
   it("S3-11 on framed TCP, also what is sent only then", async () => {
-    await using scene = await Scene.open(TCP, {}, async (connection) => {
-      const requests: Data[] = [];
+    await using scene = await ServerWithPeers.open(TCP, { allowHalfOpen: true }, async (connection) => {
+      const requests: Message[] = [];
       for await (const request of connection) requests.push(request);
       assert.notEqual(connection.peerEndedFor, undefined);
       for (let sent = 0; sent < 32; sent += 1) await connection.send(`${requests.join()} ${sent} ${part}`);
     });
     const { peer, connection } = await scene.peer();
-    // Until the server's writes wait, so that most of the answer is still ahead when the FIN is long past.
+    // Until the server's writes wait, so that most of the answer is sent long after the FIN.
     peer.socket.pause();
     peer.write(TCP.message("request"));
     peer.socket.end();
@@ -68,9 +69,9 @@ describe("S3-11 behind the peer's FIN the answer still arrives, whole", () => {
     assert.equal((await connection.closed).wasClean, true);
   });
 
-  it("S3-11 on WebSocket, where the end has begun, what was sent before", async () => {
+  it("S3-11 on WebSocket, where the FIN begins the end, what was sent before", async () => {
     const sent: Promise<void>[] = [];
-    await using scene = await Scene.open(WEBSOCKET, { maxQueuedBytes: Infinity }, async (connection) => {
+    await using scene = await ServerWithPeers.open(WEBSOCKET, { maxQueuedBytes: Infinity }, async (connection) => {
       await connection.receive();
       for (let index = 0; index < 32; index += 1) sent.push(connection.send(`${index} ${part}`));
       await connection.closed;
@@ -93,54 +94,54 @@ describe("S3-11 behind the peer's FIN the answer still arrives, whole", () => {
   });
 });
 
-it("S3-11 an answer that met a reset is no clean end, on framed TCP", async () => {
-  const asked = gate();
-  await using scene = await Scene.open(TCP, {}, async (connection) => {
-    await asked.passed;
-    // The kernel takes it, and only then learns that nobody is there.
+it("S3-11 an answer that gets a reset is no clean end, on framed TCP", async () => {
+  const asked = deferred();
+  await using scene = await ServerWithPeers.open(TCP, {}, async (connection) => {
+    await asked.promise;
+    // The kernel accepts it, and detects only then that the peer is gone.
     await connection.send("too late");
   });
   const { peer, connection } = await scene.peer();
   peer.socket.end();
   while (connection.peerEndedFor === undefined) await new Promise(setImmediate);
   await peer[Symbol.asyncDispose]();
-  asked.open();
+  asked.resolve();
   const { wasClean, cause } = await connection.closed;
   assert.deepEqual([wasClean, isConnectionError(cause) && cause.code], [false, "TRANSPORT"]);
 });
 
-describe("S3-12 behind the peer's FIN ours follows within `lingerTimeout`", () => {
+describe("S3-12 after the peer's FIN ours follows within `lingerTimeout`", () => {
   it("S3-12 although the application does nothing", async () => {
-    const { connection, wire, clock } = wired({ protocol: "tcp", connection: { lingerTimeout: 1_000 } });
-    wire.end();
+    const { connection, peer, clock } = wired({ kind: "tcp", connection: { lingerTimeout: 1_000 } });
+    peer.end();
     await clock.advance(999);
-    assert.deepEqual([wire.ended, connection.state], [false, "OPEN"]);
+    assert.deepEqual([peer.ended, connection.state], [false, "OPEN"]);
     await clock.advance(1);
-    assert.deepEqual([wire.ended, wire.closed, connection.state], [true, true, "CLOSED"]);
+    assert.deepEqual([peer.ended, peer.closed, connection.state], [true, true, "CLOSED"]);
     assert.deepEqual(await connection.closed, { code: 1000, reason: "", by: "peer", wasClean: true, cause: undefined });
   });
 
-  it("S3-12 behind what is queued", async () => {
-    const { connection, wire, clock } = wired({ protocol: "tcp", framing: "lines", capacity: 1_000 });
-    wire.pause();
+  it("S3-12 after the queued messages", async () => {
+    const { connection, peer, clock } = wired({ kind: "tcp", framing: "lines", capacity: 1_000 });
+    peer.pause();
     const sent = connection.send("x".repeat(5_000));
-    wire.end();
-    await clock.advance(5_000);
-    assert.equal(wire.ended, false);
+    peer.end();
+    await clock.advance(3_000);
+    assert.equal(peer.ended, false);
     await assert.rejects(connection.send("y"), { code: "CLOSED" }, "the connection has begun to close");
-    wire.resume();
+    peer.resume();
     await sent;
-    await wire.until(({ ended }) => ended);
-    assert.equal(wire.received.length, 5_001);
+    await peer.until(({ ended }) => ended);
+    assert.equal(peer.received.length, 5_001);
     assert.equal((await connection.closed).wasClean, true);
   });
 
-  it("S3-12 and when what is queued does not leave, the connection is given up", async () => {
+  it("S3-12 and if the queued messages cannot be written, the connection is terminated", async () => {
     const options = { lingerTimeout: 1_000, closeTimeout: 500, writeTimeout: Infinity };
-    const { connection, wire, clock } = wired({ protocol: "tcp", capacity: 1_000, connection: options });
-    wire.pause();
+    const { connection, peer, clock } = wired({ kind: "tcp", capacity: 1_000, connection: options });
+    peer.pause();
     const refused = assert.rejects(connection.send(new Uint8Array(5_000)), { code: "TIMEOUT", limit: "closeTimeout" });
-    wire.end();
+    peer.end();
     await clock.advance(1_499);
     assert.notEqual(connection.state, "CLOSED");
     await clock.advance(1);
@@ -149,19 +150,19 @@ describe("S3-12 behind the peer's FIN ours follows within `lingerTimeout`", () =
   });
 
   it("S3-12 on WebSocket at once, since without a Close frame nothing can follow", async () => {
-    const { connection, wire, clock } = wired();
-    wire.end();
+    const { connection, peer, clock } = wired();
+    peer.end();
     await settled();
-    assert.deepEqual([wire.ended, connection.state], [true, "CLOSED"]);
+    assert.deepEqual([peer.ended, connection.state], [true, "CLOSED"]);
     await clock.advance(60_000);
   });
 
-  it("S3-12 on WebSocket, what is queued has no longer than that", async () => {
+  it("S3-12 on WebSocket, queued messages have no more time than that", async () => {
     const options = { lingerTimeout: 1_000, closeTimeout: 500, writeTimeout: Infinity };
-    const { connection, wire, clock } = wired({ capacity: 1_000, connection: options });
-    wire.pause();
+    const { connection, peer, clock } = wired({ capacity: 1_000, connection: options });
+    peer.pause();
     const refused = assert.rejects(connection.send(new Uint8Array(5_000)), { code: "TIMEOUT", limit: "lingerTimeout" });
-    wire.end();
+    peer.end();
     await clock.advance(999);
     assert.equal(connection.state, "CLOSING");
     await clock.advance(1);
@@ -169,37 +170,48 @@ describe("S3-12 behind the peer's FIN ours follows within `lingerTimeout`", () =
     assert.equal(connection.state, "CLOSED");
   });
 
-  it("S3-12 a close under way keeps its own bound when the FIN comes", async () => {
+  it("S3-12 a close in progress keeps its own bound when the FIN arrives", async () => {
     const options = { lingerTimeout: 1_000, closeTimeout: 500, writeTimeout: Infinity };
-    const { connection, wire, clock } = wired({ capacity: 1_000, connection: options });
-    wire.pause();
+    const { connection, peer, clock } = wired({ capacity: 1_000, connection: options });
+    peer.pause();
     const refused = assert.rejects(connection.send(new Uint8Array(5_000)), { code: "TIMEOUT", limit: "closeTimeout" });
     void connection.close();
     await clock.advance(499);
-    wire.end();
+    peer.end();
     await clock.advance(1);
     await refused;
     assert.equal(connection.state, "CLOSED");
   });
 
-  it("S3-12 at once, when a hook has taken all that came", async () => {
-    const taken: Data[] = [];
-    const message = (_: unknown, data: Data): number => taken.push(data);
-    const { connection, wire } = wired({
-      protocol: "tcp",
+  it("S3-12 a call that is pending at a terminate behind the FIN gets the error of the FIN, as closed does", async () => {
+    const { connection, peer } = wired({ capacity: 1_000, connection: { writeTimeout: Infinity } });
+    peer.pause();
+    const rejected = connection.send(new Uint8Array(5_000)).catch((error: unknown) => error);
+    void connection.close();
+    peer.end();
+    await settled();
+    connection.terminate();
+    assert.equal(await rejected, (await connection.closed).cause);
+  });
+
+  it("S3-12 at once, when a hook has handled all messages", async () => {
+    const taken: Message[] = [];
+    const message = (_: unknown, data: Message): number => taken.push(data);
+    const { connection, peer } = wired({
+      kind: "tcp",
       framing: "lines",
       connection: { message: (c, data) => void message(c, data) },
     });
-    wire.write("one\ntwo\n");
-    wire.end();
+    peer.write("one\ntwo\n");
+    peer.end();
     await settled();
     assert.deepEqual(taken, ["one", "two"]);
-    assert.deepEqual([wire.ended, connection.state], [true, "CLOSED"]);
+    assert.deepEqual([peer.ended, connection.state], [true, "CLOSED"]);
   });
 
-  for (const speech of SPEECHES) {
-    it(`S3-12 for the kernel: no socket stays in CLOSE_WAIT, on ${speech.name}`, { skip: UNCOUNTED }, async () => {
-      await using scene = await Scene.open(speech, { lingerTimeout: 30, closeTimeout: 30 }, stuck);
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`S3-12 for the kernel: no socket stays in CLOSE_WAIT, on ${wire.name}`, { skip: SOCKETS_SKIP }, async () => {
+      await using scene = await ServerWithPeers.open(wire, { lingerTimeout: 30, closeTimeout: 30 }, stuck);
       const { peer, connection } = await scene.peer();
       peer.socket.end();
       await untilSockets(scene.port, (sockets) => sockets.every(({ state }) => state !== "ESTABLISHED"));
@@ -211,71 +223,71 @@ describe("S3-12 behind the peer's FIN ours follows within `lingerTimeout`", () =
   }
 });
 
-describe("S3-13 a FIN is noticed while reading is paused", () => {
+describe("S3-13 a FIN is detected while reading is paused", () => {
   const many = Array.from({ length: 1_000 }, (_, index) => `message ${index}`);
 
-  for (const speech of SPEECHES) {
-    const { protocol, options } = speech;
+  for (const wire of WIRE_PROTOCOLS) {
+    const { protocol, options } = wire;
     const paused = { ...options, maxInboxMessages: 2 };
 
-    it(`S3-13 within pauseTimeout, on ${speech.name} in memory`, async () => {
-      const { connection, wire, clock } = wired({
-        ...{ protocol, ...options },
+    it(`S3-13 within pauseTimeout, on ${wire.name} in memory`, async () => {
+      const { connection, peer, clock } = wired({
+        ...{ kind: protocol, ...options },
         connection: { maxInboxMessages: 2, pauseTimeout: 1_000 },
       });
-      wire.write(Buffer.concat(many.map((text) => speech.message(text))));
-      wire.end();
+      peer.write(Buffer.concat(many.map((text) => wire.message(text))));
+      peer.end();
       await clock.advance(999);
       assert.equal(connection.state, "OPEN");
       await clock.advance(1);
       assert.equal(connection.state, "CLOSED");
       const { cause } = await connection.closed;
       assert.deepEqual({ ...(cause as object), limit: "pauseTimeout", bound: 1_000 }, { ...(cause as object) });
-      assert.equal(wire.ended, true);
+      assert.equal(peer.ended, true);
     });
 
-    // What Node does not report while a paused socket holds bytes that were not taken: its `end`, and before 22 its reset.
+    // What Node does not report while a paused socket has unread bytes: its `end`, and before 22 a reset.
     const unread = "x".repeat(300_000).match(/.{1000}/g) ?? [];
     for (const [what, leave] of [
       ["FIN", (peer: { socket: { end(): void } }) => peer.socket.end()],
       ["reset", (peer: { socket: { resetAndDestroy(): void } }) => peer.socket.resetAndDestroy()],
     ] as const) {
-      it(`S3-13 within pauseTimeout although much is unread: a ${what} on ${speech.name}`, async () => {
-        const pauses = gate();
-        const observe = ({ type }: ConnectionEvent): void => void (type === "pause" && pauses.open());
-        await using scene = await Scene.open(
-          speech,
+      it(`S3-13 within pauseTimeout although much is unread: a ${what} on ${wire.name}`, async () => {
+        const pauses = deferred();
+        const observe = ({ type }: ConnectionEvent): void => void (type === "pause" && pauses.resolve());
+        await using scene = await ServerWithPeers.open(
+          wire,
           { ...paused, observe, pauseTimeout: 40, closeTimeout: 40, lingerTimeout: 40 },
           stuck,
         );
         const { peer, connection } = await scene.peer();
-        for (const text of unread) peer.write(speech.message(text));
-        await pauses.passed;
+        for (const text of unread) peer.write(wire.message(text));
+        await pauses.promise;
         leave(peer);
         const { cause, wasClean } = await connection.closed;
         assert.equal(wasClean, false);
-        // A newer Node reads further ahead, and may see the reset before.
+        // Later Nodes read further in advance, and may detect the reset before.
         if (what === "reset" && isConnectionError(cause) && cause.code === "TRANSPORT") return;
         assert.deepEqual({ ...(cause as object), limit: "pauseTimeout", bound: 40 }, { ...(cause as object) });
-        if (!UNCOUNTED) {
+        if (!SOCKETS_SKIP) {
           await untilSockets(scene.port, (sockets) => sockets.every(({ state }) => state !== "CLOSE_WAIT"));
         }
       });
     }
 
-    it(`S3-13 within lingerTimeout once it is known to have come, on ${speech.name} in memory`, async () => {
+    it(`S3-13 within lingerTimeout after it was detected, on ${wire.name} in memory`, async () => {
       const events: string[] = [];
-      const { connection, wire, clock } = wired({
-        ...{ protocol, ...options },
+      const { connection, peer, clock } = wired({
+        ...{ kind: protocol, ...options },
         connection: {
           ...{ maxInboxMessages: 2, lingerTimeout: 1_000, closeTimeout: 1 },
           observe: ({ type }) => void (/frame/.test(type) || events.push(type)),
         },
       });
-      for (const text of many.slice(0, 4)) wire.write(speech.message(text));
+      for (const text of many.slice(0, 4)) peer.write(wire.message(text));
       await clock.advance(500);
       assert.equal(connection.peerEndedFor, undefined);
-      wire.end();
+      peer.end();
       await clock.advance(999);
       assert.deepEqual([connection.state, connection.peerEndedFor], ["OPEN", 999]);
       await clock.advance(2);
@@ -289,15 +301,15 @@ describe("S3-13 a FIN is noticed while reading is paused", () => {
       assert.equal(events.filter((type) => type === "peerEnded").length, 1);
     });
 
-    it(`S3-13 but one that goes on taking loses nothing, on ${speech.name} in memory`, async () => {
-      const { connection, wire, clock } = wired({
-        ...{ protocol, ...options },
+    it(`S3-13 but an application that continues to receive loses nothing, on ${wire.name} in memory`, async () => {
+      const { connection, peer, clock } = wired({
+        ...{ kind: protocol, ...options },
         connection: { maxInboxMessages: 2, lingerTimeout: 1_000 },
       });
-      for (const text of many.slice(0, 12)) wire.write(speech.message(text));
-      wire.write(speech.farewell);
-      wire.end();
-      const taken: Data[] = [];
+      for (const text of many.slice(0, 12)) peer.write(wire.message(text));
+      peer.write(wire.farewell);
+      peer.end();
+      const taken: Message[] = [];
       for (let message = 0; message < 12; message += 1) {
         await clock.advance(400);
         taken.push(await connection.receive());
@@ -307,16 +319,16 @@ describe("S3-13 a FIN is noticed while reading is paused", () => {
       assert.equal((await connection.closed).wasClean, true);
     });
 
-    it(`S3-13 within lingerTimeout, although only the kernel knows of it, on ${speech.name}`, {
-      skip: UNCOUNTED,
+    it(`S3-13 within lingerTimeout, although only the kernel has it, on ${wire.name}`, {
+      skip: SOCKETS_SKIP,
     }, async () => {
       const told: string[] = [];
       const options = { ...paused, ...NEVER, pauseTimeout: Infinity, closeTimeout: 40, lingerTimeout: 40 };
       const observe = ({ type }: ConnectionEvent): number => told.push(type);
-      await using scene = await Scene.open(speech, { ...options, observe }, stuck);
+      await using scene = await ServerWithPeers.open(wire, { ...options, observe }, stuck);
       const { peer, connection } = await scene.peer();
-      // No more than the window lets through, or the FIN would wait with the peer.
-      for (const text of unread.slice(0, 100)) peer.write(speech.message(text));
+      // No more than the window allows, or the FIN would wait at the peer.
+      for (const text of unread.slice(0, 100)) peer.write(wire.message(text));
       peer.socket.end();
       const { cause, wasClean } = await connection.closed;
       assert.deepEqual({ ...(cause as object), limit: "lingerTimeout", bound: 40 }, { ...(cause as object) });
@@ -325,51 +337,55 @@ describe("S3-13 a FIN is noticed while reading is paused", () => {
       await untilSockets(scene.port, (sockets) => sockets.every(({ state }) => state !== "CLOSE_WAIT"));
     });
 
-    it(`S3-13 nor does a reset stay unnoticed behind unread bytes, on ${speech.name}`, {
-      skip: UNCOUNTED,
+    it(`S3-13 a reset behind unread bytes is detected, too, on ${wire.name}`, {
+      skip: SOCKETS_SKIP,
     }, async () => {
-      const pauses = gate();
-      const observe = ({ type }: ConnectionEvent): void => void (type === "pause" && pauses.open());
-      await using scene = await Scene.open(speech, { ...paused, ...NEVER, observe, pauseTimeout: Infinity }, stuck);
+      const pauses = deferred();
+      const observe = ({ type }: ConnectionEvent): void => void (type === "pause" && pauses.resolve());
+      await using scene = await ServerWithPeers.open(
+        wire,
+        { ...paused, ...NEVER, observe, pauseTimeout: Infinity },
+        stuck,
+      );
       const { peer, connection } = await scene.peer();
-      for (const text of unread) peer.write(speech.message(text));
-      await pauses.passed;
+      for (const text of unread) peer.write(wire.message(text));
+      await pauses.promise;
       peer.socket.resetAndDestroy();
       const { cause } = await connection.closed;
       assert.equal(isConnectionError(cause) && cause.code, "TRANSPORT");
     });
 
-    it(`S3-13 and what came before it is not lost, on ${speech.name}`, async () => {
-      const taken: Data[] = [];
-      const begun = gate();
-      await using scene = await Scene.open(speech, paused, async (connection) => {
-        await begun.passed;
+    it(`S3-13 and messages before it are not lost, on ${wire.name}`, async () => {
+      const taken: Message[] = [];
+      const begun = deferred();
+      await using scene = await ServerWithPeers.open(wire, paused, async (connection) => {
+        await begun.promise;
         for await (const message of connection) taken.push(message);
       });
       const { peer, connection } = await scene.peer();
-      // All in one chunk, so that the socket has nothing left and its FIN is seen at once.
-      peer.write(Buffer.concat([...many.map((text) => speech.message(text)), speech.farewell]));
+      // In one chunk, so that the socket has no unread bytes and its FIN is detected at once.
+      peer.write(Buffer.concat([...many.map((text) => wire.message(text)), wire.farewell]));
       peer.socket.end();
       while (connection.peerEndedFor === undefined) await new Promise(setImmediate);
       assert.equal(connection.state, "OPEN", "nothing has been taken yet");
-      begun.open();
+      begun.resolve();
       const { wasClean, cause } = await connection.closed;
       assert.deepEqual(taken, many);
       assert.deepEqual({ wasClean, cause }, { wasClean: true, cause: undefined });
     });
 
-    it(`S3-13 and a message that it cut off is no clean end, on ${speech.name}`, async () => {
-      const taken: Data[] = [];
-      const begun = gate();
-      await using scene = await Scene.open(speech, paused, async (connection) => {
-        await begun.passed;
+    it(`S3-13 and a message that it truncates is no clean end, on ${wire.name}`, async () => {
+      const taken: Message[] = [];
+      const begun = deferred();
+      await using scene = await ServerWithPeers.open(wire, paused, async (connection) => {
+        await begun.promise;
         for await (const message of connection) taken.push(message);
       });
       const { peer, connection } = await scene.peer();
-      const bytes = Buffer.concat(many.map((text) => speech.message(text)));
+      const bytes = Buffer.concat(many.map((text) => wire.message(text)));
       peer.socket.end(bytes.subarray(0, -3));
       while (connection.peerEndedFor === undefined) await new Promise(setImmediate);
-      begun.open();
+      begun.resolve();
       const { wasClean, cause } = await connection.closed;
       assert.deepEqual(taken, many.slice(0, -1));
       assert.equal(wasClean, false);
@@ -379,7 +395,7 @@ describe("S3-13 a FIN is noticed while reading is paused", () => {
 
   it("S3-13 between two connections", async () => {
     const { client, server, clock } = pair({
-      protocol: "tcp",
+      kind: "tcp",
       framing: "lines",
       server: { maxInboxMessages: 2, pauseTimeout: 1_000, lingerTimeout: 1_000 },
     });

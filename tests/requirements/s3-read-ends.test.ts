@@ -1,4 +1,4 @@
-/** S3: how a read ends, how the ends are told apart, and that each of them closes the connection. */
+/** S3: how reads end, how the ends can be distinguished, and that each of them closes the connection. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -9,21 +9,21 @@ import {
   isConnectionError,
   type ListenOptions,
   TimeoutError,
-} from "../../src/index.js";
-import { pair, settled, type Wired, wired } from "../../src/testing/index.js";
-import { socketsOf, UNCOUNTED } from "../descriptors.js";
-import { type RawPeer, rawServer } from "../raw-peers.js";
-import { Scene } from "./scene.js";
-import { SPEECHES, type Speech } from "./speech.js";
+} from "../../src/index.ts";
+import { pair, settled, type Wired, wired } from "../../src/testing/index.ts";
+import { SOCKETS_SKIP, socketsOf } from "../kit/kernel-sockets.ts";
+import { type RawPeer, rawServer } from "../kit/raw-peer.ts";
+import { ServerWithPeers } from "../kit/server-with-peers.ts";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
 
-const half = (speech: Speech, from?: "server"): Uint8Array => speech.message("half a message", from).subarray(0, -3);
+const half = (wire: WireProtocol, from?: "server"): Uint8Array => wire.message("half a message", from).subarray(0, -3);
 
-/** What the peer does, and how a read then ends. */
+/** What the peer does, and how a read ends. */
 interface Ending {
   readonly what: string;
   readonly onWire: (wired: Wired, half: Uint8Array) => void | Promise<void>;
   readonly onSocket: (peer: RawPeer, half: Uint8Array) => void;
-  readonly error: (speech: Speech) => Readonly<Record<string, unknown>>;
+  readonly error: (wire: WireProtocol) => Readonly<Record<string, unknown>>;
 }
 
 const ENDINGS: readonly Ending[] = [
@@ -42,7 +42,7 @@ const ENDINGS: readonly Ending[] = [
   },
   {
     what: "a FIN is a close by the peer",
-    onWire: ({ wire }) => wire.end(),
+    onWire: ({ peer }) => peer.end(),
     onSocket: (peer) => void peer.socket.end(),
     // RFC 6455 7.1.5: on a WebSocket a FIN without a Close frame is no clean end.
     error: ({ protocol }) => ({
@@ -52,15 +52,15 @@ const ENDINGS: readonly Ending[] = [
   },
   {
     what: "a reset is the system's error",
-    onWire: ({ wire }) => wire.reset(),
+    onWire: ({ peer }) => peer.reset(),
     onSocket: (peer) => void peer.socket.resetAndDestroy(),
     error: () => ({ name: "TransportError", code: "TRANSPORT", errno: "ECONNRESET" }),
   },
   {
     what: "a FIN inside a message is neither",
-    onWire: ({ wire }, half) => {
-      wire.write(half);
-      wire.end();
+    onWire: ({ peer }, half) => {
+      peer.write(half);
+      peer.end();
     },
     onSocket: (peer, half) => void peer.socket.end(half),
     error: () => ({ name: "ProtocolError", code: "PROTOCOL", by: "peer", clause: "unexpected-eof" }),
@@ -68,9 +68,9 @@ const ENDINGS: readonly Ending[] = [
 ];
 
 describe("S3-2 a deadline that has passed is an immediate timeout", () => {
-  for (const { name, protocol, options } of SPEECHES) {
+  for (const { name, protocol, options } of WIRE_PROTOCOLS) {
     it(`S3-2 of a read and of a write, on ${name}, before anything is done`, async () => {
-      const { connection, wire, clock } = wired({ protocol, ...options });
+      const { connection, peer, clock } = wired({ kind: protocol, ...options });
       for (const deadline of [clock.in(0), clock.in(-60_000)]) {
         const timedOut = {
           code: "TIMEOUT",
@@ -87,21 +87,24 @@ describe("S3-2 a deadline that has passed is an immediate timeout", () => {
       await assert.rejects(connection.receive(), { code: "TIMEOUT", limit: "readDeadline", after: 0 });
       await assert.rejects(connection.send("x"), { code: "TIMEOUT", limit: "writeDeadline", after: 0 });
       await settled();
-      assert.equal(wire.received.length, 0);
+      assert.equal(peer.received.length, 0);
       assert.equal(connection.state, "OPEN");
     });
   }
 
-  it("S3-2 a length of time is no deadline, for the compiler and when it runs", () => {
+  it("S3-2 a duration is no deadline, at compile time and at run time", async () => {
     const { connection } = wired();
     // @ts-expect-error: a number would be a moment in 1970.
     assert.throws(() => connection.setReadDeadline(5_000), { name: "TypeError", message: /expected a Date/ });
     // @ts-expect-error: the same.
-    assert.throws(() => connection.setWriteDeadline(Date.now() + 5_000), { name: "TypeError", message: /use timeout/ });
+    assert.throws(() => connection.setWriteDeadline(Date.now() + 5_000), {
+      name: "TypeError",
+      message: /expected a Date, or \{ in/,
+    });
     // @ts-expect-error: the same, with one call.
-    assert.throws(() => connection.send("x", { deadline: 5_000 }), TypeError);
-    // @ts-expect-error: and the other way round.
-    assert.rejects(connection.receive({ timeout: new Date() }), {
+    await assert.rejects(connection.send("x", { deadline: 5_000 }), TypeError);
+    // @ts-expect-error: a Date is no duration.
+    await assert.rejects(connection.receive({ timeout: new Date() }), {
       name: "TypeError",
       message: /expected milliseconds/,
     });
@@ -109,14 +112,14 @@ describe("S3-2 a deadline that has passed is an immediate timeout", () => {
   });
 });
 
-it("S3-3 a deadline set afresh before every read lets each of them wait as long", async () => {
-  const { connection, wire, clock } = wired();
-  const [speech] = SPEECHES as [Speech];
+it("S3-3 a deadline that is renewed before every read gives each the full time", async () => {
+  const { connection, peer, clock } = wired();
+  const [wire] = WIRE_PROTOCOLS as [WireProtocol];
   for (let message = 0; message < 10; message += 1) {
     connection.setReadDeadline(clock.in(100));
     const received = connection.receive();
     await clock.advance(80);
-    wire.write(speech.message(`${message}`));
+    peer.write(wire.message(`${message}`));
     assert.equal(await received, `${message}`);
   }
   const waiting = assert.rejects(connection.receive(), { limit: "readDeadline", after: 20 });
@@ -124,53 +127,53 @@ it("S3-3 a deadline set afresh before every read lets each of them wait as long"
   await waiting;
 });
 
-describe("S3-4 the ends of a read are told apart", () => {
-  for (const speech of SPEECHES) {
+describe("S3-4 the ends of a read can be distinguished", () => {
+  for (const wire of WIRE_PROTOCOLS) {
     for (const { what, onWire, onSocket, error } of ENDINGS) {
-      it(`S3-4 ${what}, on ${speech.name} in memory`, async () => {
-        const { protocol, options } = speech;
-        const scene = wired({ protocol, ...options });
-        const received = assert.rejects(scene.connection.receive({ timeout: 100 }), error(speech));
+      it(`S3-4 ${what}, on ${wire.name} in memory`, async () => {
+        const { protocol, options } = wire;
+        const scene = wired({ kind: protocol, ...options });
+        const received = assert.rejects(scene.connection.receive({ timeout: 100 }), error(wire));
         await settled();
-        await onWire(scene, half(speech));
+        await onWire(scene, half(wire));
         await received;
       });
 
-      it(`S3-4 ${what}, on ${speech.name}`, async () => {
+      it(`S3-4 ${what}, on ${wire.name}`, async () => {
         let read!: Promise<unknown>;
-        await using scene = await Scene.open(speech, { closeTimeout: 50 }, async (connection) => {
+        await using scene = await ServerWithPeers.open(wire, { closeTimeout: 50 }, async (connection) => {
           read = connection.receive(what.startsWith("silence") ? { timeout: 30 } : undefined);
           await read.catch(() => undefined);
         });
         const { peer } = await scene.peer();
-        onSocket(peer, half(speech));
-        await assert.rejects(read, error(speech));
+        onSocket(peer, half(wire));
+        await assert.rejects(read, error(wire));
       });
 
-      it(`S3-4 ${what}, on ${speech.name} for a client`, async () => {
+      it(`S3-4 ${what}, on ${wire.name} for a client`, async () => {
         await using server = await rawServer(async (peer) => {
-          await speech.answer(peer);
+          await wire.answer(peer);
           const greeted = peer.bytes.length;
-          // A reset that comes together with the last bytes is another matter, see below.
+          // A reset that arrives together with the last bytes: see below.
           await peer.until(({ bytes }) => bytes.length > greeted);
-          onSocket(peer, half(speech, "server"));
+          onSocket(peer, half(wire, "server"));
         });
-        const url = speech.url.replace(":0", `:${server.port}`);
-        await using connection = await connect(url, { ...speech.options, closeTimeout: 50 });
+        const url = wire.url.replace(":0", `:${server.port}`);
+        await using connection = await connect(url, { ...wire.options, closeTimeout: 50 });
         const read = connection.receive(what.startsWith("silence") ? { timeout: 30 } : undefined);
         await connection.send("hello");
-        await assert.rejects(read, error(speech));
+        await assert.rejects(read, error(wire));
       });
     }
 
-    // libuv before 1.52 takes a hangup that it polls together with the last bytes for a FIN.
-    it(`S3-4 a reset that comes together with the last bytes is no FIN, on ${speech.name}`, async () => {
+    // libuv before 1.52 reports a hangup together with the last bytes as a FIN.
+    it(`S3-4 a reset that arrives together with the last bytes is no FIN, on ${wire.name}`, async () => {
       const read: string[] = [];
-      await using scene = await Scene.open(speech, {}, async (connection) => {
+      await using scene = await ServerWithPeers.open(wire, {}, async (connection) => {
         for await (const message of connection) read.push(String(message));
       });
       const { peer, connection } = await scene.peer();
-      peer.write(speech.message("last words"));
+      peer.write(wire.message("last words"));
       peer.socket.resetAndDestroy();
       const { wasClean, cause, by } = await connection.closed;
       assert.deepEqual(read, ["last words"]);
@@ -180,23 +183,23 @@ describe("S3-4 the ends of a read are told apart", () => {
 });
 
 describe("S3-5 each end of a read closes the connection", () => {
-  for (const speech of SPEECHES) {
+  for (const wire of WIRE_PROTOCOLS) {
     for (const { what, onSocket, error } of ENDINGS) {
-      it(`S3-5 ${what}: on ${speech.name} no socket is left`, async () => {
+      it(`S3-5 ${what}: on ${wire.name} no socket is left`, async () => {
         let ended!: Promise<CloseInfo>;
         const options: ListenOptions = { idleTimeout: what.startsWith("silence") ? 30 : Infinity, closeTimeout: 50 };
-        await using scene = await Scene.open(speech, options, async (connection) => {
+        await using scene = await ServerWithPeers.open(wire, options, async (connection) => {
           ended = connection.closed;
           for await (const _ of connection) assert.fail("nothing was sent");
         });
         const { peer } = await scene.peer();
-        onSocket(peer, half(speech));
+        onSocket(peer, half(wire));
         const { cause } = await ended;
-        const { code } = error(speech);
-        if (speech.protocol === "tcp" && code === "CLOSED") assert.equal(cause, undefined);
+        const { code } = error(wire);
+        if (wire.protocol === "tcp" && code === "CLOSED") assert.equal(cause, undefined);
         else assert.equal(isConnectionError(cause) && cause.code, code);
         assert.equal(scene.server.connections.size, 0);
-        if (!UNCOUNTED) {
+        if (!SOCKETS_SKIP) {
           const held = socketsOf(scene.port).filter(({ state }) => ["ESTABLISHED", "CLOSE_WAIT"].includes(state));
           assert.deepEqual(held, []);
         }
@@ -209,8 +212,8 @@ describe("S3-5 each end of a read closes the connection", () => {
 it("S3-6 a deadline cannot be set on a closed connection: the error says how it was closed", async () => {
   const ways: readonly [(end: { wired: Wired; connection: Connection }) => void, object][] = [
     [({ connection }) => connection.terminate(), { code: "CLOSED", by: "local" }],
-    [({ wired: { wire } }) => wire.end(), { code: "CLOSED", by: "peer" }],
-    [({ wired: { wire } }) => wire.reset(), { code: "TRANSPORT", errno: "ECONNRESET" }],
+    [({ wired: { peer } }) => peer.end(), { code: "CLOSED", by: "peer" }],
+    [({ wired: { peer } }) => peer.reset(), { code: "TRANSPORT", errno: "ECONNRESET" }],
   ];
   for (const [end, error] of ways) {
     const scene = wired();
@@ -236,7 +239,7 @@ it("S3-6 a deadline cannot be set on a closed connection: the error says how it 
   }
 });
 
-describe("S3-16 a timeout is known by `timeout` and by its code", () => {
+describe("S3-16 a timeout has `timeout` and its code", () => {
   const ways: Record<string, () => Promise<unknown>> = {
     "of one read": async () => {
       const { client, clock } = pair();
@@ -245,8 +248,8 @@ describe("S3-16 a timeout is known by `timeout` and by its code", () => {
       return failed;
     },
     "of one write": async () => {
-      const { connection, wire, clock } = wired({ capacity: 10 });
-      wire.pause();
+      const { connection, peer, clock } = wired({ capacity: 10 });
+      peer.pause();
       connection.trySend("x".repeat(100));
       await settled();
       const failed = connection.send("y", { timeout: 10 }).catch((error: unknown) => error);
@@ -278,8 +281,8 @@ describe("S3-16 a timeout is known by `timeout` and by its code", () => {
       return (await connection.closed).cause;
     },
     "of the write progress": async () => {
-      const { connection, clock, wire } = wired({ capacity: 10, connection: { writeTimeout: 10 } });
-      wire.pause();
+      const { connection, clock, peer } = wired({ capacity: 10, connection: { writeTimeout: 10 } });
+      peer.pause();
       connection.trySend("x".repeat(100));
       await clock.advance(20);
       return (await connection.closed).cause;
@@ -291,10 +294,10 @@ describe("S3-16 a timeout is known by `timeout` and by its code", () => {
       return (await connection.closed).cause;
     },
     "of a pause": async () => {
-      const { connection, clock, wire } = wired({
+      const { connection, clock, peer } = wired({
         connection: { maxInboxMessages: 1, pauseTimeout: 10, closeTimeout: 10 },
       });
-      wire.write((SPEECHES[0] as Speech).message("x"));
+      peer.write((WIRE_PROTOCOLS[0] as WireProtocol).message("x"));
       await clock.advance(20);
       return (await connection.closed).cause;
     },
@@ -311,10 +314,10 @@ describe("S3-16 a timeout is known by `timeout` and by its code", () => {
     });
   }
 
-  it("S3-16 and nothing else is", async () => {
-    const { connection, wire } = wired();
+  it("S3-16 and no other error has them", async () => {
+    const { connection, peer } = wired();
     const failed = connection.receive().catch((error: unknown) => error);
-    wire.reset();
+    peer.reset();
     const error = await failed;
     assert.ok(isConnectionError(error));
     assert.equal("timeout" in error, false);

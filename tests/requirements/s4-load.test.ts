@@ -1,35 +1,28 @@
-/** S4: an idle connection costs nothing, a busy one starves nobody, and one whose peer does not read is bounded. */
+/** S4: an idle connection costs nothing, a busy one starves no other, and one whose peer does not read is bounded. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Connection, connect, type Instant, listen, type Wakeup } from "../../src/index.js";
-import { ManualClock, pair } from "../../src/testing/index.js";
-import { UNTURNED } from "../loop-turns.js";
-import type { Idleness } from "./idle-process.js";
-import { SPEECHES } from "./speech.js";
-import type { Account } from "./unread-process.js";
+import { type Connection, connect, type Instant, listen, type Wakeup } from "../../src/index.ts";
+import { ManualClock, pair } from "../../src/testing/index.ts";
+import { ChildProgram } from "../kit/child-process.ts";
+import { LOOP_TURNS_SKIP } from "../kit/loop-turns.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
+import type { Idleness } from "./idle-process.ts";
+import type { Account } from "./unread-process.ts";
 
-/** The lines that a program beside this test says, as they come. */
-async function* program(name: string, ...options: string[]): AsyncGenerator<string, void> {
-  const path = fileURLToPath(new URL(name, import.meta.url));
-  const child = spawn(process.execPath, [path, ...options], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "exit");
-  try {
-    yield* createInterface({ input: child.stdout });
-    assert.deepEqual(await ended, [0, null]);
-  } finally {
-    child.kill();
-  }
+/** The lines that a program of this folder prints. */
+async function* program(name: string, ...args: string[]): AsyncGenerator<string, void> {
+  await using child = new ChildProgram(fileURLToPath(new URL(name, import.meta.url)), args);
+  yield* child.lines();
+  const { status, signal } = await child.exit;
+  assert.deepEqual([status, signal], [0, null]);
 }
 
 describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
-  // Half a percent of a processor is 2.5 ms of such a window, and a turn of the loop takes a tenth of one. The turns are
-  // counted, and not the time: on a machine with much else to do each of them takes longer, but there are no more of them.
-  // Node itself makes a few, for its collector. The least of several windows counts: what spins does so in each.
+  // Half a percent of a processor is 2.5 ms of such a window, and a turn of the loop takes a tenth of a millisecond. Turns are
+  // counted, and not time: on a busy machine each takes longer, but there are no more of them. Node itself makes a few, for its
+  // collector. The lowest number of several windows counts: a busy loop has many turns in each.
   const MOST = 20;
 
   function assertIdle(measured: string | undefined): void {
@@ -37,8 +30,8 @@ describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
     assert.ok(Math.min(...turns) <= MOST, `turns of the loop: ${turns}, in ${cpu} ms of processor time`);
   }
 
-  for (const { name, protocol, url, options } of SPEECHES) {
-    it(`S4-4 to a server, on ${name}`, { skip: UNTURNED }, async () => {
+  for (const { name, protocol, url, options } of WIRE_PROTOCOLS) {
+    it(`S4-4 to a server, on ${name}`, { skip: LOOP_TURNS_SKIP }, async () => {
       const said = program("idle-process.js", protocol);
       const address = (await said.next()).value as string;
       const connection = await connect(address, options);
@@ -47,7 +40,7 @@ describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
       assert.equal((await said.next()).done, true);
     });
 
-    it(`S4-4 to a client, on ${name}`, { skip: UNTURNED }, async () => {
+    it(`S4-4 to a client, on ${name}`, { skip: LOOP_TURNS_SKIP }, async () => {
       await using server = await listen(url, { ...options }, async (connection) => {
         for await (const _ of connection);
       });
@@ -56,7 +49,7 @@ describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
       assert.equal((await said.next()).done, true);
     });
 
-    it(`S4-4 an hour of silence takes a few wakeups for each heartbeat, on ${name}`, async () => {
+    it(`S4-4 an hour without traffic takes a few wakeups for each heartbeat, on ${name}`, async () => {
       class CountingClock extends ManualClock {
         wakeups = 0;
 
@@ -69,10 +62,10 @@ describe("S4-4 an idle connection costs nothing", { concurrency: true }, () => {
       }
       const clock = new CountingClock();
       const beat = protocol === "tcp" ? { idleTimeout: Infinity } : {};
-      const { client } = pair({ protocol, ...options, clock, client: beat, server: beat });
+      const { client } = pair({ kind: protocol, ...options, clock, client: beat, server: beat });
       await clock.advance(3_600_000);
       assert.equal(client.state, "OPEN");
-      // One side's Ping is the other's sign of life, so each moment of silence is ended by one of the two.
+      // A Ping of one side is a sign of life for the other, so that each silence ends by one of the two.
       const beats = protocol === "tcp" ? 0 : (2 * 3_600_000) / 25_000;
       assert.ok(clock.wakeups <= 3 * beats, `${clock.wakeups} wakeups for ${beats} heartbeats`);
     });
@@ -89,15 +82,15 @@ describe("S4-5 neither reading nor writing starves the other", () => {
   }
 
   /**
-   * The requirement says 100 ms for 99 of 100 round trips, on a machine that it does not name. What a machine's speed does
-   * not change is the order of the bytes: an answer stands behind no more of the flood than the queue and the kernels hold.
-   * So the bound is in bytes of the flood for each round trip, and a reader that starves has none that ends.
+   * The requirement says 100 ms for 99 of 100 round trips, on an unnamed machine. The order of bytes does not depend on the
+   * speed of a machine: before an answer stands no more of the flood than the queue and the kernels hold. So the bound is in
+   * bytes of the flood for each round trip, and with a starved reader no round trip ends.
    */
   async function roundTrips({ client, server }: Ends, most: number): Promise<void> {
     let done = false;
     let flood = 0;
     const producer = (async () => {
-      // As fast as possible: it stops for nothing but a queue that is full.
+      // As fast as possible: it waits only for a full queue.
       while (!done && flood < most * ROUNDS) {
         if (server.trySend("x".repeat(CHUNK)) === "refused") await server.drain();
         else flood += CHUNK;
@@ -127,7 +120,7 @@ describe("S4-5 neither reading nor writing starves the other", () => {
     await Promise.allSettled([producer, echo]);
   }
 
-  /** The other way: the server is flooded, and what it sends on its own has to leave all the same. */
+  /** The other direction: the server is flooded, and its own messages must still be written. */
   async function ticks({ client, server }: Ends, most: number): Promise<void> {
     let done = false;
     let handled = 0;
@@ -154,19 +147,19 @@ describe("S4-5 neither reading nor writing starves the other", () => {
     await Promise.allSettled([producer, reader]);
   }
 
-  for (const { name, protocol, url, options } of SPEECHES) {
+  for (const { name, protocol, url, options } of WIRE_PROTOCOLS) {
     const MEMORY = { maxQueuedBytes: 65_536, capacity: 65_536 };
-    // The queue, the kernels, and a turn's worth at each end.
+    // The queue, the kernels, and one turn of data on each side.
     const IN_MEMORY = 4 * 65_536;
     const queue = { maxQueuedBytes: MEMORY.maxQueuedBytes };
 
-    it(`S4-5 echoes come back while a producer sends as fast as it can, in memory on ${name}`, async () => {
-      const ends = pair({ protocol, ...options, capacity: MEMORY.capacity, server: queue, client: queue });
+    it(`S4-5 echoes return while a producer sends as fast as it can, in memory on ${name}`, async () => {
+      const ends = pair({ kind: protocol, ...options, capacity: MEMORY.capacity, server: queue, client: queue });
       await roundTrips(ends, IN_MEMORY);
     });
 
-    it(`S4-5 messages leave while a flood comes in, in memory on ${name}`, async () => {
-      const ends = pair({ protocol, ...options, capacity: MEMORY.capacity, server: queue, client: queue });
+    it(`S4-5 messages are written while a flood is received, in memory on ${name}`, async () => {
+      const ends = pair({ kind: protocol, ...options, capacity: MEMORY.capacity, server: queue, client: queue });
       await ticks(ends, IN_MEMORY);
     });
 
@@ -187,15 +180,15 @@ describe("S4-5 neither reading nor writing starves the other", () => {
   }
 });
 
-describe("S4-10 what waits for a peer that does not read is bounded", { concurrency: true }, () => {
-  for (const { name, protocol } of SPEECHES) {
-    it(`S4-10 memory stays on its level under every policy, on ${name}`, async () => {
+describe("S4-10 the memory for a peer that does not read is bounded", { concurrency: true }, () => {
+  for (const { name, protocol } of WIRE_PROTOCOLS) {
+    it(`S4-10 memory does not grow under any policy, on ${name}`, async () => {
       const seen: Account[] = [];
       for await (const line of program("unread-process.js", protocol)) seen.push(JSON.parse(line) as Account);
       const policies = seen.map(({ overflow }) => overflow);
       assert.deepEqual(policies, ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"]);
       for (const { overflow, offered, growth, mostQueued, dropped, refused, state } of seen) {
-        // Far above what the collector makes of it from run to run, and far below what a queue without a bound keeps.
+        // Far above the differences between runs that the collector causes, and far below an unbounded queue.
         assert.ok(growth < offered / 4, `${overflow}: ${growth} bytes more of ${offered} offered`);
         assert.ok(mostQueued > 0 && mostQueued <= 1_048_576, `${overflow}: ${mostQueued} bytes queued`);
         assert.ok(refused > 0, `${overflow}: whoever sent is told`);

@@ -1,8 +1,6 @@
-/** S4-11: a client that comes back, to a server that is killed and restored twenty times, and to one that was restarted. */
+/** S4-11: a client that reconnects to a server that is killed and restored twenty times, and to one that was restarted. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,37 +8,38 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   type Connection,
-  type Delivery,
   type InDoubtError,
+  type ReconnectDelivery,
   ReconnectingConnection,
   type ReconnectState,
   reconnect,
-} from "../../src/index.js";
-import { ManualClock, settled } from "../../src/testing/index.js";
-import { openSockets, UNCOUNTED } from "../descriptors.js";
-import { Comeback, deadPort, Watcher } from "../endpoint/reconnect-scene.js";
+} from "../../src/index.ts";
+import { ManualClock, settled } from "../../src/testing/index.ts";
+import { ChildProgram } from "../kit/child-process.ts";
+import { openSockets, SOCKETS_SKIP } from "../kit/kernel-sockets.ts";
+import { deadPort, RestartableServer, StateRecorder } from "../kit/restartable-server.ts";
 
 const KILLS = 20;
 const BATCH = 16;
 const MOST_WAITING = 256;
 
-/** A client under traffic: it sends numbers, and goes on as it is answered and as its state changes. */
+/** A client under traffic: it sends numbers, and continues as they are answered and as its state changes. */
 class Talker {
   readonly connection: ReconnectingConnection;
   readonly states: ReconnectState[] = [];
-  /** By the number that was sent. `round` is how many connections there had been when its fate was known. */
+  /** The result of each number. `round` is the number of connections so far when the result was known. */
   readonly fates: { readonly fate: string; readonly round: number }[] = [];
   heard = 0;
   sent = 0;
   #settled = 0;
-  /** Connections that were not over when the next one was looked for. */
+  /** Connections that had not ended when the next attempt began. */
   overlaps = 0;
   rounds = 0;
   #former: Connection<undefined> | undefined;
   readonly #waiting: (() => void)[] = [];
   #enough = false;
 
-  constructor(url: string, delivery: Delivery) {
+  constructor(url: string, delivery: ReconnectDelivery) {
     this.connection = new ReconnectingConnection(url, {
       ...{ delivery, initialPause: 5, maxPause: 50 },
       state: (state) => {
@@ -60,7 +59,7 @@ class Talker {
     });
   }
 
-  /** A batch at once, and the next one when half of it was answered or the state has changed; while there is nobody, a few. */
+  /** Sends a batch, and the next one when half of it was answered or the state has changed; without a connection only a few. */
   async talk(): Promise<void> {
     while (!this.#enough) {
       if (this.sent - this.#settled < MOST_WAITING) for (let n = 0; n < BATCH; n += 1) this.#say();
@@ -94,7 +93,7 @@ class Talker {
     };
     this.connection.send(String(number)).then(
       () => note("sent"),
-      ({ code, doubtful }: InDoubtError) => note(doubtful === String(number) ? code : `${code}, of another message`),
+      ({ code, returned }: InDoubtError) => note(returned === String(number) ? code : `${code}, of another message`),
     );
   }
 
@@ -114,27 +113,19 @@ interface Heard {
 }
 
 interface Story {
-  readonly talkers: Readonly<Record<Delivery, Talker>>;
-  /** What the server's lives have noted, in order. */
-  readonly heard: Readonly<Record<Delivery, readonly Heard[]>>;
+  readonly talkers: Readonly<Record<ReconnectDelivery, Talker>>;
+  /** The numbers that the server's processes have recorded, in order. */
+  readonly heard: Readonly<Record<ReconnectDelivery, readonly Heard[]>>;
 }
 
 const PROGRAM = fileURLToPath(new URL("recording-process.js", import.meta.url));
 
-async function born(address: string, log: string): Promise<{ child: ChildProcess; url: string }> {
-  const child = fork(PROGRAM, [address, log]);
-  const [url] = await once(child, "message");
-  return { child, url };
+async function recordingProcess(address: string, log: string): Promise<{ child: ChildProgram; url: string }> {
+  const child = new ChildProgram(PROGRAM, [address, log], { channel: true });
+  return { child, url: await child.message<string>() };
 }
 
-async function killed(child: ChildProcess): Promise<void> {
-  // The channel between us is a socket of ours, which is gone a little later.
-  const ended = [once(child, "exit"), once(child, "disconnect")];
-  child.kill("SIGKILL");
-  await Promise.all(ended);
-}
-
-/** A process can be killed with half of a line written, where a page of the file ends: that message was not answered either. */
+/** A process can be killed when half of a line is written, at the end of a file's page: that message was not answered. */
 function noted(log: string, life: number): Heard[] {
   const lines = log.split("\n").slice(0, -1);
   return lines.map((line) => {
@@ -146,7 +137,7 @@ function noted(log: string, life: number): Heard[] {
 async function told(): Promise<Story> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
   const logs = Array.from({ length: KILLS + 1 }, (_, life) => join(folder, `life-${life}`));
-  let { child, url } = await born("ws://127.0.0.1:0", logs[0]!);
+  let { child, url } = await recordingProcess("ws://127.0.0.1:0", logs[0]!);
   const talkers = {
     "at-most-once": new Talker(`${url}/at-most-once`, "at-most-once"),
     confirmed: new Talker(`${url}/confirmed`, "confirmed"),
@@ -156,10 +147,10 @@ async function told(): Promise<Story> {
   try {
     const talking = all.map((talker) => talker.talk());
     for (let life = 1; life <= KILLS; life += 1) {
-      // In the middle of a batch, another one each time.
+      // In the middle of a batch, a different one each time.
       await Promise.all(all.map((talker) => talker.answered(20 + life)));
-      await killed(child);
-      ({ child } = await born(url, logs[life]!));
+      await child[Symbol.asyncDispose]();
+      ({ child } = await recordingProcess(url, logs[life]!));
     }
     await Promise.all(all.map((talker) => talker.answered(20)));
     for (const talker of all) talker.stop();
@@ -170,16 +161,16 @@ async function told(): Promise<Story> {
     }
   } finally {
     for (const { connection } of all) connection.terminate();
-    await killed(child);
+    await child[Symbol.asyncDispose]();
   }
   await settled();
   const heard = logs.flatMap((log, life) => noted(readFileSync(log, "utf8"), life));
   rmSync(folder, { recursive: true });
-  const of = (name: Delivery): Heard[] => heard.filter(({ path }) => path === name);
+  const of = (name: ReconnectDelivery): Heard[] => heard.filter(({ path }) => path === name);
   return { talkers, heard: { "at-most-once": of("at-most-once"), confirmed: of("confirmed"), resend: of("resend") } };
 }
 
-/** What each life heard, without a gap: of one connection it hears all that was sent, up to where it ends. */
+/** Each process recorded its messages without a gap: of a connection, everything up to its end. */
 function perLife(heard: readonly Heard[]): { readonly first: number; readonly last: number }[] {
   const lives: { first: number; last: number }[] = [];
   for (const { life, number } of heard) {
@@ -200,7 +191,7 @@ describe("S4-11 reconnecting over an unstable network", () => {
     return begun;
   };
 
-  it("S4-11 reconnects each of 20 times that the server is killed and restored", async () => {
+  it("S4-11 reconnects each of 20 times that the server is killed and restarted", async () => {
     const { talkers, heard } = await story();
     for (const name of ["at-most-once", "confirmed", "resend"] as const) {
       assert.equal(perLife(heard[name]).filter(Boolean).length, KILLS + 1, `${name}: every life has heard something`);
@@ -209,7 +200,7 @@ describe("S4-11 reconnecting over an unstable network", () => {
     }
   });
 
-  it("S4-11 loses and doubles no queued message but as its policy says", async (t) => {
+  it("S4-11 loses and duplicates queued messages only as its policy allows", async (t) => {
     const { talkers, heard } = await story();
 
     for (const name of ["at-most-once", "confirmed"] as const) {
@@ -220,7 +211,7 @@ describe("S4-11 reconnecting over an unstable network", () => {
       for (const [life, { first, last }] of lives.entries()) {
         assert.ok(first >= next, "nothing is doubled, and order is kept");
         for (let number = next; number < first; number += 1) {
-          // Lost with a connection that had taken it: in doubt, or with a kernel that then had nobody to give it to.
+          // Lost with a connection that had sent it: in doubt, or accepted by a kernel without a process.
           const { fate, round } = once.fates[number]!;
           const taken = name === "at-most-once" && fate === "sent" && round <= life;
           assert.ok(fate === "IN_DOUBT" || taken, `${name}, ${number}: ${fate}`);
@@ -256,63 +247,63 @@ describe("S4-11 reconnecting over an unstable network", () => {
     t.diagnostic(`resend: ${again.sent} sent, ${doubled} of them twice`);
   });
 
-  it("S4-11 holds one socket at the most", { skip: UNCOUNTED }, async () => {
+  it("S4-11 holds one socket at the most", { skip: SOCKETS_SKIP }, async () => {
     const { talkers } = await story();
     assert.deepEqual(
       Object.values(talkers).map(({ overlaps }) => overlaps),
       [0, 0, 0],
     );
 
-    // And by the kernel's account: whoever is about to connect holds no socket, and the server's end was closed before.
-    await using server = await Comeback.up({});
+    // Also by the kernel's count: while the client waits it has no socket, and the server's socket was closed before.
+    await using server = await RestartableServer.up({});
     const listening = openSockets();
     const held: number[] = [];
-    const watcher = new Watcher();
+    const recorder = new StateRecorder();
     const connection = new ReconnectingConnection(server.url, {
       ...{ initialPause: 1, maxPause: 2 },
       state: (state) => {
         if (state.name === "connecting") held.push(openSockets());
-        watcher.see(state);
+        recorder.see(state);
       },
     });
     for (let round = 1; round <= KILLS; round += 1) {
-      await watcher.until("open", round);
+      await recorder.until("open", round);
       for (const one of server.server?.connections ?? []) one.terminate();
     }
-    await watcher.until("open", KILLS + 1);
+    await recorder.until("open", KILLS + 1);
     await connection.close();
     assert.deepEqual(new Set(held), new Set([listening]));
   });
 
-  it("S4-11 waits with jitter, longer each time, and has its patience back after a good life", async () => {
-    await using server = await Comeback.up({});
+  it("S4-11 waits with jitter, longer each time, and short again after a connection that lived", async () => {
+    await using server = await RestartableServer.up({});
     const clock = new ManualClock();
     const stop = new AbortController();
-    const watcher = new Watcher();
+    const recorder = new StateRecorder();
     const parts = [0.1, 0.9, 0.5, 0.3, 0.7, 0.2];
     const ended = reconnect(server.url, (connection) => connection.closed.then(() => undefined), {
-      ...{ clock, signal: stop.signal, state: watcher.see, random: () => parts.shift() ?? 1 },
+      ...{ clock, signal: stop.signal, state: recorder.see, random: () => parts.shift() ?? 1 },
     });
     const over = assert.rejects(ended, { name: "AbortError" });
     const found: number[] = [];
     const pause = async (count: number): Promise<void> => {
-      const { until } = await watcher.until("waiting", count);
+      const { until } = await recorder.until("waiting", count);
       found.push(until.getTime() - clock.wallTime());
       await clock.advance(found.at(-1) ?? 0);
     };
-    await watcher.until("open");
+    await recorder.until("open");
     await clock.advance(10_000);
     await server.crash();
     for (let count = 1; count <= 4; count += 1) await pause(count);
-    await watcher.until("waiting", 5);
+    await recorder.until("waiting", 5);
     await server.back();
     await pause(5);
-    await watcher.until("open", 2);
+    await recorder.until("open", 2);
     await clock.advance(10_000);
     await server.crash();
-    await watcher.until("waiting", 6);
-    found.push((watcher.states.at(-1) as { until: Date }).until.getTime() - clock.wallTime());
-    // The loss of a connection that has lived is followed by a part of 500 ms, and each failed attempt by one of twice as much.
+    await recorder.until("waiting", 6);
+    found.push((recorder.states.at(-1) as { until: Date }).until.getTime() - clock.wallTime());
+    // After a connection that lived the pause is a part of 500 ms, and after each failed attempt of twice as much.
     const longest = [500, 1_000, 2_000, 4_000, 8_000, 500];
     assert.deepEqual(
       found.map((length) => Math.round(length)),
@@ -334,7 +325,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-describe("S4-11 the return of many after a restart", () => {
+describe("S4-11 many clients after a restart", () => {
   it("S4-11 2,000 clients spread evenly over the window of the first pause", async () => {
     const CLIENTS = 2_000;
     const SLICES = 10;
@@ -343,12 +334,12 @@ describe("S4-11 the return of many after a restart", () => {
     const random = seeded(1);
     const stops: AbortController[] = [];
     const pauses = Array.from({ length: CLIENTS }, async () => {
-      const watcher = new Watcher();
+      const recorder = new StateRecorder();
       const stop = new AbortController();
       stops.push(stop);
-      const options = { clock, random, maxConnecting: Infinity, signal: stop.signal, state: watcher.see };
+      const options = { clock, random, maxConnecting: Infinity, signal: stop.signal, state: recorder.see };
       reconnect(url, () => undefined, options).catch(() => undefined);
-      const { until, why } = await watcher.until("waiting");
+      const { until, why } = await recorder.until("waiting");
       return until.getTime() - why.at.getTime();
     });
     const slices = new Array<number>(SLICES).fill(0);
@@ -361,30 +352,30 @@ describe("S4-11 the return of many after a restart", () => {
     for (const stop of stops) stop.abort();
   });
 
-  it("S4-11 200 clients of a server that was restarted come back at their first attempt, none refused", async () => {
+  it("S4-11 200 clients of a restarted server reconnect at their first attempt, none refused", async () => {
     const CLIENTS = 200;
-    await using server = await Comeback.up({});
+    await using server = await RestartableServer.up({});
     const clock = new ManualClock();
     const random = seeded(2);
     const clients = Array.from({ length: CLIENTS }, () => {
-      const watcher = new Watcher();
-      const options = { clock, random, maxConnecting: Infinity, state: watcher.see };
-      return { watcher, connection: new ReconnectingConnection(server.url, options) };
+      const recorder = new StateRecorder();
+      const options = { clock, random, maxConnecting: Infinity, state: recorder.see };
+      return { recorder, connection: new ReconnectingConnection(server.url, options) };
     });
-    await Promise.all(clients.map(({ watcher }) => watcher.until("open")));
+    await Promise.all(clients.map(({ recorder }) => recorder.until("open")));
     await server.down();
-    await Promise.all(clients.map(({ watcher }) => watcher.until("waiting")));
+    await Promise.all(clients.map(({ recorder }) => recorder.until("waiting")));
     const arrivals: number[] = [];
     await server.back();
     const began = clock.wallTime();
     for (let slice = 1; slice <= 10; slice += 1) {
       await clock.advance(50);
-      // Whose pause is over is on the way: it arrives before time goes on.
-      const due = clients.filter(({ watcher }) => {
-        const waiting = watcher.states.find(({ name }) => name === "waiting");
+      // A client whose pause has ended is connecting: it arrives before the clock advances.
+      const due = clients.filter(({ recorder }) => {
+        const waiting = recorder.states.find(({ name }) => name === "waiting");
         return waiting?.name === "waiting" && waiting.until.getTime() <= clock.wallTime();
       });
-      await Promise.all(due.map(({ watcher }) => watcher.until("open", 2)));
+      await Promise.all(due.map(({ recorder }) => recorder.until("open", 2)));
       arrivals.push(server.server?.connections.size ?? 0);
     }
     assert.equal(arrivals.at(-1), CLIENTS);
@@ -395,7 +386,7 @@ describe("S4-11 the return of many after a restart", () => {
       );
     }
     assert.equal(clock.wallTime() - began, 500);
-    for (const { watcher } of clients) assert.equal(watcher.names, "connecting open waiting connecting open");
+    for (const { recorder } of clients) assert.equal(recorder.names, "connecting open waiting connecting open");
     await Promise.all(clients.map(({ connection }) => connection.close()));
   });
 });

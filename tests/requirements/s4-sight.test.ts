@@ -1,34 +1,35 @@
-/** S4: what can be seen of a connection's health and of its protocol, and whose fault a silence is. */
+/** S4: what is visible of a connection's health and of its protocol, and which side caused a silence. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
+  type AcceptedEvent,
   type CloseEvent,
   type ConnectionEvent,
   type ConnectionOptions,
   connect,
   type FrameEvent,
-  type HandshakeEvent,
   listen,
+  type RefusedEvent,
   type TimeoutError,
-} from "../../src/index.js";
-import { type Pair, pair, settled, wired } from "../../src/testing/index.js";
-import { KEY, peerFrame } from "../engine/peer-frames.js";
-import { portOf, RawPeer, rawServer, refused, upgradeRequest } from "../raw-peers.js";
-import { SPEECHES, type Speech } from "./speech.js";
+} from "../../src/index.ts";
+import { type Pair, pair, settled, wired } from "../../src/testing/index.ts";
+import { KEY, peerFrame } from "../kit/frames.ts";
+import { portOf, RawPeer, rawServer, refused, upgradeRequest } from "../kit/raw-peer.ts";
+import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
 
 const INTERVAL = 1_000;
 const TIMEOUT = 500;
 
-/** The heartbeat of a client, and a server that answers it: a WebSocket by itself, on TCP the application. */
-function beating({ protocol }: Speech, interval = INTERVAL, timeout = TIMEOUT): ConnectionOptions {
+/** The heartbeat of a client, and a server that answers it: the library on WebSocket, the application on TCP. */
+function beating({ protocol }: WireProtocol, interval = INTERVAL, timeout = TIMEOUT): ConnectionOptions {
   return { heartbeat: { interval, timeout, ...(protocol === "tcp" && { message: "alive?" }) } };
 }
 
-function scene(speech: Speech): Pair {
-  const { protocol, options } = speech;
+function scene(wire: WireProtocol): Pair {
+  const { protocol, options } = wire;
   return pair({
-    ...{ protocol, ...options, client: { ...beating(speech), message: () => undefined } },
+    ...{ kind: protocol, ...options, client: { ...beating(wire), message: () => undefined } },
     server: {
       heartbeat: { interval: Infinity },
       idleTimeout: Infinity,
@@ -38,9 +39,9 @@ function scene(speech: Speech): Pair {
 }
 
 describe("S4-6 a heartbeat does not blame the peer for our own blocked event loop", () => {
-  for (const speech of SPEECHES) {
-    it(`S4-6 a live peer is kept over a block, however long, on ${speech.name}`, async () => {
-      const { client, clock } = scene(speech);
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`S4-6 a live peer stays connected over a block of any length, on ${wire.name}`, async () => {
+      const { client, clock } = scene(wire);
       for (const blocked of [INTERVAL, INTERVAL + TIMEOUT + 1, 10_000, 3_600_000]) {
         await clock.block(blocked);
         assert.equal(client.state, "OPEN", `over a block of ${blocked} ms`);
@@ -49,8 +50,8 @@ describe("S4-6 a heartbeat does not blame the peer for our own blocked event loo
       }
     });
 
-    it(`S4-6 a live peer is kept when the block falls between a Ping and its answer, on ${speech.name}`, async () => {
-      const { client, clock, link } = scene(speech);
+    it(`S4-6 a live peer stays connected if the block is between a Ping and its answer, on ${wire.name}`, async () => {
+      const { client, clock, link } = scene(wire);
       link.latency = 10;
       await clock.advance(INTERVAL + 5);
       await clock.block(10_000);
@@ -59,8 +60,8 @@ describe("S4-6 a heartbeat does not blame the peer for our own blocked event loo
       assert.equal(client.state, "OPEN");
     });
 
-    it(`S4-6 a peer that is dead is found all the same, one wait later, on ${speech.name}`, async () => {
-      const { client, clock, link } = scene(speech);
+    it(`S4-6 a dead peer is still detected, one timeout later, on ${wire.name}`, async () => {
+      const { client, clock, link } = scene(wire);
       await clock.advance(INTERVAL);
       link.cut();
       await clock.block(10_000);
@@ -75,12 +76,12 @@ describe("S4-6 a heartbeat does not blame the peer for our own blocked event loo
 });
 
 describe("S4-12 a heartbeat checks the connection regularly", () => {
-  for (const speech of SPEECHES) {
-    it(`S4-12 in silence a live peer is asked again and again, and kept, on ${speech.name}`, async () => {
-      const { protocol, options } = speech;
+  for (const wire of WIRE_PROTOCOLS) {
+    it(`S4-12 a silent live peer gets Pings again and again, and stays connected, on ${wire.name}`, async () => {
+      const { protocol, options } = wire;
       const asked: unknown[] = [];
       const { client, clock } = pair({
-        ...{ protocol, ...options, client: { ...beating(speech), message: () => undefined } },
+        ...{ kind: protocol, ...options, client: { ...beating(wire), message: () => undefined } },
         server: {
           ...{ heartbeat: { interval: Infinity }, idleTimeout: Infinity },
           ping: (_, payload) => void asked.push(payload),
@@ -95,11 +96,11 @@ describe("S4-12 a heartbeat checks the connection regularly", () => {
       assert.equal(asked.length, 60);
     });
 
-    it(`S4-12 a frozen peer is given up within interval and timeout, on ${speech.name}`, async () => {
-      const { client, clock, link } = scene(speech);
+    it(`S4-12 a frozen peer is detected within interval and timeout, on ${wire.name}`, async () => {
+      const { client, clock, link } = scene(wire);
       await clock.advance(5 * INTERVAL);
       link.freeze("server");
-      // What the peer said last is what it answered at the last beat, so no more time than this is left to it.
+      // The last sign of life is the answer to the last Ping, so that no more time than this remains.
       await clock.advance(INTERVAL + TIMEOUT - 1);
       assert.equal(client.state, "OPEN");
       await clock.advance(1);
@@ -112,24 +113,24 @@ describe("S4-12 a heartbeat checks the connection regularly", () => {
       );
     });
 
-    it(`S4-12 any byte is a sign of life, on ${speech.name}`, async () => {
-      const { connection, wire, clock } = wired({
-        ...{ protocol: speech.protocol, ...speech.options },
-        connection: { ...beating(speech), messageTimeout: Infinity },
+    it(`S4-12 any byte is a sign of life, on ${wire.name}`, async () => {
+      const { connection, peer, clock } = wired({
+        ...{ kind: wire.protocol, ...wire.options },
+        connection: { ...beating(wire), messageTimeout: Infinity },
       });
-      const bytes = speech.message("x".repeat(50));
+      const bytes = wire.message("x".repeat(50));
       for (const byte of bytes.subarray(0, -1)) {
-        wire.write([byte]);
+        peer.write([byte]);
         await clock.advance(INTERVAL - 1);
       }
       assert.equal(connection.state, "OPEN");
-      assert.equal(wire.received.length, 0, "and nobody is asked who speaks by himself");
+      assert.equal(peer.received.length, 0, "and nobody is asked who speaks by himself");
     });
 
-    it(`S4-12 a peer that answers nothing is given up, on sockets on ${speech.name}`, async () => {
-      await using server = await rawServer((peer) => speech.answer(peer));
-      const url = speech.url.replace(":0", `:${server.port}`);
-      const connection = await connect(url, { ...speech.options, ...beating(speech, 10, 10) });
+    it(`S4-12 a peer that answers nothing is detected, on sockets on ${wire.name}`, async () => {
+      await using server = await rawServer((peer) => wire.answer(peer));
+      const url = wire.url.replace(":0", `:${server.port}`);
+      const connection = await connect(url, { ...wire.options, ...beating(wire, 10, 10) });
       const { cause } = await connection.closed;
       assert.equal((cause as { limit: string }).limit, "heartbeat.timeout");
     });
@@ -138,18 +139,18 @@ describe("S4-12 a heartbeat checks the connection regularly", () => {
 
 describe("S4-13 resources are counted", () => {
   it("S4-13 queue depth and drops can be read from each connection", async () => {
-    const { connection, wire } = wired({ capacity: 64, connection: { maxQueuedMessages: 2, overflow: "drop-newest" } });
-    wire.pause();
+    const { connection, peer } = wired({ capacity: 64, connection: { maxQueuedMessages: 2, overflow: "drop-newest" } });
+    peer.pause();
     for (const message of ["x".repeat(100), "queued", "dropped"]) connection.trySend(message);
-    const { queuedBytes, queuedMessages, droppedMessages } = connection;
-    assert.deepEqual([queuedBytes, queuedMessages, droppedMessages], [106, 2, 1]);
+    const { queuedBytes, queuedMessages, droppedMessages, refusedMessages } = connection;
+    assert.deepEqual([queuedBytes, queuedMessages, droppedMessages, refusedMessages], [106 + 2 * 512, 2, 1, 0]);
     await settled();
   });
 
   it("S4-13 messages, bytes, drops, stalls, round trips and the delay of the loop are counted", { todo: "metrics" });
 });
 
-describe("S4-14 a trace shows what was said", () => {
+describe("S4-14 a trace has the frames", () => {
   function traced(): { events: ConnectionEvent[]; observe: (event: ConnectionEvent) => void } {
     const events: ConnectionEvent[] = [];
     return { events, observe: (event) => void events.push(event) };
@@ -161,13 +162,13 @@ describe("S4-14 a trace shows what was said", () => {
       .filter((event) => event.type === "frame" && event.direction === direction)
       .map((e) => shape(e as FrameEvent));
 
-  for (const { name, protocol, options } of SPEECHES) {
+  for (const { name, protocol, options } of WIRE_PROTOCOLS) {
     it(`S4-14 each frame that one side writes is one that the other reads, on ${name}`, async () => {
       const [mine, theirs] = [traced(), traced()];
       const { client, server } = pair({
-        ...{ protocol, ...options },
-        client: { observe: mine.observe },
-        server: { observe: theirs.observe },
+        ...{ kind: protocol, ...options },
+        client: { observe: mine.observe, trace: true },
+        server: { observe: theirs.observe, trace: true },
       });
       await client.send("a text");
       await client.send("x".repeat(70_000));
@@ -191,10 +192,10 @@ describe("S4-14 a trace shows what was said", () => {
     });
   }
 
-  it("S4-14 a broken rule is seen as it came, and then as the close that it led to", async () => {
+  it("S4-14 a violation appears as received, and then as the close that it caused", async () => {
     const { events, observe } = traced();
-    const { connection, wire, clock } = wired({ connection: { observe, closeTimeout: 10 } });
-    wire.write(peerFrame({ opcode: 3, payload: "odd", rsv: 4, key: KEY }));
+    const { connection, peer, clock } = wired({ connection: { observe, trace: true, closeTimeout: 10 } });
+    peer.write(peerFrame({ opcode: 3, payload: "odd", rsv: 4, key: KEY }));
     await clock.advance(10);
     await connection.closed;
     assert.deepEqual(frames(events, "in"), ["3 true 4 true 3"]);
@@ -216,21 +217,20 @@ describe("S4-14 a trace shows what was said", () => {
     ];
     for (const [request, status, why] of wrong) {
       assert.equal((await refused(port, request)).status, status);
-      const event = events.at(-1) as HandshakeEvent;
-      assert.deepEqual([event.type, event.direction, event.status], ["handshake", "in", status]);
-      assert.match(event.refusal ?? "", why);
-      assert.equal(event.requestHeaders["upgrade"], "websocket");
+      const event = events.at(-1) as RefusedEvent;
+      assert.deepEqual([event.type, event.direction, event.status], ["refused", "in", status]);
+      assert.match(event.detail, why);
+      assert.equal(event.requestHeaders?.["upgrade"], "websocket");
     }
     await using peer = await RawPeer.to(port);
     peer.write(upgradeRequest("/live", { "Sec-WebSocket-Protocol": "news, chat" }));
     await peer.head();
-    const [event] = events.filter((one) => one.type === "handshake" && one.status === 101) as [HandshakeEvent];
-    assert.equal(event.refusal, undefined);
+    const [event] = events.filter((one) => one.type === "accepted") as [AcceptedEvent];
     assert.equal(event.requestHeaders["sec-websocket-protocol"], "news, chat");
     assert.equal(event.responseHeaders["sec-websocket-protocol"], "chat");
   });
 
-  it("S4-14 a client's view of a handshake with a server that is not quite one", async () => {
+  it("S4-14 a client's view of a handshake with a server that is not quite valid", async () => {
     const answers: readonly [string, RegExp][] = [
       ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", /accept/i],
       ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", /200/],
@@ -245,11 +245,11 @@ describe("S4-14 a trace shows what was said", () => {
       const url = `ws://127.0.0.1:${server.port}/path`;
       const status = Number(answer.split(" ")[1]);
       await assert.rejects(connect(url, { observe, headers: { "X-Trace": "yes" } }), { code: "HANDSHAKE", status });
-      const [event] = events as [HandshakeEvent];
-      assert.deepEqual([event.type, event.direction, event.status], ["handshake", "out", status]);
-      assert.match(event.refusal ?? "", why);
-      assert.equal(event.requestHeaders["x-trace"], "yes");
-      assert.deepEqual(Object.keys(event.responseHeaders).length > 0, true);
+      const [event] = events as [RefusedEvent];
+      assert.deepEqual([event.type, event.direction, event.status], ["refused", "out", status]);
+      assert.match(event.detail, why);
+      assert.equal(event.requestHeaders?.["x-trace"], "yes");
+      assert.deepEqual(Object.keys(event.responseHeaders ?? {}).length > 0, true);
     }
   });
 });

@@ -1,16 +1,16 @@
-/** A program that listens, and runs out of descriptors when it is told to. Run by s3-accept.test.ts under a lowered limit. */
+/** A program that listens, and uses up its descriptors on request. s3-accept.test.ts runs it with a low limit. */
 
 import { closeSync, open, openSync } from "node:fs";
 import { devNull } from "node:os";
-import { isConnectionError, listen } from "../../src/index.js";
-import { loopTurns } from "../loop-turns.js";
+import { isConnectionError, listen } from "../../src/index.ts";
+import { loopTurns } from "../kit/loop-turns.ts";
 
-/** What the program is told to do. */
+/** The orders of its parent process. */
 export type Order = "exhaust" | "steal" | "measure" | "release" | "close";
 
 /** How busy the program was for a while. */
 export interface Busyness {
-  /** Milliseconds that the while took in the end. */
+  /** The measured milliseconds. */
   readonly spent: number;
   /** Milliseconds of processor time. */
   readonly cpu: number;
@@ -18,23 +18,27 @@ export interface Busyness {
   readonly turns: number;
 }
 
-/** What it answers. */
+/** The reports. */
 export interface Answer {
   readonly port?: number;
-  /** What was measured over two seconds. */
+  /** The measurements of two seconds. */
   readonly busyness?: Busyness;
-  /** How many descriptors there were to be taken. */
+  /** The number of descriptors that were free. */
   readonly taken?: number;
-  /** What onError was told since the last answer. */
+  /** The errors of onError since the last report. */
   readonly errors: readonly string[];
+  /** The reasons and the peers of refused openings since the last report. */
+  readonly refusals?: readonly string[];
 }
 
 const [, , url = ""] = process.argv;
 const errors: string[] = [];
+const refusals: string[] = [];
 const server = await listen(
   url,
   {
     ...(url.startsWith("tcp") && { framing: "lines" }),
+    observe: (event) => event.type === "refused" && refusals.push(`${event.reason} ${event.remoteAddress}`),
     onError: (error) => errors.push(isConnectionError(error) ? `${error.name}: ${error.message}` : String(error)),
   },
   async (connection) => {
@@ -53,7 +57,7 @@ function exhaust(): number {
   }
 }
 
-/** Takes from another thread what comes free for a moment: the descriptor that libuv keeps back, when it lets go of it. */
+/** A thread that opens any descriptor that becomes free, such as the one that libuv closes for a moment. */
 async function steal(): Promise<void> {
   for (;;) {
     const fd = await new Promise<number | undefined>((resolve) =>
@@ -75,7 +79,7 @@ async function measure(): Promise<Busyness> {
 }
 
 function answer(facts: Partial<Answer>): void {
-  process.send?.({ errors: errors.splice(0), ...facts });
+  process.send?.({ errors: errors.splice(0), refusals: refusals.splice(0), ...facts });
 }
 
 async function obey(order: Order): Promise<void> {

@@ -1,15 +1,15 @@
-/** Sends at full speed to peers that do not read, and measures whether memory goes on growing. */
+/** Sends at full speed to peers that do not read, and measures whether memory continues to grow. */
 
-import { type Connection, listen, type Overflow } from "../../src/index.js";
-import { portOf } from "../raw-peers.js";
-import { SPEECHES } from "./speech.js";
+import { type Connection, listen, type Overflow } from "../../src/index.ts";
+import { portOf } from "../kit/raw-peer.ts";
+import { WIRE_PROTOCOLS } from "../kit/wire-protocols.ts";
 
-/** What became of everything that was sent under one policy. */
+/** The results of everything that was sent under one policy. */
 export interface Account {
   readonly overflow: Overflow;
   /** Bytes in each half. */
   readonly offered: number;
-  /** By how much the resident set went above what it had been at most when the first half had been offered. */
+  /** The growth of the resident set beyond its maximum at the end of the first half. */
   readonly growth: number;
   readonly mostQueued: number;
   readonly dropped: number;
@@ -19,7 +19,7 @@ export interface Account {
 
 const POLICIES: readonly Overflow[] = ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"];
 const MESSAGE = 65_536;
-/** A multiple of what the kernel's buffers, the queue and the callers that may wait hold together. */
+/** A multiple of the kernel's buffers, the queue and the waiting calls together. */
 const HALF = 4_096;
 
 async function flood(connection: Connection, overflow: Overflow): Promise<Account> {
@@ -28,7 +28,7 @@ async function flood(connection: Connection, overflow: Overflow): Promise<Accoun
   const half = async (): Promise<number> => {
     let mostResident = 0;
     for (let sent = 0; sent < HALF; sent += 1) {
-      // Each in memory of its own, which has been written to: what is kept shows in the resident set.
+      // Each in its own memory, which was written to, so that kept messages are in the resident set.
       connection.send(Buffer.alloc(MESSAGE, sent), { overflow, key: "the same" }).catch(() => {
         refused += 1;
       });
@@ -39,28 +39,28 @@ async function flood(connection: Connection, overflow: Overflow): Promise<Accoun
     }
     return mostResident;
   };
-  // What the collector has not come to yet is in both halves.
+  // Garbage that is not collected yet is in both halves.
   const before = await half();
   const growth = (await half()) - before;
   const { droppedMessages: dropped, state } = connection;
   return { overflow, offered: HALF * MESSAGE, growth, mostQueued, dropped, refused, state };
 }
 
-const speech = SPEECHES.find(({ protocol }) => protocol === process.argv[2])!;
+const wire = WIRE_PROTOCOLS.find(({ protocol }) => protocol === process.argv[2])!;
 let arrived!: (connection: Connection) => void;
-const server = await listen(speech.url, {
-  ...speech.options,
-  // Without it the peer would be given up before the last byte was offered.
+const server = await listen(wire.url, {
+  ...wire.options,
+  // Without it the connection would end before the last byte was sent.
   writeTimeout: Infinity,
   maxQueuedMessages: 128,
-  ...(speech.protocol === "tcp" && { framing: "raw" }),
+  ...(wire.protocol === "tcp" && { framing: "raw" }),
   open: (connection) => arrived(connection),
 });
 for (const overflow of POLICIES) {
   const arrival = new Promise<Connection>((resolve) => {
     arrived = resolve;
   });
-  const peer = await speech.open(portOf(server));
+  const peer = await wire.open(portOf(server));
   peer.socket.pause();
   const connection = await arrival;
   console.log(JSON.stringify(await flood(connection, overflow)));

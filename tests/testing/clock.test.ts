@@ -1,9 +1,9 @@
-/** The manual clock: time passes only when it is told to, and everything that comes due on the way takes effect. */
+/** The manual clock: time passes only when it is advanced, and all timers that are due on the way fire. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { after, between, type Instant, instant, NEVER } from "../../src/base/time.js";
-import { ManualClock, settled } from "../../src/testing/index.js";
+import { after, between, type Instant, instant, NEVER } from "../../src/base/time.ts";
+import { ManualClock, pair, settled } from "../../src/testing/index.ts";
 
 /** What was woken, as the milliseconds since `clock` began. */
 function wokenAt(clock: ManualClock, ...lengths: readonly number[]): number[] {
@@ -14,14 +14,27 @@ function wokenAt(clock: ManualClock, ...lengths: readonly number[]): number[] {
 }
 
 describe("a manual clock", () => {
-  it("stands still by itself", async () => {
+  it("does not advance by itself", async () => {
     const clock = new ManualClock();
     const [now, wall] = [clock.now(), clock.wallTime()];
     await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual([between(now, clock.now()), clock.wallTime()], [0, wall]);
   });
 
-  it("shows the moment it was given, and what has passed since", async () => {
+  it("begins at the current time, so that a deadline may be computed from Date.now()", async () => {
+    const before = Date.now();
+    const clock = new ManualClock();
+    assert.ok(clock.wallTime() >= before && clock.wallTime() <= Date.now());
+    const { client } = pair({ clock });
+    const received = assert.rejects(client.receive({ deadline: new Date(Date.now() + 5_000) }), { limit: "deadline" });
+    await clock.advance(4_000);
+    assert.equal(client.state, "OPEN");
+    // The call of `pair` has taken time of the system's clock, but not of the manual one.
+    await clock.advance(60_000);
+    await received;
+  });
+
+  it("has the given start, plus the time advanced since", async () => {
     const clock = new ManualClock(new Date("2030-05-05T05:05:05Z"));
     assert.equal(new Date(clock.wallTime()).toISOString(), "2030-05-05T05:05:05.000Z");
     assert.equal(clock.in(1_000).toISOString(), "2030-05-05T05:05:06.000Z");
@@ -30,7 +43,7 @@ describe("a manual clock", () => {
     assert.equal(clock.in(-60_000).toISOString(), "2030-05-05T05:05:05.000Z");
   });
 
-  it("wakes what comes due while it advances, each at its own instant, and nothing else", async () => {
+  it("wakes the calls that are due while it advances, each at its own instant, and no others", async () => {
     const clock = new ManualClock();
     const woken = wokenAt(clock, 30, 10, 20, 31);
     await clock.advance(9);
@@ -43,7 +56,7 @@ describe("a manual clock", () => {
     assert.deepEqual(woken, [10, 20, 30, 31]);
   });
 
-  it("wakes at one instant in the order of arming", async () => {
+  it("wakes calls for one instant in the order of scheduling", async () => {
     const clock = new ManualClock();
     const woken: string[] = [];
     const at = after(clock.now(), 10);
@@ -52,7 +65,7 @@ describe("a manual clock", () => {
     assert.deepEqual(woken, ["first", "second", "third"]);
   });
 
-  it("lets each wakeup take effect before the next comes", async () => {
+  it("lets each wakeup take effect before the next one", async () => {
     const clock = new ManualClock();
     const order: string[] = [];
     clock.wakeAt(after(clock.now(), 10), () => {
@@ -64,7 +77,7 @@ describe("a manual clock", () => {
     assert.deepEqual(order, ["woken", "its effect", "the next"]);
   });
 
-  it("lets what is under way take effect before time passes, and after", async () => {
+  it("lets bytes in transit arrive before time advances, and after", async () => {
     const clock = new ManualClock();
     const woken: Instant[] = [];
     setImmediate(() => clock.wakeAt(after(clock.now(), 5), (now) => woken.push(now)));
@@ -80,7 +93,7 @@ describe("a manual clock", () => {
     assert.equal(effect, true);
   });
 
-  it("wakes in the same advance what was armed on the way", async () => {
+  it("wakes in the same advance a call that was scheduled during it", async () => {
     const clock = new ManualClock();
     const woken: number[] = [];
     const start = clock.now();
@@ -102,7 +115,7 @@ describe("a manual clock", () => {
     assert.equal(between(instant(0), clock.now()), 100);
   });
 
-  it("does not wake what was cancelled, however often", async () => {
+  it("does not wake a cancelled call, however often it was cancelled", async () => {
     const clock = new ManualClock();
     let woken = 0;
     const wake = (): void => {
@@ -118,7 +131,7 @@ describe("a manual clock", () => {
     assert.equal(woken, 2);
   });
 
-  it("never comes to what is never", async () => {
+  it("never reaches NEVER", async () => {
     const clock = new ManualClock();
     let woken = false;
     clock.wakeAt(NEVER, () => {
@@ -128,7 +141,7 @@ describe("a manual clock", () => {
     assert.equal(woken, false);
   });
 
-  it("is late for everything when it was blocked", async () => {
+  it("wakes everything late after a block", async () => {
     const clock = new ManualClock();
     const woken = wokenAt(clock, 10, 20, 31);
     await clock.block(30);
@@ -137,7 +150,7 @@ describe("a manual clock", () => {
     assert.deepEqual(woken, [30, 30, 31]);
   });
 
-  it("lets what had arrived be handled, after it was blocked and before it is judged", async () => {
+  it("lets received bytes be handled after a block, before timers expire", async () => {
     const clock = new ManualClock();
     const order: string[] = [];
     clock.wakeAt(after(clock.now(), 10), () => order.push("judged"));
@@ -146,7 +159,7 @@ describe("a manual clock", () => {
     assert.deepEqual(order, ["handled", "judged"]);
   });
 
-  it("does not move when it is asked for the time", async () => {
+  it("does not advance when it is read", async () => {
     const clock = new ManualClock();
     await settled();
     assert.equal(between(clock.now(), clock.now()), 0);

@@ -1,16 +1,16 @@
-/** Runs a program of this folder in a process of its own, in which something of Node's may be broken. */
+/** Runs a program of this folder in another process, in which a part of Node may be broken. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** What `program` prints, as JSON, when it is told what is `broken`. */
-export function toldBy<Told>(
-  program: "choosing" | "keeping",
+/** The JSON that `program` prints with the argument `broken`. */
+export function outputOf<Output>(
+  program: "fast/select-program" | "zlib/reusable-program",
   broken: string,
   flags: readonly string[] = [],
   env: Record<string, string> = {},
-): Told {
+): Output {
   const path = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
   const { HOLDFAST_TRANSPORT: _, ...inherited } = process.env;
   const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, path, broken], {

@@ -1,12 +1,12 @@
-/** The system's clock: wakeups come, in order and never early, and cost nothing that would keep the process alive. */
+/** The system's clock: timers fire in order and never early, and do not keep the process alive. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { after, between, type Instant, reached } from "../../src/base/time.js";
-import { systemClock } from "../../src/transport/clock.js";
+import { after, between, type Instant, reached } from "../../src/base/time.ts";
+import { systemClock } from "../../src/transport/clock.ts";
 
 /** Resolves with the instant at which `length` milliseconds from now have passed. */
 function woken(length: number): Promise<Instant> {
@@ -21,7 +21,7 @@ describe("the system's clock", () => {
   afterEach(() => clearInterval(alive));
 
   // First, because nothing nearer may be armed; and the farthest first. Node's timers fire at once beyond 2 ** 31 - 1 ms.
-  it("does not wake at once for an instant that is farther off than Node's timers go", async () => {
+  it("does not wake at once for an instant beyond the longest timer of Node", async () => {
     const warnings: string[] = [];
     const heard = ({ name }: Error): number => warnings.push(name);
     process.on("warning", heard);
@@ -53,7 +53,7 @@ describe("the system's clock", () => {
     assert.ok(before <= shown && shown <= Date.now());
   });
 
-  it("wakes once, not before the instant, and says when", async () => {
+  it("wakes once, not before the instant, and passes the current instant", async () => {
     for (const length of [0, 1, 7, 30]) {
       const at = after(systemClock.now(), length);
       let calls = 0;
@@ -70,7 +70,7 @@ describe("the system's clock", () => {
     }
   });
 
-  it("wakes for an instant that has passed, and not while it is being asked to", async () => {
+  it("wakes for an instant that has passed, and not during the call", async () => {
     let called = false;
     const past = after(systemClock.now(), -1_000);
     const wake = new Promise<void>((resolve) => {
@@ -83,7 +83,7 @@ describe("the system's clock", () => {
     await wake;
   });
 
-  it("wakes in the order of the instants, whatever the order in which they were given", async () => {
+  it("fires in the order of the instants, for any order of the calls", async () => {
     const start = systemClock.now();
     const order: number[] = [];
     const lengths = [40, 8, 24, 16, 32];
@@ -101,7 +101,7 @@ describe("the system's clock", () => {
     assert.deepEqual(order, [8, 16, 24, 32, 40]);
   });
 
-  it("wakes for a nearer instant although it waits for a farther one", async () => {
+  it("wakes for an earlier instant although it waits for a later one", async () => {
     let far = false;
     const wakeup = systemClock.wakeAt(after(systemClock.now(), 60_000), () => {
       far = true;
@@ -111,7 +111,7 @@ describe("the system's clock", () => {
     wakeup.cancel();
   });
 
-  it("does not wake what was cancelled, nor miss what stands behind it", async () => {
+  it("does not wake a cancelled call, nor miss the next one", async () => {
     let cancelled = 0;
     const wakeups = [1, 5, 10].map((length) =>
       systemClock.wakeAt(after(systemClock.now(), length), () => {
@@ -124,7 +124,7 @@ describe("the system's clock", () => {
     for (const wakeup of wakeups) wakeup.cancel();
   });
 
-  it("cancels from within a wakeup what is due at the same instant", async () => {
+  it("cancels during a wakeup another call for the same instant", async () => {
     const at = after(systemClock.now(), 5);
     let called = false;
     systemClock.wakeAt(at, () => other.cancel());
@@ -135,7 +135,7 @@ describe("the system's clock", () => {
     assert.equal(called, false);
   });
 
-  it("wakes what was armed by a wakeup", async () => {
+  it("wakes a call that a wakeup has scheduled", async () => {
     await new Promise<void>((resolve) => {
       systemClock.wakeAt(after(systemClock.now(), 2), (now) => {
         systemClock.wakeAt(after(now, 2), () => resolve());
@@ -143,7 +143,7 @@ describe("the system's clock", () => {
     });
   });
 
-  it("reads what the kernel holds before it judges time, when the event loop was blocked", async () => {
+  it("lets received bytes be read before timers expire, after the event loop was blocked", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
@@ -173,7 +173,7 @@ describe("the system's clock", () => {
     for (const end of [client, socket]) end.destroy();
   });
 
-  it("goes on when a wakeup throws, and lets the error be seen", async () => {
+  it("continues when a wakeup throws, and throws the error", async () => {
     const thrown: unknown[] = [];
     process.setUncaughtExceptionCaptureCallback((error) => thrown.push(error));
     try {

@@ -2,26 +2,26 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { after } from "../../src/base/time.js";
-import { ManualClock, settled } from "../../src/testing/index.js";
-import { type LinkOptions, type LinkSide, memoryPair } from "../../src/transport/memory.js";
-import type { Transport } from "../../src/transport/transport.js";
-import { Witness } from "../contract/line.js";
+import { after } from "../../src/base/time.ts";
+import { ManualClock, settled } from "../../src/testing/index.ts";
+import { type LinkOptions, type LinkSide, memoryPair } from "../../src/transport/memory.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { EventRecorder } from "../kit/transport-pair.ts";
 
 interface Network {
   readonly client: Transport;
   readonly server: Transport;
   readonly link: ReturnType<typeof memoryPair>["link"];
-  readonly atClient: Witness;
-  readonly atServer: Witness;
+  readonly atClient: EventRecorder;
+  readonly atServer: EventRecorder;
   readonly clock: ManualClock;
 }
 
 function network(options: LinkOptions = {}): Network {
   const clock = new ManualClock();
   const pair = memoryPair({ clock, ...options });
-  const atClient = new Witness();
-  const atServer = new Witness();
+  const atClient = new EventRecorder();
+  const atServer = new EventRecorder();
   pair.client.open(atClient);
   pair.server.open(atServer);
   return { ...pair, atClient, atServer, clock };
@@ -30,7 +30,7 @@ function network(options: LinkOptions = {}): Network {
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe("a memory pair with latency", () => {
-  it("delivers when the latency has passed, and tells of the write without it", async () => {
+  it("delivers after the latency, and reports the write without it", async () => {
     const { client, atClient, atServer, clock } = network({ latency: 50 });
     client.write(bytes("hello"));
     await clock.advance(49);
@@ -39,7 +39,7 @@ describe("a memory pair with latency", () => {
     assert.equal(atServer.received.toString(), "hello");
   });
 
-  it("delays the FIN and the reset as much, behind the data", async () => {
+  it("delays the FIN and the reset equally, after the data", async () => {
     const { client, server, atClient, atServer, clock } = network({ latency: 50 });
     client.write(bytes("bye"));
     await settled();
@@ -55,7 +55,7 @@ describe("a memory pair with latency", () => {
     assert.equal(atClient.error?.errno, "ECONNRESET");
   });
 
-  it("keeps the order when the way becomes shorter", async () => {
+  it("keeps the order when the latency becomes smaller", async () => {
     const { client, atServer, link, clock } = network({ latency: 100 });
     client.write(bytes("one,"));
     await settled();
@@ -70,7 +70,7 @@ describe("a memory pair with latency", () => {
     assert.equal(atServer.log.at(-1), "ended");
   });
 
-  it("keeps the order when something else is due at the instant of landing", async () => {
+  it("keeps the order when another timer expires at the instant of arrival", async () => {
     const { client, atServer, link, clock } = network({ latency: 100 });
     clock.wakeAt(after(clock.now(), 100), () => {
       link.latency = 0;
@@ -91,7 +91,7 @@ describe("a memory pair with latency", () => {
 });
 
 describe("the capacity of a memory pair", () => {
-  it("is what is written without a reader, in each direction", async () => {
+  it("limits what can be written without a reader, in each direction", async () => {
     const { client, server, atClient, atServer } = network({ capacity: 100 });
     client.pause();
     server.pause();
@@ -111,7 +111,7 @@ describe("the capacity of a memory pair", () => {
     assert.deepEqual([atClient.size, atServer.size], [101, 101]);
   });
 
-  it("takes a large write as the reader makes room", async () => {
+  it("accepts a large write as the reader frees space", async () => {
     const { client, server, atServer } = network({ capacity: 100 });
     server.pause();
     client.write(new Uint8Array(250));
@@ -122,7 +122,7 @@ describe("the capacity of a memory pair", () => {
     assert.deepEqual([atServer.size, client.queuedBytes], [250, 0]);
   });
 
-  it("holds what is under way as well", async () => {
+  it("includes the bytes in transit", async () => {
     const { client, clock, atClient } = network({ capacity: 100, latency: 50 });
     client.write(new Uint8Array(150));
     await settled();
@@ -138,7 +138,7 @@ describe("a frozen end", () => {
     ["client", "server"],
   ];
   for (const [frozen, awake] of sides) {
-    it(`reads nothing, while its kernel takes bytes until it is full: the ${frozen}`, async () => {
+    it(`reads nothing, while its kernel accepts bytes until its buffer is full: the ${frozen}`, async () => {
       const all = network({ capacity: 100 });
       const at = { client: all.atClient, server: all.atServer };
       all.link.freeze(frozen);
@@ -174,7 +174,7 @@ describe("a frozen end", () => {
     });
   }
 
-  it("gets the FIN that came while it was frozen when it is thawed, behind the bytes", async () => {
+  it("receives the FIN that arrived while it was frozen after the thaw, behind the bytes", async () => {
     const { client, server, link, atServer } = network();
     link.freeze("server");
     client.write(bytes("bye"));
@@ -191,7 +191,7 @@ describe("a frozen end", () => {
 });
 
 describe("a cut link", () => {
-  it("loses what is under way and what is sent later, in both directions, and tells nobody", async () => {
+  it("loses bytes in transit and later bytes, in both directions, without an event", async () => {
     const { client, server, link, clock, atClient, atServer } = network({ latency: 50 });
     client.write(bytes("under way"));
     server.write(bytes("under way"));
@@ -204,7 +204,7 @@ describe("a cut link", () => {
     assert.deepEqual([atClient.log, atServer.log], [["written", "written"], ["written"]]);
   });
 
-  it("loses a reset too: who aborts is closed, and the other waits", async () => {
+  it("loses a reset too: the aborting end is closed, and the other end waits", async () => {
     const { client, link, clock, atClient, atServer } = network();
     link.cut();
     client.abort();
@@ -212,7 +212,7 @@ describe("a cut link", () => {
     assert.deepEqual([atClient.log, atServer.log], [["closed"], []]);
   });
 
-  it("lets the kernel take what it has room for, and no more", async () => {
+  it("lets the kernel accept what fits in its buffer, and no more", async () => {
     const { client, link, clock, atClient } = network({ capacity: 100 });
     link.cut();
     client.write(new Uint8Array(100));
@@ -225,7 +225,7 @@ describe("a cut link", () => {
 });
 
 describe("a reset link", () => {
-  it("fails at both ends, and what was under way is lost", async () => {
+  it("fails at both ends, and bytes in transit are lost", async () => {
     const { client, server, link, clock, atClient, atServer } = network({ latency: 50 });
     client.write(bytes("under way"));
     await clock.advance(20);
@@ -245,7 +245,7 @@ describe("a reset link", () => {
     assert.deepEqual([atClient.count("closed"), atServer.count("closed")], [1, 1]);
   });
 
-  it("fails a write that waits, which is then queued no more", async () => {
+  it("fails a pending write, which is then not queued any more", async () => {
     const { client, server, link, atClient } = network({ capacity: 100 });
     server.pause();
     client.write(new Uint8Array(1_000));

@@ -1,15 +1,17 @@
 /** ws, as its README uses it; where connections are idle, with the heartbeat that its README recommends. */
 
+import { createServer } from "node:https";
 import { createRequire } from "node:module";
 import { setImmediate } from "node:timers/promises";
 import { WebSocketServer } from "ws";
-import { announce, lacks, role } from "../serving.mjs";
+import { announce, lacks, role, tls } from "../serving.mjs";
 
 const { version } = createRequire(import.meta.url)("ws/package.json");
 
+const secure = tls && createServer(tls).listen(0, "127.0.0.1");
+
 const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: 0,
+  ...(secure === undefined ? { host: "127.0.0.1", port: 0 } : { server: secure }),
   perMessageDeflate: role === "deflate" && {
     serverNoContextTakeover: true,
     clientNoContextTakeover: true,

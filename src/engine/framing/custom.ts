@@ -1,119 +1,128 @@
-/** Messages framed by rules of the user's own. */
+/** Framing by functions of the application. */
 
-import { utf8Length } from "../../base/bytes.js";
-import type { Progress } from "../../base/errors.js";
-import { plain } from "../assembler.js";
-import type { Data, Decoder, DecoderLimits, Visitor } from "../protocol.js";
-import { bytesOf, FramingEncoder } from "./encoder.js";
+import { asData, isBytes, lengthOf, type MessageBytes, NO_BYTES, ownData, utf8Length } from "../../base/bytes.ts";
+import type { Progress } from "../../base/errors.ts";
+import { isError } from "../../base/forms.ts";
+import type { Decoder, DecoderLimits, Message, MessageContent, Visitor } from "../protocol.ts";
+import { textBytes } from "../text-bytes.ts";
+import { plainBytes } from "../websocket/message-assembler.ts";
+import { FramingEncoder, utf8Bytes } from "./encoder.ts";
 
-/** A message that `decode` found, and how many of the pending bytes it took. */
-export interface Decoded {
-  readonly message: Data;
+/** A message that `decode` found. */
+export interface DecodedMessage {
+  /** The message without framing. It arrives as a string or as bytes, as `decode` returns it. */
+  readonly message: string | Uint8Array;
+  /** The number of pending bytes that the message takes, framing included: at least 1, at most the length of `pending`. */
   readonly size: number;
 }
 
 /**
- * A framing of your own. One object serves every connection that is given it, so it keeps nothing between calls.
- * Its messages are not written in parts, and are read whole before they are given in pieces.
+ * A framing by functions of the application. One object serves all connections that use it, so it must keep no state between
+ * calls. Its messages cannot be written in parts. With streaming reads, each message arrives as one piece, when it is complete.
  */
 export interface CustomFraming {
-  /** The bytes that stand for a message: at least one, in an array that is not written to afterwards. What it throws, `send` throws. */
-  encode(message: Data): Uint8Array;
   /**
-   * The first message in the bytes that have come and the number of bytes it takes with all that frames it, or
-   * undefined while it is not whole. Called once for each chunk that comes and once behind each message, with everything
-   * that is pending; it answers as soon as it can, from the first bytes, or a slow peer makes it slow. `pending` is to be
-   * read only, during the call only; a part of it may be returned. What it throws ends the connection.
-   * Neither the bytes of a message, framing included, nor the message may exceed `maxMessageSize`.
+   * Returns the bytes that represent a message on the wire, at least one byte. The library copies them at once. If this function
+   * throws, `send` rejects with the same error, and `trySend` throws it.
    */
-  decode(pending: Uint8Array): Decoded | undefined;
+  encode(message: string | Uint8Array): Uint8Array;
+  /**
+   * Returns the first message in `pending` and the number of bytes that it takes, framing included. Returns undefined if the
+   * message is incomplete. `pending` holds all received bytes that are not decoded yet. The function is called once for each
+   * received chunk and once after each message. It should find out from the first bytes whether a message is complete: if it
+   * reads all of `pending` in each call, a peer that sends few bytes at a time makes it slow. It must not change `pending`, and
+   * must not use it after the call; the returned message may be a part of it. If the function throws, the connection ends with
+   * close code 1002. If a message, or its bytes with framing, exceed `maxMessageSize`, the connection ends with close code 1009.
+   */
+  decode(pending: Uint8Array): DecodedMessage | undefined;
 }
 
 const CLAUSE = "custom framing";
 
-const EMPTY = new Uint8Array();
-const SMALLEST_STORE = 64;
+const MIN_CAPACITY = 64;
 
 export class CustomDecoder implements Decoder {
   readonly #framing: CustomFraming;
   readonly #maxMessageSize: number;
   readonly #streaming: boolean;
-  /** The beginning of a message, and room. */
-  #store: Uint8Array = EMPTY;
-  #stored = 0;
+  readonly #textAsBytes: boolean;
+  /** The first `#pendingSize` bytes are the beginning of a message. The rest is free space. */
+  #pending: Uint8Array = NO_BYTES;
+  #pendingSize = 0;
   #failed = false;
 
   constructor(framing: CustomFraming, limits: DecoderLimits) {
     this.#framing = framing;
     this.#maxMessageSize = limits.maxMessageSize;
     this.#streaming = limits.streaming;
+    this.#textAsBytes = limits.messageType === "bytes";
   }
 
   get partial(): Progress {
-    return { received: this.#failed ? 0 : this.#stored, expected: undefined };
+    return { received: this.#failed ? 0 : this.#pendingSize, expected: undefined };
   }
 
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     let at = from;
     while (at < chunk.length && !this.#failed) {
-      const stored = this.#stored;
-      if (stored > 0) this.#keep(chunk, at);
-      const pending = stored > 0 ? viewOf(this.#store, 0, this.#stored) : viewOf(chunk, at, chunk.length);
+      const stored = this.#pendingSize;
+      if (stored > 0) this.#append(chunk, at);
+      const pending = stored > 0 ? viewOf(this.#pending, 0, this.#pendingSize) : viewOf(chunk, at, chunk.length);
       const decoded = this.#decode(pending, visitor);
       if (decoded === undefined) {
-        if (this.#failed) this.#store = EMPTY;
-        else if (stored === 0) this.#keep(chunk, at);
+        if (this.#failed) this.#pending = NO_BYTES;
+        else if (stored === 0) this.#append(chunk, at);
         break;
       }
       const { message, size } = decoded;
-      // What lies in the pending bytes is lent: they are about to change.
-      const lent = typeof message !== "string" && message.buffer === pending.buffer;
-      const data = lent ? plain(message).slice() : message;
-      // A framing that looks ahead may find that a message had ended in what was stored before this chunk.
+      // A message that is a view of the pending bytes is copied, because their memory is about to change.
+      const isView = typeof message !== "string" && message.buffer === pending.buffer;
+      const data = isView ? plainBytes(message).slice() : (message as Message);
+      // A framing may wait for bytes that follow a message. Such a message can end in the stored bytes, before this chunk.
       at += Math.max(size - stored, 0);
-      this.#stored = Math.max(stored - size, 0);
-      if (this.#stored > 0) this.#store.copyWithin(0, size, stored);
-      else this.#store = EMPTY;
+      this.#pendingSize = Math.max(stored - size, 0);
+      if (this.#pendingSize > 0) this.#pending.copyWithin(0, size, stored);
+      else this.#pending = NO_BYTES;
       if (!this.#deliver(data, visitor)) return at;
     }
     return chunk.length;
   }
 
-  /** What the user's code makes of the bytes; undefined when it needs more, or when the visitor was told to fail. */
-  #decode(pending: Uint8Array, visitor: Visitor): Decoded | undefined {
-    let decoded: Decoded | undefined;
+  /** Calls the application's `decode`. Returns undefined if it needs more bytes, or after a call of `visitor.fail`. */
+  #decode(pending: Uint8Array, visitor: Visitor): DecodedMessage | undefined {
+    let decoded: DecodedMessage | undefined;
     try {
-      const answer = this.#framing.decode(pending);
-      // A copy, judged and used: a getter may answer something else the second time.
-      if (answer !== undefined) decoded = { message: answer.message, size: answer.size };
+      const result = this.#framing.decode(pending);
+      // Each property is read once, then checked and used: a getter may return another value for a second read.
+      if (result !== undefined) decoded = { message: result.message, size: result.size };
     } catch (error) {
-      this.#fail(`decode threw ${error instanceof Error ? `${error.name}: ${error.message}` : typeof error}`, visitor);
+      this.#fail(`decode threw ${isError(error) ? `${error.name}: ${error.message}` : typeof error}`, visitor);
       return undefined;
     }
     if (decoded === undefined) {
-      this.#bound(pending.length, visitor);
+      this.#checkMaxSize(pending.length, visitor);
       return undefined;
     }
     const { message, size } = decoded;
     if (!Number.isSafeInteger(size) || size < 1 || size > pending.length) {
       const given = typeof size === "number" ? size : `of type ${typeof size}`;
-      this.#fail(`decode answered a size ${given}: expected 1 to ${pending.length}, the bytes pending`, visitor);
-    } else if (typeof message !== "string" && !(message instanceof Uint8Array)) {
-      this.#fail(`decode answered a message of type ${typeof message}: expected a string or a Uint8Array`, visitor);
+      this.#fail(`decode returned a size ${given}: expected 1 to ${pending.length}, the bytes pending`, visitor);
+    } else if (typeof message !== "string" && !isBytes(message)) {
+      this.#fail(`decode returned a message of type ${typeof message}: expected a string or a Uint8Array`, visitor);
     } else {
-      this.#bound(Math.max(size, this.#sizeOf(message)), visitor);
+      this.#checkMaxSize(Math.max(size, this.#byteLength(message)), visitor);
     }
     return this.#failed ? undefined : decoded;
   }
 
-  #sizeOf(message: Data): number {
-    // No UTF-16 unit takes more than three bytes: most strings need not be counted.
+  #byteLength(message: MessageContent): number {
+    // A UTF-16 unit takes at most three bytes in UTF-8. So the exact size is computed only for long strings.
     return typeof message === "string" && message.length * 3 > this.#maxMessageSize
       ? utf8Length(message)
       : message.length;
   }
 
-  #bound(size: number, visitor: Visitor): void {
+  #checkMaxSize(size: number, visitor: Visitor): void {
     const maximum = this.#maxMessageSize;
     if (size <= maximum) return;
     this.#failed = true;
@@ -127,27 +136,28 @@ export class CustomDecoder implements Decoder {
 
   #fail(problem: string, visitor: Visitor): void {
     this.#failed = true;
-    visitor.fail({ closeCode: 1002, clause: CLAUSE, problem });
+    visitor.fail({ closeCode: 1002, reason: "invalid-framing", clause: CLAUSE, problem });
   }
 
-  #deliver(data: Data, visitor: Visitor): boolean {
-    if (!this.#streaming) return visitor.message(data);
-    return visitor.piece(typeof data === "string" ? "text" : "binary", bytesOf(data), true);
+  #deliver(data: Message, visitor: Visitor): boolean {
+    const content = typeof data === "string" && this.#textAsBytes ? textBytes(utf8Bytes(data) as MessageBytes) : data;
+    if (!this.#streaming) return visitor.message(content);
+    return visitor.piece(typeof data === "string" ? "text" : "binary", utf8Bytes(data) as MessageBytes, true);
   }
 
-  #keep(chunk: Uint8Array, from: number): void {
-    const size = this.#stored + chunk.length - from;
-    if (size > this.#store.length) {
-      const store = new Uint8Array(Math.max(size, this.#store.length * 2, SMALLEST_STORE));
-      store.set(this.#store.subarray(0, this.#stored));
-      this.#store = store;
+  #append(chunk: Uint8Array, from: number): void {
+    const size = this.#pendingSize + chunk.length - from;
+    if (size > this.#pending.length) {
+      const grown = new Uint8Array(Math.max(size, this.#pending.length * 2, MIN_CAPACITY));
+      grown.set(this.#pending.subarray(0, this.#pendingSize));
+      this.#pending = grown;
     }
-    this.#store.set(chunk.subarray(from), this.#stored);
-    this.#stored = size;
+    this.#pending.set(chunk.subarray(from), this.#pendingSize);
+    this.#pendingSize = size;
   }
 }
 
-// Never a Buffer, whose `slice` is a view where an array's is a copy.
+// Returns a plain Uint8Array, never a Buffer: `Buffer.prototype.slice` returns a view, but `Uint8Array.prototype.slice` a copy.
 const viewOf = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
   new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from);
 
@@ -159,14 +169,18 @@ export class CustomEncoder extends FramingEncoder {
     this.#framing = framing;
   }
 
-  payload(data: Data): Data {
+  payload(data: MessageContent): MessageContent {
     const bytes: unknown = this.#framing.encode(data);
-    if (!(bytes instanceof Uint8Array)) {
+    if (!isBytes(bytes)) {
       throw new TypeError(
-        `Cannot send: encode answered ${bytes === null ? "null" : typeof bytes}, expected a Uint8Array`,
+        `Cannot send: encode returned ${bytes === null ? "null" : typeof bytes}, expected a Uint8Array`,
       );
     }
-    if (bytes.length === 0) throw new RangeError("Cannot send: encode answered no bytes, which nobody can receive");
-    return bytes;
+    const checked = asData(bytes) as Uint8Array;
+    if (lengthOf(checked) === 0) {
+      throw new RangeError("Cannot send: encode returned no bytes, which no decoder can receive");
+    }
+    // A copy, because the bytes may be the memory of the message itself, or a buffer that the framing uses again.
+    return ownData(checked);
   }
 }

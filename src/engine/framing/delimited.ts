@@ -1,62 +1,67 @@
-/** Messages that end at a delimiter. */
+/** Decodes and encodes messages that end at a delimiter. */
 
-import type { Progress } from "../../base/errors.js";
-import { Assembler, plain } from "../assembler.js";
-import type { Data, Decoder, DecoderLimits, Part, Visitor } from "../protocol.js";
-import { type Delimiter, ExactDelimiter } from "./delimiter.js";
-import { bytesOf, FramingEncoder } from "./encoder.js";
+import { NO_BYTES } from "../../base/bytes.ts";
+import type { Progress } from "../../base/errors.ts";
+import type { Decoder, DecoderLimits, MessageContent, Part, Visitor } from "../protocol.ts";
+import { MessageAssembler, plainBytes } from "../websocket/message-assembler.ts";
+import { type Delimiter, ExactDelimiter } from "./delimiter.ts";
+import { FramingEncoder, utf8Bytes } from "./encoder.ts";
 
 export class DelimitedDecoder implements Decoder {
   readonly #delimiter: Delimiter;
   readonly #text: boolean;
   readonly #maxMessageSize: number;
-  readonly #assembler: Assembler;
+  readonly #assembler: MessageAssembler;
+  readonly #endCompletes: boolean;
   #failed = false;
 
-  constructor(delimiter: Delimiter, text: boolean, limits: DecoderLimits) {
+  /** `endCompletes`: the end of the stream completes a message as a delimiter does. */
+  constructor(delimiter: Delimiter, text: boolean, limits: DecoderLimits, endCompletes: boolean = false) {
     this.#delimiter = delimiter;
     this.#text = text;
+    this.#endCompletes = endCompletes;
     this.#maxMessageSize = limits.streaming ? Infinity : limits.maxMessageSize;
-    this.#assembler = new Assembler(limits, "text framing");
+    this.#assembler = new MessageAssembler(limits, "text framing");
   }
 
   get partial(): Progress {
-    const received = this.#failed ? 0 : this.#assembler.size + this.#delimiter.held;
+    const received = this.#failed ? 0 : this.#assembler.size + this.#delimiter.pendingSize;
     return { received, expected: undefined };
   }
 
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
-    const bytes = plain(chunk);
+    const bytes = plainBytes(chunk);
     const delimiter = this.#delimiter;
     const assembler = this.#assembler;
     let at = from;
-    let goOn = true;
-    while (goOn && at < bytes.length && !this.#failed) {
+    let proceed = true;
+    while (proceed && at < bytes.length && !this.#failed) {
       const start = at;
-      // What is held stands before the chunk, as if at the indexes below `start`.
-      const held = delimiter.held;
+      // The pending bytes precede the chunk. They count as if they were at the indexes below `start`.
+      const pendingSize = delimiter.pendingSize;
       const end = delimiter.find(bytes, start);
-      const stop = delimiter.stop;
-      const size = assembler.size + held + stop - start;
+      const payloadEnd = delimiter.payloadEnd;
+      const size = assembler.size + pendingSize + payloadEnd - start;
       if (size > this.#maxMessageSize) {
-        this.#refuse(size, visitor);
+        this.#failTooLarge(size, visitor);
         break;
       }
       at = end === -1 ? bytes.length : end;
       if (end !== -1 && !assembler.active) {
-        goOn = assembler.whole(this.#text, bytes, start, stop, visitor);
+        proceed = assembler.deliverWhole(this.#text, bytes, start, payloadEnd, visitor);
       } else {
-        // Even if all there is may be the delimiter: while something is held, a message is under way.
+        // Even if all received bytes may belong to the delimiter: while bytes are pending, a message is in progress.
         if (!assembler.active) assembler.begin(this.#text);
-        // Of what was held, that which turned out to be payload.
-        const released = Math.min(held, held + stop - start);
-        if (!assembler.take(delimiter.opening, 0, released, visitor)) {
-          delimiter.held = held - released;
+        // The number of pending bytes that are payload after all.
+        const payloadSize = Math.min(pendingSize, pendingSize + payloadEnd - start);
+        if (!assembler.append(delimiter.pendingBytes, 0, payloadSize, visitor)) {
+          delimiter.pendingSize = pendingSize - payloadSize;
           at = start;
-          goOn = false;
+          proceed = false;
         } else {
-          const to = Math.max(start, stop);
-          goOn = end === -1 ? assembler.take(bytes, start, to, visitor) : assembler.last(bytes, start, to, visitor);
+          const to = Math.max(start, payloadEnd);
+          proceed =
+            end === -1 ? assembler.append(bytes, start, to, visitor) : assembler.finishWith(bytes, start, to, visitor);
         }
       }
       this.#failed = assembler.failed;
@@ -64,38 +69,52 @@ export class DelimitedDecoder implements Decoder {
     return this.#failed ? bytes.length : at;
   }
 
-  #refuse(size: number, visitor: Visitor): void {
+  end(visitor: Visitor): void {
+    // While bytes are pending, a message is in progress, so it is active here if anything of it was received.
+    if (!this.#endCompletes || this.#failed || !this.#assembler.active) return;
+    // The first bytes of a delimiter are dropped, as bufio.ScanLines of Go drops a carriage return at the end of the stream.
+    this.#delimiter.pendingSize = 0;
+    this.#assembler.finishWith(NO_BYTES, 0, 0, visitor);
+    this.#failed = this.#assembler.failed;
+  }
+
+  #failTooLarge(size: number, visitor: Visitor): void {
     this.#failed = true;
     this.#assembler.clear();
     const maximum = this.#maxMessageSize;
     visitor.fail({
       closeCode: 1009,
       clause: "delimited framing",
-      problem: `a message of at least ${size} bytes came, and maxMessageSize is ${maximum}`,
+      problem: `a message has at least ${size} bytes, and maxMessageSize is ${maximum}`,
       limit: { name: "maxMessageSize", maximum, actual: size },
     });
   }
 }
 
-const HOLDS_IT = "Cannot send a message that holds the delimiter of its framing";
-const FORMS_IT = "Cannot send a message whose end and the delimiter behind it form a delimiter too early";
+const CONTAINS_DELIMITER = "Cannot send a message that contains the delimiter of its framing";
+const FORMS_DELIMITER = "Cannot send a message whose last bytes and the delimiter after them form an earlier delimiter";
 
-function judged(text: string, delimiter: string): string {
-  if (text.includes(delimiter)) throw new RangeError(HOLDS_IT);
+function checkedText(text: string, delimiter: string): string {
+  if (text.includes(delimiter)) throw new RangeError(CONTAINS_DELIMITER);
   const end = text.slice(Math.max(0, text.length - delimiter.length + 1));
-  if ((end + delimiter).indexOf(delimiter) !== end.length) throw new RangeError(FORMS_IT);
+  if ((end + delimiter).indexOf(delimiter) !== end.length) throw new RangeError(FORMS_DELIMITER);
   return text;
 }
 
-/** Writes any delimiter but a line's, and refuses what the other side would take for one. */
+/**
+ * Writes messages with a delimiter of the application. Refuses a message in which the receiver would find the delimiter too
+ * early.
+ */
 export class DelimitedEncoder extends FramingEncoder {
   override readonly overhead: number;
   override readonly streams = true;
   readonly #delimiter: Uint8Array;
-  /** The delimiter as text, if it is ASCII: then it cannot lie in the bytes of another character. */
+  /**
+   * The delimiter as text, if it is ASCII. An ASCII byte is never part of another character in UTF-8, so strings can be compared.
+   */
   readonly #ascii: string | undefined;
   readonly #whole: ExactDelimiter;
-  /** Goes on from part to part: a delimiter may be cut by their boundary. */
+  /** Continues from one part of a message to the next: a delimiter may begin in one part and end in the next. */
   readonly #parts: ExactDelimiter;
 
   constructor(delimiter: Uint8Array) {
@@ -107,22 +126,22 @@ export class DelimitedEncoder extends FramingEncoder {
     this.#parts = new ExactDelimiter(delimiter);
   }
 
-  payload(data: Data, part: Part): Data {
-    // What most messages are is judged without being encoded, which would take several times as long.
+  payload(data: MessageContent, part: Part): MessageContent {
+    // Fast path for most messages: the string is checked without encoding it. Encoding takes several times as long.
     if (part === "whole" && typeof data === "string" && this.#ascii !== undefined) {
-      return judged(data, this.#ascii);
+      return checkedText(data, this.#ascii);
     }
-    const bytes = bytesOf(data);
+    const bytes = utf8Bytes(data);
     const search = part === "whole" ? this.#whole : this.#parts;
-    const before = search.held;
-    if (part === "whole" || part === "first") search.held = 0;
+    const before = search.pendingSize;
+    if (part === "whole" || part === "first") search.pendingSize = 0;
     if (search.find(bytes, 0) !== -1) {
-      search.held = before;
-      throw new RangeError(HOLDS_IT);
+      search.pendingSize = before;
+      throw new RangeError(CONTAINS_DELIMITER);
     }
     if ((part === "whole" || part === "last") && search.find(this.#delimiter, 0) !== this.#delimiter.length) {
-      search.held = before;
-      throw new RangeError(FORMS_IT);
+      search.pendingSize = before;
+      throw new RangeError(FORMS_DELIMITER);
     }
     return bytes;
   }

@@ -1,25 +1,36 @@
-/** Finds where a delimiter ends, wherever the network cut it. */
+/** Finds the end of a delimiter in a stream, even if the delimiter is spread over several chunks. */
 
 /** The search for one delimiter through the chunks of a stream. */
 export interface Delimiter {
-  /** What is written behind a message. */
+  /** The bytes that are written after a message. */
   readonly suffix: Uint8Array;
-  /** What the bytes that are held are: as many as are held, from the first of these. */
-  readonly opening: Uint8Array;
-  /** How many bytes before the next chunk may yet turn out to be the delimiter's first. */
-  held: number;
-  /** Where the payload before the delimiter, or before what is held, ends: left by `find`. Below `at` if it ends in what was held. */
-  stop: number;
-  /** Goes on at index `at` of the chunk. Returns the index behind the first delimiter, or -1 when the chunk holds none. */
+  /** The values of the pending bytes: they are the first `pendingSize` bytes of this array. */
+  readonly pendingBytes: Uint8Array;
+  /** The number of bytes at the end of the input so far that may be the beginning of a delimiter. */
+  pendingSize: number;
+  /**
+   * Set by `find`: the index at which the payload ends, before the delimiter or the pending bytes. Below `at` if it ends in bytes
+   * that were pending before.
+   */
+  payloadEnd: number;
+  /**
+   * Continues the search at index `at` of the chunk. Returns the index after the first delimiter, or -1 if none ends in the
+   * chunk.
+   */
   find(chunk: Uint8Array, at: number): number;
 }
 
-/** A delimiter that must match byte for byte: Knuth, Morris and Pratt, so that no stream makes the search quadratic. */
+/**
+ * A delimiter that must match byte for byte. The search uses the Knuth-Morris-Pratt algorithm: its time is linear for any stream.
+ */
 export class ExactDelimiter implements Delimiter {
   readonly suffix: Uint8Array;
-  held = 0;
-  stop = 0;
-  /** For each length of a beginning that matched: the longest shorter one that then matches still. */
+  pendingSize = 0;
+  payloadEnd = 0;
+  /**
+   * Failure table: entry n - 1 is for a matched prefix of n bytes, and holds the length of the longest shorter prefix that is its
+   * suffix.
+   */
   readonly #shorter: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -32,13 +43,13 @@ export class ExactDelimiter implements Delimiter {
     }
   }
 
-  get opening(): Uint8Array {
+  get pendingBytes(): Uint8Array {
     return this.suffix;
   }
 
   find(chunk: Uint8Array, at: number): number {
     const first = this.suffix[0] as number;
-    let matched = this.held;
+    let matched = this.pendingSize;
     let next = at;
     while (next < chunk.length && matched < this.suffix.length) {
       if (matched > 0) {
@@ -54,9 +65,9 @@ export class ExactDelimiter implements Delimiter {
         matched = 1;
       }
     }
-    this.stop = next - matched;
+    this.payloadEnd = next - matched;
     const found = matched === this.suffix.length;
-    this.held = found ? 0 : matched;
+    this.pendingSize = found ? 0 : matched;
     return found ? next : -1;
   }
 
@@ -67,22 +78,22 @@ export class ExactDelimiter implements Delimiter {
   }
 }
 
-const CR = 0x0d;
-const LF = 0x0a;
+export const CR = 0x0d;
+export const LF = 0x0a;
 
-/** The end of a line: a newline, and a carriage return before it if there is one. */
+/** The end of a line: LF or CR LF. */
 export class LineEnd implements Delimiter {
   readonly suffix: Uint8Array = new Uint8Array([LF]);
-  readonly opening: Uint8Array = new Uint8Array([CR]);
-  held = 0;
-  stop = 0;
+  readonly pendingBytes: Uint8Array = new Uint8Array([CR]);
+  pendingSize = 0;
+  payloadEnd = 0;
 
   find(chunk: Uint8Array, at: number): number {
     const newline = chunk.indexOf(LF, at);
     const end = newline === -1 ? chunk.length : newline;
-    const returned = end > at ? chunk[end - 1] === CR : this.held > 0;
-    this.stop = returned ? end - 1 : end;
-    this.held = newline === -1 && returned ? 1 : 0;
+    const endsInCr = end > at ? chunk[end - 1] === CR : this.pendingSize > 0;
+    this.payloadEnd = endsInCr ? end - 1 : end;
+    this.pendingSize = newline === -1 && endsInCr ? 1 : 0;
     return newline === -1 ? -1 : newline + 1;
   }
 }

@@ -1,93 +1,142 @@
-/** Where a message ends on plain TCP: the choices, and what judges them at the door. */
+/** The `framing` option for plain TCP: its forms, and their validation. */
 
-import type { Decoder, DecoderLimits, Encoder } from "../protocol.js";
-import { CustomDecoder, CustomEncoder, type CustomFraming } from "./custom.js";
-import { DelimitedDecoder, DelimitedEncoder } from "./delimited.js";
-import { ExactDelimiter, LineEnd } from "./delimiter.js";
-import { bytesOf } from "./encoder.js";
-import { LinesEncoder } from "./lines.js";
-import { FixedWidthPrefix, type LengthPrefix, VarintPrefix } from "./prefix.js";
-import { RawDecoder, RawEncoder } from "./raw.js";
-import { FixedEncoder, PrefixedEncoder, SizedDecoder } from "./sized.js";
+import { isBytes } from "../../base/bytes.ts";
+import { isObject, kindOf, present } from "../../base/forms.ts";
+import { judgeBoolean, judgeChoice, judgeFunction, judgeNumber } from "../../base/judge.ts";
+import type { Decoder, DecoderLimits, Encoder } from "../protocol.ts";
+import { CustomDecoder, CustomEncoder, type CustomFraming } from "./custom.ts";
+import { DelimitedDecoder, DelimitedEncoder } from "./delimited.ts";
+import { ExactDelimiter, LineEnd } from "./delimiter.ts";
+import { utf8Bytes } from "./encoder.ts";
+import { type EndOfLine, LinesEncoder } from "./lines.ts";
+import { FixedWidthPrefix, type LengthPrefix, VarintPrefix } from "./prefix.ts";
+import { RawDecoder, RawEncoder } from "./raw.ts";
+import { FixedEncoder, PrefixedEncoder, SizedDecoder } from "./sized.ts";
 
-/** Messages that end at a delimiter. They may be written in parts. */
+/** Each message ends at a delimiter. Messages can be written in parts. */
 export interface DelimitedFraming {
-  /** What ends a message: 1 to 64 bytes, a string standing for its UTF-8. A message that would be cut by it is refused with `RangeError`. */
+  /**
+   * The delimiter that follows each message: 1 to 64 bytes. A string is encoded as UTF-8. A message in which the
+   * receiver would find the delimiter too early is refused with RangeError.
+   */
   readonly delimiter: string | Uint8Array;
-  /** Whether messages arrive as strings; what is then not UTF-8 ends the connection with 1007. @default false */
-  readonly text?: boolean;
+  /** True: messages arrive as strings, and bytes that are not UTF-8 end the connection with close code 1007. @default false */
+  readonly text?: boolean | undefined;
 }
 
-/** Messages with their size in bytes before them. A message too large for the prefix is refused with `RangeError`. */
+/** Each message is a line, and arrives as a string. `"lines"` is the same as `{ eol: "\n" }`. */
+export interface LinesFraming {
+  /**
+   * The bytes that are written after each line. Both `"\n"` and `"\r\n"` end a received line, whatever is written: people type
+   * either into the same server. In a protocol in which only `"\r\n"` may end a line, such as SMTP, this difference between two
+   * programs lets an attacker smuggle messages. There use `{ delimiter: "\r\n", text: true }`.
+   * @default "\n"
+   */
+  readonly eol?: EndOfLine | undefined;
+  /**
+   * What happens to the received part of a line if the peer's FIN comes before the line end. `"refuse"`: the line is not delivered,
+   * and the connection ends with a ProtocolError (`unexpected-eof`), because the line may be truncated. `"deliver"`: it is
+   * delivered as a line, for peers that send no line end after the last line, such as `printf` and `nc`. After a reset it is never
+   * delivered.
+   * @default "refuse"
+   */
+  readonly lastLine?: "deliver" | "refuse" | undefined;
+}
+
+/** The size of each message, in bytes, precedes it. A message that is too large for the prefix is refused with RangeError. */
 export interface LengthPrefixedFraming {
   /**
-   * How many bytes the size takes; or `"varint"`, an unsigned LEB128 as before protobuf's delimited messages, which
-   * must be as short as it can be.
+   * The length of the size field in bytes, or `"varint"`: an unsigned LEB128 number, as in protobuf's delimited messages. A
+   * varint must have its shortest form. A longer form ends the connection with close code 1002.
    */
   readonly lengthPrefix: 1 | 2 | 4 | 8 | "varint";
-  /** Which byte of the size comes first: the highest or the lowest. Not for a varint. @default "big" */
-  readonly endian?: "big" | "little";
-  /** Whether messages arrive as strings; what is then not UTF-8 ends the connection with 1007. @default false */
-  readonly text?: boolean;
+  /** The byte order of the size. `"big"`: the most significant byte first. Not allowed with a varint. @default "big" */
+  readonly endian?: "big" | "little" | undefined;
+  /** True: messages arrive as strings, and bytes that are not UTF-8 end the connection with close code 1007. @default false */
+  readonly text?: boolean | undefined;
 }
 
-/** Messages of one size. One of another size is refused with `RangeError`. */
+/** All messages have the same size. A message of another size is refused with RangeError. */
 export interface FixedFraming {
-  /** The size in bytes, at least 1 and at most `maxMessageSize`. */
+  /**
+   * The size in bytes, at least 1. A size above `maxMessageSize` is a RangeError, because no message could be received, unless
+   * messages are streamed.
+   */
   readonly fixed: number;
-  /** Whether messages arrive as strings; what is then not UTF-8 ends the connection with 1007. @default false */
-  readonly text?: boolean;
+  /** True: messages arrive as strings, and bytes that are not UTF-8 end the connection with close code 1007. @default false */
+  readonly text?: boolean | undefined;
 }
 
 /**
- * Where a message ends on a connection that knows only bytes. Both sides must agree on it.
+ * How messages are delimited on plain TCP, which transports only bytes. Both sides must use the same framing.
  *
- * - `"raw"`: nowhere. What the network gives at a time is a binary message, cut at `maxMessageSize`. An empty message
- *   has no bytes to stand for it and is refused with `RangeError`.
- * - `"lines"`: at a newline, with a carriage return before it stripped. Messages arrive as strings. One that holds a
- *   newline or ends in a carriage return is refused with `RangeError`.
- * - or an object: a delimiter, a length before each message, a fixed length, or code of your own.
+ * - `"raw"`: no framing. Each received chunk is a binary message; a chunk longer than `maxMessageSize` becomes several messages.
+ *   An empty message is refused with RangeError, because no bytes can represent it.
+ * - `"lines"`: a message ends at a newline. The receiver removes a carriage return before the newline. Messages arrive as
+ *   strings. A message that contains a newline or ends in a carriage return is refused with RangeError.
+ *   `{ eol: "\r\n" }` writes a carriage return too, as telnet, Redis and most text protocols require.
+ * - An object: lines with options, a delimiter, a length before each message, a fixed length, or functions of the application.
  *
- * A framing knows no types: a string is sent as its UTF-8 and bytes are sent as they are, whichever arrive at the other
- * side, so that what is sent as a string through a framing without `text` arrives as bytes.
+ * For a refused message `send` rejects and `trySend` throws.
+ *
+ * A framing does not transmit the type of a message. A string is sent as UTF-8, bytes are sent unchanged, and the receiver's
+ * framing decides which type arrives: with a framing without `text`, a message that was sent as a string arrives as bytes.
  */
-export type Framing = "raw" | "lines" | DelimitedFraming | LengthPrefixedFraming | FixedFraming | CustomFraming;
+export type Framing =
+  | "raw"
+  | "lines"
+  | LinesFraming
+  | DelimitedFraming
+  | LengthPrefixedFraming
+  | FixedFraming
+  | CustomFraming;
 
-/** Makes the two halves of a protocol for each connection. */
+/** Creates the decoder and the encoder for each connection. */
 export interface Codec {
+  /** The size of every message. Undefined if messages can have different sizes. */
+  readonly fixedSize?: number;
   decoder(limits: DecoderLimits): Decoder;
   encoder(): Encoder;
 }
 
-const LONGEST_DELIMITER = 64;
+const MAX_DELIMITER = 64;
 
-/** Judges the option once. A wrong type is a `TypeError`, a wrong value a `RangeError`. */
+/** Validates the option once, not for each connection. Throws TypeError for a wrong type and RangeError for a wrong value. */
 export function resolveFraming(option: Framing = "raw"): Codec {
   if (option === "raw") return { decoder: (limits) => new RawDecoder(limits), encoder: () => new RawEncoder() };
-  if (option === "lines") {
-    return {
-      decoder: (limits) => new DelimitedDecoder(new LineEnd(), true, limits),
-      encoder: () => new LinesEncoder(),
-    };
+  if (option === "lines") return lines({});
+  if (isObject(option)) {
+    if (isSet(option, "eol") || isSet(option, "lastLine")) return lines(option);
+    if (isSet(option, "delimiter")) return delimited(option);
+    if (isSet(option, "lengthPrefix")) return lengthPrefixed(option);
+    if (isSet(option, "fixed")) return fixed(option);
+    if (isSet(option, "encode") || isSet(option, "decode")) return custom(option);
   }
-  if (typeof option === "object" && option !== null) {
-    if ("delimiter" in option) return delimited(option);
-    if ("lengthPrefix" in option) return lengthPrefixed(option);
-    if ("fixed" in option) return fixed(option);
-    if ("encode" in option || "decode" in option) return custom(option);
+  const expected =
+    '"raw", "lines" or an object with eol, lastLine, delimiter, lengthPrefix, fixed, or encode and decode';
+  throw invalidOption("framing", option, expected, typeof option === "string");
+}
+
+function lines(option: LinesFraming): Codec {
+  const { eol = "\n", lastLine = "refuse" } = withKnownOptions(option, ["eol", "lastLine"]);
+  if (eol !== "\n" && eol !== "\r\n") {
+    throw invalidOption("eol", eol, '"\\n" or "\\r\\n"', typeof eol === "string");
   }
-  const expected = '"raw", "lines" or an object with delimiter, lengthPrefix, fixed, or encode and decode';
-  throw wrong("framing", option, expected, typeof option === "string");
+  judgeChoice("lastLine", lastLine, ["deliver", "refuse"]);
+  return {
+    decoder: (limits) => new DelimitedDecoder(new LineEnd(), true, limits, lastLine === "deliver"),
+    encoder: () => new LinesEncoder(eol),
+  };
 }
 
 function delimited(option: DelimitedFraming): Codec {
-  const { delimiter, text } = onlyKnown(option, ["delimiter", "text"]);
-  if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
-    throw wrong("delimiter", delimiter, "a string or a Uint8Array", false);
+  const { delimiter, text } = withKnownOptions(option, ["delimiter", "text"]);
+  if (typeof delimiter !== "string" && !isBytes(delimiter)) {
+    throw invalidOption("delimiter", delimiter, "a string or a Uint8Array", false);
   }
-  const bytes = new Uint8Array(bytesOf(delimiter));
-  if (bytes.length < 1 || bytes.length > LONGEST_DELIMITER) {
-    throw new RangeError(`Cannot use a delimiter of ${bytes.length} bytes: expected 1 to ${LONGEST_DELIMITER}`);
+  const bytes = new Uint8Array(utf8Bytes(delimiter));
+  if (bytes.length < 1 || bytes.length > MAX_DELIMITER) {
+    throw new RangeError(`Cannot use a delimiter of ${bytes.length} bytes: expected 1 to ${MAX_DELIMITER}`);
   }
   const strings = isText(text);
   return {
@@ -97,10 +146,8 @@ function delimited(option: DelimitedFraming): Codec {
 }
 
 function lengthPrefixed(option: LengthPrefixedFraming): Codec {
-  const { lengthPrefix, endian, text } = onlyKnown(option, ["lengthPrefix", "endian", "text"]);
-  if (endian !== undefined && endian !== "big" && endian !== "little") {
-    throw wrong("endian", endian, '"big" or "little"', typeof endian === "string");
-  }
+  const { lengthPrefix, endian, text } = withKnownOptions(option, ["lengthPrefix", "endian", "text"]);
+  if (endian !== undefined) judgeChoice("endian", endian, ["big", "little"]);
   let prefix: LengthPrefix;
   if (lengthPrefix === "varint") {
     if (endian !== undefined) throw new RangeError('Cannot use endian with lengthPrefix "varint": its order is fixed');
@@ -110,7 +157,7 @@ function lengthPrefixed(option: LengthPrefixedFraming): Codec {
   } else {
     const given: unknown = lengthPrefix;
     const known = typeof given === "number" || typeof given === "string";
-    throw wrong("lengthPrefix", given, '1, 2, 4, 8 or "varint"', known);
+    throw invalidOption("lengthPrefix", given, '1, 2, 4, 8 or "varint"', known);
   }
   const strings = isText(text);
   return {
@@ -120,30 +167,38 @@ function lengthPrefixed(option: LengthPrefixedFraming): Codec {
 }
 
 function fixed(option: FixedFraming): Codec {
-  const { fixed: size, text } = onlyKnown(option, ["fixed", "text"]);
-  if (!Number.isSafeInteger(size) || size < 1) {
-    throw wrong("fixed", size, "a whole number of bytes, at least 1", typeof size === "number");
-  }
+  const { fixed: size, text } = withKnownOptions(option, ["fixed", "text"]);
+  judgeNumber("fixed", size, { least: 1, most: Number.MAX_SAFE_INTEGER, whole: true });
   const strings = isText(text);
   return {
+    fixedSize: size,
     decoder: (limits) => new SizedDecoder(size, strings, limits),
     encoder: () => new FixedEncoder(size),
   };
 }
 
 function custom(option: CustomFraming): Codec {
-  for (const name of ["encode", "decode"] as const) {
-    if (typeof option[name] !== "function") throw wrong(name, option[name], "a function", false);
-  }
+  for (const name of ["encode", "decode"] as const) judgeFunction(name, option[name]);
   return {
     decoder: (limits) => new CustomDecoder(option, limits),
     encoder: () => new CustomEncoder(option),
   };
 }
 
-/** A misspelt option would otherwise be one that does nothing; two framings in one object, a guess. */
-function onlyKnown<T extends object>(option: T, known: readonly string[]): T {
-  for (const name of Object.keys(option)) {
+/** True if the property is set, also on the prototype: a custom framing may be an instance of a class. */
+function isSet<Name extends string>(
+  option: object,
+  name: Name,
+): option is Extract<Exclude<Framing, string>, { readonly [K in Name]?: unknown }> {
+  return (option as Readonly<Record<string, unknown>>)[name] !== undefined;
+}
+
+/**
+ * Throws TypeError for an unknown option. Without this check a misspelt option has no effect, and an object with two framings is
+ * ambiguous.
+ */
+function withKnownOptions<T extends object>(option: T, known: readonly string[]): T {
+  for (const name of Object.keys(present(option))) {
     if (!known.includes(name)) {
       throw new TypeError(`Cannot use ${name} in a framing with ${known[0]}: expected nothing but ${known.join(", ")}`);
     }
@@ -152,15 +207,12 @@ function onlyKnown<T extends object>(option: T, known: readonly string[]): T {
 }
 
 function isText(text: unknown): boolean {
-  if (text === undefined || typeof text === "boolean") return text === true;
-  throw wrong("text", text, "true or false", false);
+  if (text !== undefined) judgeBoolean("text", text);
+  return text === true;
 }
 
-function wrong(name: string, given: unknown, expected: string, rightType: boolean): Error {
-  const shown =
-    typeof given === "string" ? JSON.stringify(given) : typeof given === "number" ? given : typeNameOf(given);
+function invalidOption(name: string, given: unknown, expected: string, rightType: boolean): Error {
+  const shown = typeof given === "string" ? JSON.stringify(given) : typeof given === "number" ? given : kindOf(given);
   const problem = `Cannot use ${name} ${shown}: expected ${expected}`;
   return rightType ? new RangeError(problem) : new TypeError(problem);
 }
-
-const typeNameOf = (given: unknown): string => (given === null ? "null" : typeof given);

@@ -1,34 +1,46 @@
-/** Writes lines. They are read by the decoder of delimited messages. */
+/** Encodes messages as lines; `DelimitedDecoder` decodes them. */
 
-import type { Data, Part } from "../protocol.js";
-import { FramingEncoder } from "./encoder.js";
+import type { MessageContent, Part } from "../protocol.ts";
+import { CR, LF } from "./delimiter.ts";
+import { FramingEncoder } from "./encoder.ts";
 
-const CR = 0x0d;
-const LF = 0x0a;
+/** The bytes that end a line on the wire. */
+export type EndOfLine = "\n" | "\r\n";
 
 export class LinesEncoder extends FramingEncoder {
-  override readonly overhead = 1;
+  override readonly overhead: number;
   override readonly streams = true;
-  /** Whether the parts so far end in a carriage return. */
-  #returned = false;
+  readonly #eol: EndOfLine;
+  /** True if the parts of the message so far end in a carriage return. */
+  #endsInCr = false;
 
-  payload(data: Data, part: Part): Data {
+  constructor(eol: EndOfLine) {
+    super();
+    this.#eol = eol;
+    this.overhead = eol.length;
+  }
+
+  payload(data: MessageContent, part: Part): MessageContent {
     if (typeof data === "string" ? data.includes("\n") : data.includes(LF)) {
-      throw new RangeError("Cannot send a line that holds a newline");
+      throw new RangeError("Cannot send a line that contains a newline");
     }
     const last = typeof data === "string" ? data.charCodeAt(data.length - 1) : data[data.length - 1];
-    const carried = (part === "middle" || part === "last") && data.length === 0 && this.#returned;
-    const returned = last === CR || carried;
-    if (returned && (part === "whole" || part === "last")) {
-      throw new RangeError("Cannot send a line that ends in a carriage return: the receiver would strip it");
+    const stillInCr = (part === "middle" || part === "last") && data.length === 0 && this.#endsInCr;
+    const endsInCr = last === CR || stillInCr;
+    if (endsInCr && (part === "whole" || part === "last")) {
+      throw new RangeError(
+        "Cannot send a line that ends in a carriage return: a receiver would take it for a part of the line end",
+      );
     }
-    if (part !== "whole") this.#returned = returned;
+    if (part !== "whole") this.#endsInCr = endsInCr;
     return data;
   }
 
   override after(target: Uint8Array, at: number, part: Part): number {
     if (part === "first" || part === "middle") return at;
-    target[at] = LF;
-    return at + 1;
+    let end = at;
+    if (this.#eol === "\r\n") target[end++] = CR;
+    target[end++] = LF;
+    return end;
   }
 }

@@ -1,28 +1,32 @@
-/** Lengths as they stand before a message: numbers of a fixed width, or varints. */
+/** The forms of a length prefix: numbers of a fixed width, and varints. */
 
-/** One way to write a length. Holds nothing: what has been read of a length is kept by its reader. */
+/** One form of a length prefix. It has no state: the decoder stores a partly read length. */
 export interface LengthPrefix {
-  /** Most bytes that a length takes. */
-  readonly longest: number;
+  /** The maximum number of bytes of a prefix. */
+  readonly maxBytes: number;
   /** The largest length that can be written. */
-  readonly most: number;
-  /** `value` with `byte` as its byte number `index`. Exact up to 2^53; beyond that it stays beyond. */
+  readonly maxSize: number;
+  /**
+   * Adds `byte`, the byte number `index` of the prefix, to `value`. The result is exact up to 2^53. A larger length gives a
+   * result above 2^53.
+   */
   add(value: number, byte: number, index: number): number;
-  /** Whether `byte` is the last one. */
+  /** True if `byte` is the last byte of the prefix. */
   ends(byte: number, index: number): boolean;
-  /** What is wrong with `byte`, if anything. */
+  /** Describes the error in `byte`; undefined if `byte` is valid. */
   problem(byte: number, index: number): string | undefined;
+  /** Writes the prefix for `size` at index `at`. Returns the index after it. */
   write(target: Uint8Array, at: number, size: number): number;
 }
 
 export class FixedWidthPrefix implements LengthPrefix {
-  readonly longest: number;
-  readonly most: number;
+  readonly maxBytes: number;
+  readonly maxSize: number;
   readonly #little: boolean;
 
   constructor(width: 1 | 2 | 4 | 8, endian: "big" | "little") {
-    this.longest = width;
-    this.most = Math.min(2 ** (8 * width) - 1, Number.MAX_SAFE_INTEGER);
+    this.maxBytes = width;
+    this.maxSize = Math.min(2 ** (8 * width) - 1, Number.MAX_SAFE_INTEGER);
     this.#little = endian === "little";
   }
 
@@ -31,15 +35,15 @@ export class FixedWidthPrefix implements LengthPrefix {
   }
 
   ends(_byte: number, index: number): boolean {
-    return index === this.longest - 1;
+    return index === this.maxBytes - 1;
   }
 
   problem(): undefined {}
 
   write(target: Uint8Array, at: number, size: number): number {
-    const end = at + this.longest;
+    const end = at + this.maxBytes;
     let rest = size;
-    for (let count = 0; count < this.longest; count += 1) {
+    for (let count = 0; count < this.maxBytes; count += 1) {
       target[this.#little ? at + count : end - 1 - count] = rest % 256;
       rest = Math.floor(rest / 256);
     }
@@ -47,12 +51,12 @@ export class FixedWidthPrefix implements LengthPrefix {
   }
 }
 
-const LONGEST_VARINT = 10;
+const MAX_VARINT_BYTES = 10;
 
-/** Unsigned LEB128, as protobuf's delimited messages have it: seven bits a byte, the lowest first. */
+/** Unsigned LEB128, as in protobuf's delimited messages: seven bits for each byte, the least significant bits first. */
 export class VarintPrefix implements LengthPrefix {
-  readonly longest: number = LONGEST_VARINT;
-  readonly most: number = Number.MAX_SAFE_INTEGER;
+  readonly maxBytes: number = MAX_VARINT_BYTES;
+  readonly maxSize: number = Number.MAX_SAFE_INTEGER;
 
   add(value: number, byte: number, index: number): number {
     return value + (byte & 0x7f) * 2 ** (7 * index);
@@ -63,9 +67,9 @@ export class VarintPrefix implements LengthPrefix {
   }
 
   problem(byte: number, index: number): string | undefined {
-    // The tenth byte holds the 64th bit and no other.
-    if (index === LONGEST_VARINT - 1 && byte > 1) return "a varint is larger than 64 bits";
-    // One length has one form, so that nobody can tell two readers different things with the same bytes.
+    // The tenth byte holds only the 64th bit.
+    if (index === MAX_VARINT_BYTES - 1 && byte > 1) return "a varint is larger than 64 bits";
+    // Only the shortest form is valid. If one length had several forms, two receivers could read the same bytes differently.
     return byte === 0 && index > 0 ? `a varint takes ${index + 1} bytes and needs fewer` : undefined;
   }
 

@@ -1,34 +1,37 @@
-/** Raw framing: what the network gives is the message. */
+/** Raw framing: each received chunk is a message. */
 
-import type { Progress } from "../../base/errors.js";
-import { Assembler, plain } from "../assembler.js";
-import type { Data, Decoder, DecoderLimits, Part, Visitor } from "../protocol.js";
-import { FramingEncoder } from "./encoder.js";
+import type { Progress } from "../../base/errors.ts";
+import type { Decoder, DecoderLimits, MessageContent, Part, Visitor } from "../protocol.ts";
+import { MessageAssembler, plainBytes } from "../websocket/message-assembler.ts";
+import { FramingEncoder } from "./encoder.ts";
 
-const AT_BOUNDARY: Progress = Object.freeze({ received: 0, expected: undefined });
+const NO_PROGRESS: Progress = Object.freeze({ received: 0, expected: undefined });
 
-/** Each chunk is a binary message. One longer than `maxMessageSize` becomes several: there is no rule that it breaks. */
+/**
+ * Each chunk is a binary message. A chunk longer than `maxMessageSize` becomes several messages: it violates no rule of a
+ * protocol.
+ */
 export class RawDecoder implements Decoder {
   readonly #maxMessageSize: number;
-  readonly #assembler: Assembler;
+  readonly #assembler: MessageAssembler;
 
   constructor(limits: DecoderLimits) {
     this.#maxMessageSize = limits.streaming ? Infinity : limits.maxMessageSize;
-    this.#assembler = new Assembler(limits, "text framing");
+    this.#assembler = new MessageAssembler(limits, "text framing");
   }
 
   get partial(): Progress {
-    return AT_BOUNDARY;
+    return NO_PROGRESS;
   }
 
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
-    const bytes = plain(chunk);
+    const bytes = plainBytes(chunk);
     let at = from;
-    let goOn = true;
-    while (goOn && at < bytes.length) {
+    let proceed = true;
+    while (proceed && at < bytes.length) {
       const start = at;
       at = Math.min(start + this.#maxMessageSize, bytes.length);
-      goOn = this.#assembler.whole(false, bytes, start, at, visitor);
+      proceed = this.#assembler.deliverWhole(false, bytes, start, at, visitor);
     }
     return at;
   }
@@ -37,9 +40,9 @@ export class RawDecoder implements Decoder {
 export class RawEncoder extends FramingEncoder {
   override readonly streams = true;
 
-  payload(data: Data, part: Part): Data {
+  payload(data: MessageContent, part: Part): MessageContent {
     if (part === "whole" && data.length === 0) {
-      throw new RangeError("Cannot send an empty message: raw framing has no bytes that stand for one");
+      throw new RangeError("Cannot send an empty message: no bytes represent it in raw framing");
     }
     return data;
   }

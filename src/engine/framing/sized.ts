@@ -1,82 +1,83 @@
-/** Messages whose size is known before they come: told by a prefix, or always the same. */
+/** Decodes and encodes messages whose size is known in advance: from a length prefix, or because all have the same size. */
 
-import { utf8Length } from "../../base/bytes.js";
-import type { Progress } from "../../base/errors.js";
-import { Assembler, plain } from "../assembler.js";
-import type { Data, Decoder, DecoderLimits, Part, Violation, Visitor } from "../protocol.js";
-import { FramingEncoder } from "./encoder.js";
-import type { LengthPrefix } from "./prefix.js";
+import { utf8Length } from "../../base/bytes.ts";
+import type { Progress } from "../../base/errors.ts";
+import type { Decoder, DecoderLimits, MessageContent, Part, Violation, Visitor } from "../protocol.ts";
+import { MessageAssembler, plainBytes } from "../websocket/message-assembler.ts";
+import { FramingEncoder } from "./encoder.ts";
+import type { LengthPrefix } from "./prefix.ts";
 
 export class SizedDecoder implements Decoder {
-  /** The prefix that tells a message's size, or the size that every message has. */
-  readonly #teller: LengthPrefix | number;
+  /** The form of the length prefix, or the fixed size of all messages. */
+  readonly #sizeSource: LengthPrefix | number;
   readonly #text: boolean;
   readonly #maxMessageSize: number;
-  readonly #assembler: Assembler;
-  /** Bytes of the prefix that have been read, and what they make. */
-  #prefixed = 0;
+  readonly #assembler: MessageAssembler;
+  /** The number of prefix bytes read so far. */
+  #prefixSize = 0;
+  /** The size that these bytes encode. */
   #size = 0;
-  /** Whether `#size` is complete and has been judged. */
+  /** True if `#size` is complete and within the limits. */
   #announced = false;
   #failed = false;
 
-  constructor(teller: LengthPrefix | number, text: boolean, limits: DecoderLimits) {
-    this.#teller = teller;
+  constructor(sizeSource: LengthPrefix | number, text: boolean, limits: DecoderLimits) {
+    this.#sizeSource = sizeSource;
     this.#text = text;
     this.#maxMessageSize = limits.streaming ? Infinity : limits.maxMessageSize;
-    this.#assembler = new Assembler(limits, "text framing");
+    this.#assembler = new MessageAssembler(limits, "text framing");
   }
 
   get partial(): Progress {
     if (this.#failed) return { received: 0, expected: undefined };
     return {
-      received: this.#prefixed + this.#assembler.size,
-      expected: this.#announced ? this.#prefixed + this.#size : undefined,
+      received: this.#prefixSize + this.#assembler.size,
+      expected: this.#announced ? this.#prefixSize + this.#size : undefined,
     };
   }
 
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
-    const bytes = plain(chunk);
+    const bytes = plainBytes(chunk);
     let at = from;
-    let goOn = true;
-    while (goOn && at < bytes.length && !this.#failed) {
+    let proceed = true;
+    while (proceed && at < bytes.length && !this.#failed) {
       if (!this.#announced) at = this.#announce(bytes, at, visitor);
       if (!this.#announced) break;
       const start = at;
       const end = at + this.#size - this.#assembler.size;
       at = Math.min(end, bytes.length);
-      goOn = at === end ? this.#complete(bytes, start, at, visitor) : this.#take(bytes, start, at, visitor);
+      proceed = at === end ? this.#complete(bytes, start, at, visitor) : this.#payloadBytes(bytes, start, at, visitor);
     }
     return this.#failed ? bytes.length : at;
   }
 
-  /** Reads as much of a prefix as there is, and judges the size once it is known. */
+  /** Reads the available bytes of the prefix. Checks the size as soon as it is complete. */
   #announce(bytes: Uint8Array, from: number, visitor: Visitor): number {
-    const teller = this.#teller;
-    if (typeof teller === "number") {
-      this.#size = teller;
-      this.#judge(visitor);
+    const sizeSource = this.#sizeSource;
+    if (typeof sizeSource === "number") {
+      this.#size = sizeSource;
+      this.#checkSize(visitor);
       return from;
     }
     for (let at = from; at < bytes.length; at += 1) {
       const byte = bytes[at] as number;
-      const problem = teller.problem(byte, this.#prefixed);
+      const problem = sizeSource.problem(byte, this.#prefixSize);
       if (problem !== undefined) {
-        this.#fail({ closeCode: 1002, clause: "length-prefix framing", problem }, visitor);
+        this.#fail({ closeCode: 1002, reason: "invalid-framing", clause: "length-prefix framing", problem }, visitor);
         break;
       }
-      this.#size = teller.add(this.#size, byte, this.#prefixed);
-      this.#prefixed += 1;
-      if (teller.ends(byte, this.#prefixed - 1)) {
-        this.#judge(visitor);
+      this.#size = sizeSource.add(this.#size, byte, this.#prefixSize);
+      this.#prefixSize += 1;
+      if (sizeSource.ends(byte, this.#prefixSize - 1)) {
+        this.#checkSize(visitor);
         return at + 1;
       }
     }
     return bytes.length;
   }
 
-  #judge(visitor: Visitor): void {
-    const clause = typeof this.#teller === "number" ? "fixed framing" : "length-prefix framing";
+  #checkSize(visitor: Visitor): void {
+    const clause = typeof this.#sizeSource === "number" ? "fixed framing" : "length-prefix framing";
     const size = this.#size;
     const maximum = this.#maxMessageSize;
     if (size > maximum) {
@@ -86,35 +87,37 @@ export class SizedDecoder implements Decoder {
         visitor,
       );
     } else if (size > Number.MAX_SAFE_INTEGER) {
-      this.#fail({ closeCode: 1009, clause, problem: `a message of ${size} bytes cannot be counted` }, visitor);
+      const problem = `a message of ${size} bytes cannot be counted`;
+      this.#fail({ closeCode: 1009, reason: "uncountable-length", clause, problem }, visitor);
     } else {
       this.#announced = true;
     }
   }
 
-  #take(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
-    // With nothing but its prefix at hand a message has not begun: it may yet come whole.
+  #payloadBytes(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
+    // If only the prefix has arrived, the message does not begin yet: all its payload may arrive in one chunk, which saves a
+    // copy.
     if (from === to) return true;
     const assembler = this.#assembler;
     if (!assembler.active) {
       assembler.begin(this.#text);
       assembler.expect(this.#size);
     }
-    const goOn = assembler.take(bytes, from, to, visitor);
+    const proceed = assembler.append(bytes, from, to, visitor);
     this.#failed = assembler.failed;
-    return goOn;
+    return proceed;
   }
 
   #complete(bytes: Uint8Array, from: number, to: number, visitor: Visitor): boolean {
     const assembler = this.#assembler;
-    this.#prefixed = 0;
+    this.#prefixSize = 0;
     this.#size = 0;
     this.#announced = false;
-    const goOn = assembler.active
-      ? assembler.last(bytes, from, to, visitor)
-      : assembler.whole(this.#text, bytes, from, to, visitor);
+    const proceed = assembler.active
+      ? assembler.finishWith(bytes, from, to, visitor)
+      : assembler.deliverWhole(this.#text, bytes, from, to, visitor);
     this.#failed = assembler.failed;
-    return goOn;
+    return proceed;
   }
 
   #fail(violation: Violation, visitor: Visitor): void {
@@ -123,24 +126,24 @@ export class SizedDecoder implements Decoder {
   }
 }
 
-/** Writes the size of each message before it. */
+/** Writes a length prefix before each message. */
 export class PrefixedEncoder extends FramingEncoder {
   override readonly overhead: number;
   readonly #prefix: LengthPrefix;
 
   constructor(prefix: LengthPrefix) {
     super();
-    this.overhead = prefix.longest;
+    this.overhead = prefix.maxBytes;
     this.#prefix = prefix;
   }
 
-  payload(data: Data): Data {
-    const most = this.#prefix.most;
-    // No UTF-16 unit takes more than three bytes: most strings need not be counted.
-    if ((typeof data === "string" ? data.length * 3 : data.length) > most) {
-      const size = sizeOf(data);
-      if (size > most) {
-        throw new RangeError(`Cannot send ${size} bytes: the length prefix of this framing goes up to ${most}`);
+  payload(data: MessageContent): MessageContent {
+    const maximum = this.#prefix.maxSize;
+    // A UTF-16 unit takes at most three bytes in UTF-8. So the exact size is computed only for long strings.
+    if ((typeof data === "string" ? data.length * 3 : data.length) > maximum) {
+      const size = byteLength(data);
+      if (size > maximum) {
+        throw new RangeError(`Cannot send ${size} bytes: the length prefix of this framing goes up to ${maximum}`);
       }
     }
     return data;
@@ -151,7 +154,7 @@ export class PrefixedEncoder extends FramingEncoder {
   }
 }
 
-/** Writes nothing but messages, all of one size. */
+/** Writes only the payload, and refuses a message of another size. */
 export class FixedEncoder extends FramingEncoder {
   readonly #size: number;
 
@@ -160,8 +163,8 @@ export class FixedEncoder extends FramingEncoder {
     this.#size = size;
   }
 
-  payload(data: Data): Data {
-    const size = sizeOf(data);
+  payload(data: MessageContent): MessageContent {
+    const size = byteLength(data);
     if (size !== this.#size) {
       throw new RangeError(`Cannot send ${size} bytes: every message of this framing has ${this.#size}`);
     }
@@ -169,4 +172,4 @@ export class FixedEncoder extends FramingEncoder {
   }
 }
 
-const sizeOf = (data: Data): number => (typeof data === "string" ? utf8Length(data) : data.length);
+const byteLength = (data: MessageContent): number => (typeof data === "string" ? utf8Length(data) : data.length);

@@ -1,24 +1,24 @@
-/** The cases of sections 12 and 13: what is said, in which sizes and fragments, and what is agreed on before. */
+/** The cases of sections 12 and 13: messages, their sizes and fragments, and the negotiated parameters. */
 
-import { PAYLOADS, type Payload } from "./payloads.js";
+import { PAYLOADS, type Payload } from "./payloads.ts";
 
-/** Sizes of messages, and of the fragments that they are sent in. */
+/** Sizes of messages, and of their fragments. */
 const SIZES: readonly (readonly [size: number, fragment: number])[] = [
   ...[16, 64, 256, 1_024, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072].map((size) => [size, Infinity] as const),
   ...[8_192, 16_384, 32_768, 65_536, 131_072].map((size) => [size, 256] as const),
   ...[1_024, 4_096, 32_768].map((fragment) => [131_072, fragment] as const),
 ];
 
-/** What one side asks of the other in the testsuite: to keep no context, and a window of so many bits at most. */
+/** What one side requests of the other in the testsuite: no context takeover, and a maximum window. */
 export interface Wish {
   readonly noTakeover: boolean;
-  /** 0 for no wish. */
+  /** 0 for no request. */
   readonly bits: number;
 }
 
 const wish = (noTakeover: boolean, bits: number): Wish => ({ noTakeover, bits });
 
-/** For section 13, in its order; what is wished for first comes first. */
+/** For section 13, in its order. The first request is the preferred one. */
 const WISHES: readonly (readonly [Wish, ...Wish[]])[] = [
   [wish(false, 0)],
   [wish(true, 0)],
@@ -52,7 +52,7 @@ export const CASES: readonly DeflateCase[] = [
   ...WISHES.flatMap((wishes, index) => group(`13.${index + 1}`, JSON_PAYLOAD, wishes)),
 ];
 
-/** The testsuite's client says that it can be asked for anything, and asks for what it wishes. */
+/** The testsuite's client offers all parameters, and requests those that it prefers. */
 export function offersFor(wishes: readonly Wish[]): string {
   return wishes
     .map(({ noTakeover, bits }) =>
@@ -65,7 +65,7 @@ export function offersFor(wishes: readonly Wish[]): string {
     .join(", ");
 }
 
-/** The testsuite's server grants what is asked for, and wishes for what the client has said that it can be asked for. */
+/** The testsuite's server accepts what the client requests, and requests what the client has allowed. */
 export function answerFor(wishes: readonly Wish[], offers: readonly string[]): string {
   for (const { noTakeover, bits } of wishes) {
     for (const offer of offers) {

@@ -1,17 +1,17 @@
-/** Rows 27 and 28 of the RFC's table: what is offered, answered and declined of permessage-deflate (RFC 7692 sections 5 and 7.1). */
+/** Rows 27 and 28 of the RFC's table: which offers of permessage-deflate are made, accepted and declined (RFC 7692 sections 5 and 7.1). */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, HandshakeError, type ListenOptions, listen } from "../../../src/index.js";
-import { ManualClock } from "../../../src/testing/index.js";
-import { answerOf, portOf, rawServer, switchingTo, upgraded, upgradeRequest } from "../../raw-peers.js";
-import { paramsOf } from "./peer.js";
-import { offersIn } from "./stage.js";
+import { connect, HandshakeError, type ListenOptions, listen } from "../../../src/index.ts";
+import { ManualClock } from "../../../src/testing/index.ts";
+import { answerOf, portOf, rawServer, switchingTo, upgraded, upgradeRequest } from "../../kit/raw-peer.ts";
+import { paramsOf } from "./deflate-peer.ts";
+import { offersIn } from "./roles.ts";
 
 const LIMIT = { timeout: 60_000 };
 type Compression = NonNullable<ListenOptions["compression"]>;
 
-/** What a server answers to an offer: the field's value, or undefined if it declines. */
+/** A server's response to an offer: the field's value, or undefined if it declines. */
 async function answered(offers: string | readonly string[], compression: Compression): Promise<string | undefined> {
   await using server = await listen("ws://127.0.0.1:0", { compression, clock: new ManualClock() }, async (one) => {
     await one.closed;
@@ -24,7 +24,7 @@ async function answered(offers: string | readonly string[], compression: Compres
 const KEEPS: Compression = { serverContextTakeover: true, clientContextTakeover: true };
 const D = "permessage-deflate";
 
-/** An offer, what the server wants, and the parameters it is answered with; undefined for an offer that is declined. */
+/** An offer, the options of the server, and the parameters in its response; undefined for a declined offer. */
 type Offer = readonly [
   offers: string | readonly string[],
   params: Readonly<Record<string, string>> | undefined,
@@ -42,13 +42,13 @@ const OFFERS: readonly Offer[] = [
   [`${D}; client_max_window_bits`, {}],
   [`x-unknown, ${D}`, {}],
   [["x-unknown", D], {}],
-  // What the server wants by itself.
+  // What the server's own options require.
   [D, { server_no_context_takeover: "", client_no_context_takeover: "" }, true],
   [D, { server_max_window_bits: "9" }, { ...KEEPS, serverWindowBits: 9 }],
   [`${D}; server_max_window_bits=8`, { server_max_window_bits: "8" }, { ...KEEPS, serverWindowBits: 9 }],
   [`${D}; server_max_window_bits=12`, { server_max_window_bits: "9" }, { ...KEEPS, serverWindowBits: 9 }],
   [`${D}; client_max_window_bits`, { client_max_window_bits: "9" }, { ...KEEPS, clientWindowBits: 9 }],
-  // Row 27: what is to be declined.
+  // Row 27: offers that must be declined.
   ...[
     ...["unknown", "unknown=1", "Server_no_context_takeover", "server_no_context_takeover=1"],
     ...["client_no_context_takeover=true", 'client_no_context_takeover="1"'],
@@ -74,13 +74,13 @@ const OFFERS: readonly Offer[] = [
     ...["server_no_context_takeover; server_no_context_takeover", "client_max_window_bits; client_max_window_bits=10"],
     ...["server_max_window_bits=10; server_max_window_bits=10", "constructor", "__proto__=1"],
   ].map((params): Offer => [`${D}; ${params}`, undefined]),
-  // The next offer is looked at.
+  // The next offer is used.
   [`${D}; server_max_window_bits=08, ${D}; server_max_window_bits=9`, { server_max_window_bits: "9" }],
   [[`${D}; unknown`, `${D}; client_no_context_takeover`], { client_no_context_takeover: "" }],
   [`${D}; unknown, ${D}; unknown=2, x, ${D}`, {}],
 ];
 
-/** Parameters of a server that grants what it is asked for: a client's window is its own affair then. */
+/** Options of a server that accepts what a client requests. A client's own window is not restricted. */
 function withoutHints(answer: string | undefined): Record<string, string> | undefined {
   return answer === undefined ? undefined : Object.fromEntries(paramsOf(answer));
 }
@@ -102,7 +102,7 @@ describe("row 27, RFC 7692 5.1 and 7: a server that is offered", () => {
   });
 });
 
-/** What a client says to an answer; undefined if it takes it. */
+/** A client's error for a response; undefined if it accepts the response. */
 async function judged(answer: string, compression: Compression): Promise<unknown> {
   await using server = await rawServer(async (peer) => {
     await peer.head();
@@ -129,7 +129,7 @@ const WRONG_ANSWERS: readonly (readonly [answer: string, compression?: Compressi
   [`${D}, ${D}`],
   [`${D}, x-unasked`],
   [D, false],
-  // Less than what was asked for: RFC 7692 7.1.1.1 and 7.1.2.1 have a server decline what it cannot do.
+  // Less than the client requested. RFC 7692 7.1.1.1 and 7.1.2.1: a server must decline what it cannot do.
   [D, { serverContextTakeover: false }],
   [D, { serverWindowBits: 9 }],
   [`${D}; server_max_window_bits=10`, { serverWindowBits: 9 }],
@@ -194,7 +194,7 @@ describe("row 28, RFC 7692 7.1.2.2: a server that wants a small window of its cl
       for (const offer of [D, `${D}; server_max_window_bits=15`, `${D}; server_no_context_takeover`]) {
         assert.ok(!(await answered(offer, wants))?.includes("client_max_window_bits"), offer);
       }
-      // No larger one than it has offered, either.
+      // The window is not larger than the client has offered.
       const less = withoutHints(await answered(`${D}; client_max_window_bits=8`, wants));
       assert.equal(less?.["client_max_window_bits"], "8");
     });

@@ -1,4 +1,4 @@
-/** What the messages of sections 12 and 13 are made of: text, a picture, a document, JSON and HTML, the same in every run. */
+/** The content of the messages of sections 12 and 13: text, a picture, a document, JSON and HTML, the same in every run. */
 
 const SIZE = 400_000;
 
@@ -6,7 +6,7 @@ const SIZE = 400_000;
 function numbers(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
-    // Numerical Recipes' generator, whose high bits are good enough for a text.
+    // The generator of Numerical Recipes. Its high bits are random enough for a text.
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
@@ -32,7 +32,7 @@ function text(): Buffer {
   return until(SIZE, (index) => `${WORDS[next(WORDS.length)]}${index % 9 === 8 ? ",\n" : " "}`);
 }
 
-/** Grey levels that change slowly, with noise in their last bits. */
+/** Grey levels that change slowly, with noise in their lowest bits. */
 function bitmap(): Buffer {
   const next = numbers(2);
   return Buffer.from(
@@ -40,7 +40,7 @@ function bitmap(): Buffer {
   );
 }
 
-/** Objects in words, between streams that are compressed already. */
+/** Text objects between streams that are already compressed. */
 function pdf(): Buffer {
   const next = numbers(3);
   return until(SIZE, (index) => {
@@ -67,7 +67,7 @@ export interface Payload {
   readonly what: string;
   readonly opcode: 1 | 2;
   readonly bytes: Buffer;
-  /** Whether deflate makes it smaller for certain. */
+  /** True if deflate always makes it smaller. */
   readonly soft: boolean;
 }
 
@@ -80,7 +80,7 @@ export const PAYLOADS: readonly Payload[] = [
   { what: "HTML", opcode: 1, bytes: html(), soft: true },
 ];
 
-/** The message number `index` of `size` bytes: the next part, from the start again behind the end. */
+/** Message number `index` of `size` bytes: consecutive parts of the content, from the beginning again after the end. */
 export function part({ bytes }: Payload, size: number, index: number): Buffer {
   const from = (index * size) % bytes.length;
   const rest = bytes.subarray(from, from + size);

@@ -1,19 +1,19 @@
-/** Rows 29 to 32 of the RFC's table: compressed messages by the letter of RFC 7692, sent and received, on both sides. */
+/** Rows 29 to 32 of the RFC's table: compressed messages as RFC 7692 defines them, sent and received, on both sides. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
-import type { CloseInfo } from "../../../src/index.js";
-import { continuation, frame, ping, text } from "../frame.js";
-import { PAYLOADS, part } from "./payloads.js";
-import { type DeflatePeer, packed } from "./peer.js";
-import { withClient, withServer } from "./stage.js";
+import type { CloseInfo } from "../../../src/index.ts";
+import { continuation, frame, ping, text } from "../frame.ts";
+import { type DeflatePeer, packed } from "./deflate-peer.ts";
+import { PAYLOADS, part } from "./payloads.ts";
+import { withClient, withServer } from "./roles.ts";
 
 const LIMIT = { timeout: 60_000 };
 
 const hex = (octets: string): Buffer => Buffer.from(octets.replaceAll(" ", ""), "hex");
 
-/** Plays the same to an echo server and to an echo client, both of which have agreed to these parameters. */
+/** Runs the same with an echo server and with an echo client that have both agreed to these parameters. */
 function onBothSides(
   what: string,
   talk: (peer: DeflatePeer) => Promise<void>,
@@ -32,7 +32,7 @@ function onBothSides(
   });
 }
 
-/** Is told 1002 or the like, and ends. */
+/** Expects a Close with this code, and the end of the connection. */
 function refuses(what: string, say: (peer: DeflatePeer) => void, code: number): void {
   onBothSides(
     `${what} is answered with ${code}`,
@@ -72,7 +72,7 @@ describe("row 29, RFC 7692 6.1: RSV1", () => {
     peer.write(text(first, { rsv: 4, fin: false }), ping("between"), continuation(second));
     assert.equal((await peer.hear()).payload.toString(), "Hello");
     assert.equal((await peer.control(10)).toString(), "between");
-    await peer.goodbye();
+    await peer.close();
   });
   onBothSides("may be there or not, message by message", async (peer) => {
     for (let round = 0; round < 3; round += 1) {
@@ -83,7 +83,7 @@ describe("row 29, RFC 7692 6.1: RSV1", () => {
       peer.write(frame(2, "pl", { fin: false }), continuation("ain"));
       assert.equal((await peer.hear()).payload.toString(), "plain");
     }
-    await peer.goodbye();
+    await peer.close();
   });
 });
 
@@ -102,7 +102,7 @@ describe("row 30, RFC 7692 7.1.1 and 7.1.2: what is sent", () => {
           assert.ok(heard.payload.equals(message));
         }
         assert.ok(peer.farthest > 2 ** bits / 4, `the farthest reference is ${peer.farthest}`);
-        await peer.goodbye();
+        await peer.close();
       },
       undefined,
       params,
@@ -121,7 +121,7 @@ describe("row 30, RFC 7692 7.1.1 and 7.1.2: what is sent", () => {
         sizes.push(heard.packed.length);
       }
       assert.equal(new Set(sizes).size, 1);
-      await peer.goodbye();
+      await peer.close();
     },
     undefined,
     "; server_no_context_takeover; client_no_context_takeover",
@@ -134,7 +134,7 @@ const flushed = (data: string | Uint8Array, options = {}): Buffer =>
 const LONG = part(PAYLOADS[0]!, 50_000, 3);
 const TWO_LAST = Buffer.concat([deflateRawSync("Hel"), deflateRawSync("lo"), Buffer.of(0)]);
 
-/** What is sent, without its last four octets, and what it means. */
+/** Compressed data without its last four bytes, and its content. */
 const BLOCKS: Readonly<Record<string, readonly [octets: Uint8Array, means: string | Uint8Array]>> = {
   "a fixed block (7.2.3.1)": [HELLO, "Hello"],
   "a stored block (7.2.3.3)": [hex("00 05 00 fa ff 48 65 6c 6c 6f 00"), "Hello"],
@@ -167,7 +167,7 @@ describe("row 31, RFC 7692 7.2.3: a message that is", () => {
           peer.sayPacked(2, octets, size);
           assert.ok((await peer.hear()).payload.equals(Buffer.from(means)));
         }
-        await peer.goodbye();
+        await peer.close();
       });
     }
   }
@@ -175,7 +175,7 @@ describe("row 31, RFC 7692 7.2.3: a message that is", () => {
     peer.write(text(""));
     const { packed: octets, compressed } = await peer.hear();
     assert.equal(octets.toString("hex"), compressed ? "00" : "");
-    await peer.goodbye();
+    await peer.close();
   });
 });
 
@@ -185,7 +185,7 @@ describe("row 32, RFC 7692 7.2.2: context that is taken over", () => {
       peer.sayPacked(1, octets);
       assert.equal((await peer.hear()).payload.toString(), "Hello");
     }
-    await peer.goodbye();
+    await peer.close();
   });
   onBothSides("is kept over 32,768 octets, messages that are not compressed, and fragments", async (peer) => {
     const [text_, , document_] = PAYLOADS;
@@ -197,7 +197,7 @@ describe("row 32, RFC 7692 7.2.2: context that is taken over", () => {
       peer.write(text("between"));
       assert.equal((await peer.hear()).payload.toString(), "between");
     }
-    await peer.goodbye();
+    await peer.close();
   });
   onBothSides("makes the same message smaller the second time", async (peer) => {
     const message = part(PAYLOADS[2]!, 5_000, 0);
@@ -207,7 +207,7 @@ describe("row 32, RFC 7692 7.2.2: context that is taken over", () => {
       sizes.push((await peer.hear()).packed.length);
     }
     assert.ok(sizes[1]! < sizes[0]! / 10, String(sizes));
-    await peer.goodbye();
+    await peer.close();
   });
   onBothSides(
     "is not there where it was given up: what refers to it is answered with 1007",
@@ -243,7 +243,7 @@ describe("RFC 7692 7.2.2 and RFC 6455 7.4.1: what is compressed wrongly", () => 
   onBothSides("a character that is cut by fragments is none of these", async (peer) => {
     peer.sayPacked(1, badText("e2 82 ac f0 9f 98 80"), ONE_OCTET_AT_A_TIME);
     assert.equal((await peer.hear()).payload.toString(), "€😀");
-    await peer.goodbye();
+    await peer.close();
   });
 });
 
@@ -267,6 +267,6 @@ describe("RFC 6455 7.4.1: what is too large only when it is inflated", () => {
   onBothSides("over the ratio, and not over 64 KiB, is taken", async (peer) => {
     peer.sayPacked(2, flushed(Buffer.alloc(65_536)));
     assert.equal((await peer.hear()).payload.length, 65_536);
-    await peer.goodbye();
+    await peer.close();
   });
 });

@@ -1,17 +1,17 @@
-/** Sections 12 and 13 as server and as client: what is compressed comes back as it was. More messages of each with HOLDFAST_CONFORMANCE=all. */
+/** Sections 12 and 13 as server and as client: echoed messages are unchanged. HOLDFAST_CONFORMANCE=all plays more messages. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LARGEST } from "../sections/sizes.js";
-import { answerFor, CASES, type DeflateCase, offersFor } from "./cases.js";
-import { part } from "./payloads.js";
-import type { DeflatePeer } from "./peer.js";
-import { withClient, withServer } from "./stage.js";
+import { LARGEST } from "../sections/sizes.ts";
+import { answerFor, CASES, type DeflateCase, offersFor } from "./cases.ts";
+import type { DeflatePeer } from "./deflate-peer.ts";
+import { part } from "./payloads.ts";
+import { withClient, withServer } from "./roles.ts";
 
-// All of it takes minutes of a processor that has much else to do.
+// All of it takes minutes on a busy processor.
 const LIMIT = { timeout: process.env["HOLDFAST_CONFORMANCE"] === "all" ? 900_000 : 240_000 };
 const OPTIONS = { maxMessageSize: LARGEST };
-/** Below it messages go as they are, by default. */
+/** The default threshold: smaller messages are not compressed. */
 const THRESHOLD = 1_024;
 
 const countOf = (size: number): number => (process.env["HOLDFAST_CONFORMANCE"] === "all" ? 100 : size < 20_000 ? 4 : 2);
@@ -25,7 +25,7 @@ async function exchange({ payload, size, fragment }: DeflateCase, peer: DeflateP
     assert.ok(heard.payload.equals(message), "it comes back as it was");
     if (payload.soft) assert.equal(heard.compressed, size >= THRESHOLD);
   }
-  await peer.goodbye();
+  await peer.close();
 }
 
 describe("as server that compresses", () => {

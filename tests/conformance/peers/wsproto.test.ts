@@ -1,4 +1,4 @@
-/** Tests that our decoder and wsproto's tell the same of the same bytes, wherever they are cut. */
+/** Compares our decoder with wsproto's on the same bytes, wherever they are cut. */
 
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -8,18 +8,18 @@ import type { Readable, Writable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { found, WSPROTO, wanting } from "../../programs.js";
-import { runs } from "../../random.js";
-import { binary, close, continuation, frame, ping, text } from "../frame.js";
-import { begins, type Outcome, ours, type Role } from "../receivers.js";
-import { arriving, type Difference, difference, onWire } from "../streams.js";
+import { found, WSPROTO, wanting } from "../../kit/foreign-programs.ts";
+import { runs } from "../../kit/random.ts";
+import { binary, close, continuation, frame, ping, text } from "../frame.ts";
+import { begins, type Outcome, ours, type Role } from "../receivers.ts";
+import { arriving, type Difference, difference, onWire } from "../streams.ts";
 
 const RUNS = 1_500;
 const PROGRAM = fileURLToPath(new URL("../../../../tests/conformance/peers/wsproto_decoder.py", import.meta.url));
 const path = found(WSPROTO);
 const LIMIT = { timeout: 180_000, skip: path === undefined && wanting(WSPROTO) };
 
-/** It has no limits of its own; ours is larger than what is sent. */
+/** It has no limits. Ours is larger than the messages. */
 const MOST = 2 ** 16;
 
 const DIFFERENCES: readonly Difference[] = [
@@ -37,7 +37,7 @@ const DIFFERENCES: readonly Difference[] = [
     why: "a message that is announced to be larger than it may be is refused at once; wsproto has no limit and waits for it",
     allows: (ours, theirs) =>
       ours.code === 1009 &&
-      // What follows is the start of a text to it.
+      // For wsproto the following bytes begin a text.
       (theirs.code === undefined || theirs.code === 1007) &&
       theirs.events.length === ours.events.length &&
       begins(theirs.events, ours.events),
@@ -61,7 +61,7 @@ const DIFFERENCES: readonly Difference[] = [
     allows: (ours, theirs) =>
       ours.code === 1007 &&
       ours.violation?.clause === "RFC 6455 8.1" &&
-      // Whatever it fails for in the end, no text comes of it.
+      // Whatever error it reports in the end, it delivers no text.
       begins(theirs.events, ours.events) &&
       !theirs.events.slice(ours.events.length).some((event) => /^(text|binary)/.test(event)),
     example: [text("first"), text(Buffer.of(0xed, 0xa0), { fin: false }), ping()],
@@ -81,7 +81,7 @@ const DIFFERENCES: readonly Difference[] = [
 ];
 
 interface Theirs extends Outcome {
-  /** What it did not like. */
+  /** The error that it reported. */
   readonly why: string | null;
 }
 
@@ -131,7 +131,7 @@ for (const role of ["server", "client"] as const) {
       });
       const budget = runs(RUNS);
       await fc.assert(property, budget);
-      // What is listed as a difference must not be what is tested.
+      // A listed difference must not be the one under test.
       assert.ok(same > budget.numRuns / 2, `only ${same} of ${budget.numRuns} were compared to their end`);
     });
 

@@ -1,7 +1,7 @@
-/** Section 7: Close frames, what they may hold, and what may stand behind them. */
+/** Section 7: Close frames, their content, and frames after them. */
 
-import { close, continuation, type Frame, ping, text } from "../frame.js";
-import { closed, failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.js";
+import { close, continuation, type Frame, ping, text } from "../frame.ts";
+import { closed, failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.ts";
 
 const BIG = text("*".repeat(262_144));
 const LONGEST = "*".repeat(123);
@@ -9,10 +9,10 @@ const START = text("fragment1", { fin: false });
 const END = continuation("fragment2");
 const DONE = close(1000);
 
-/** A Close that is right: its code comes back. */
+/** A valid Close: its code is echoed. */
 const answered = (id: string, code: number): Row =>
   row(id, `code ${code}`, [say(close(code)), hear(close(code))], closed(code));
-/** A Close that is wrong. */
+/** An invalid Close. */
 const refused = (id: string, what: string, bad: Frame, code = 1002): Row => row(id, what, [say(bad)], failed(code));
 
 export const CLOSING: readonly Row[] = [
@@ -35,7 +35,7 @@ export const CLOSING: readonly Row[] = [
   ...[1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999].map((code, index) =>
     answered(`7.7.${index + 1}`, code),
   ),
-  // Registered since: RFC 6455 11.7.
+  // Registered later: RFC 6455 11.7.
   ...[1012, 1013, 1014].map((code, index) => answered(`7.7.${index + 14}`, code)),
   ...[0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999].map((code, index) =>
     refused(`7.9.${index + 1}`, `code ${code}`, close(code)),

@@ -1,7 +1,7 @@
-/** Section 5: fragments, what may stand between them, and fragments of nothing. */
+/** Section 5: fragments, frames between them, and empty fragments. */
 
-import { binary, continuation, type Frame, fragments, ping, pong, text } from "../frame.js";
-import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.js";
+import { binary, continuation, type Frame, fragments, ping, pong, text } from "../frame.ts";
+import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.ts";
 
 const TWO = fragments(text, "fragment1", "fragment2");
 const [FIRST, SECOND] = TWO as [Frame, Frame];

@@ -1,7 +1,7 @@
 /** Section 1: messages of every length form. */
 
-import { binary, text } from "../frame.js";
-import { type Cut, echo, type Row } from "../row.js";
+import { binary, text } from "../frame.ts";
+import { type Cut, echo, type Row } from "../row.ts";
 
 const SIZES: readonly (readonly [size: number, cut?: Cut])[] = [
   [0],

@@ -1,7 +1,7 @@
-/** Section 4: opcodes that are not defined. */
+/** Section 4: reserved opcodes. */
 
-import { type Frame, frame, ping } from "../frame.js";
-import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.js";
+import { type Frame, frame, ping } from "../frame.ts";
+import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.ts";
 
 const behind = (bad: Frame): [Frame, Frame, Frame] => [HELLO, bad, ping()];
 

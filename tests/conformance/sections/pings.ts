@@ -1,7 +1,7 @@
-/** Section 2: pings are answered with what they hold, pongs are not. */
+/** Section 2: a Ping is answered with its payload, a Pong is not answered. */
 
-import { type Frame, ping, pong } from "../frame.js";
-import { failed, hear, hearNothing, type Row, row, say, sayEach, sayOctets } from "../row.js";
+import { type Frame, ping, pong } from "../frame.ts";
+import { failed, hear, hearNothing, type Row, row, say, sayEach, sayOctets } from "../row.ts";
 
 const BYTES = Buffer.from("00fffefdfcfb00ff", "hex");
 const LONGEST = Buffer.alloc(125, 0xfe);

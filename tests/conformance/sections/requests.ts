@@ -1,13 +1,12 @@
 /** Requests that a server refuses, and requests that it accepts, by the rows of the RFC's table. */
 
-import { UPGRADE_KEY, upgradeRequest } from "../../raw-peers.js";
-import { encode, text } from "../frame.js";
-
-const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
+import { KEY } from "../../kit/frames.ts";
+import { UPGRADE_KEY, upgradeRequest } from "../../kit/raw-peer.ts";
+import { encode, text } from "../frame.ts";
 
 export type Changes = Parameters<typeof upgradeRequest>[1];
 export const asking = (changes: Changes, target = "/"): string => upgradeRequest(target, changes);
-/** One more line, whatever it is, behind a request's fields. */
+/** A request with one more line after its fields. */
 const plus = (line: string, request: string = upgradeRequest()): string =>
   request.replace(/\r\n\r\n$/, `\r\n${line}\r\n\r\n`);
 const first = (line: string): string => upgradeRequest().replace(/^.*\r\n/, `${line}\r\n`);
@@ -88,7 +87,7 @@ export const REFUSALS: readonly Refusal[] = [
   [9, "9110 5.5", "a NUL in a value", plus("X-A: a\0b"), 400],
   [9, "9112 5.1", "a field without a name", plus(": b"), 400],
   [9, "9112 5.1", "a field without a colon", plus("a"), 400],
-  // What may be refused or unfolded is refused, which leaves no two ways to read it.
+  // Where the RFC allows to refuse or to unfold, the server refuses, so that there is one way to read a request.
   [9, "9112 5.2", "a folded field", plus("X-A: a\r\n b"), 400],
   [9, "9112 5.2", "a folded list of subprotocols", plus("Sec-WebSocket-Protocol: a,\r\n\tb"), 400],
   [10, "9112 3.2", "a target that is neither path nor URL", first("GET * HTTP/1.1"), 400],
@@ -99,7 +98,7 @@ export const REFUSALS: readonly Refusal[] = [
   [12, "6455 10.2", "two origins", asking({ Origin: ["http://localhost", "http://elsewhere.example"] }), 403],
 ];
 
-/** A request that becomes a connection. */
+/** A request that opens a connection. */
 export type Acceptance = readonly [row: number, clause: string, what: string, request: string, url?: string];
 
 export const ACCEPTANCES: readonly Acceptance[] = [

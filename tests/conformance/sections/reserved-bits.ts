@@ -1,7 +1,7 @@
-/** Section 3: reserved bits that no extension has given a meaning. */
+/** Section 3: reserved bits without a meaning. */
 
-import { binary, close, ping, pong, text } from "../frame.js";
-import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.js";
+import { binary, close, ping, pong, text } from "../frame.ts";
+import { failed, HELLO, hear, type Row, row, say, sayEach, sayOctets } from "../row.ts";
 
 const SAID = "Hello, world!";
 const frames = (rsv: number): [typeof HELLO, typeof HELLO, typeof HELLO] => [HELLO, text(SAID, { rsv }), ping()];

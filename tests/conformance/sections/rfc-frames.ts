@@ -1,9 +1,9 @@
-/** The rows of the RFC's table that are about frames, where they go beyond the testsuite. */
+/** The rows of the RFC's table about frames that go beyond the testsuite. */
 
-import { binary, close, continuation, type Frame, fragments, frame, ping, pong, text } from "../frame.js";
-import { CLEAN, closed, type End, failed, hear, type Row, row, say, sayPart } from "../row.js";
+import { binary, close, continuation, type Frame, fragments, frame, ping, pong, text } from "../frame.ts";
+import { CLEAN, closed, type End, failed, hear, type Row, row, say, sayPart } from "../row.ts";
 
-/** One frame, judged by its header: what it announces never comes. */
+/** One frame that is judged by its header. The announced payload never arrives. */
 const judged = (id: string, what: string, given: Frame, code = 1002): Row => {
   return row(id, what, [sayPart(given, 0, 0)], failed(code));
 };

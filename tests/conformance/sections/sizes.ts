@@ -1,14 +1,14 @@
 /** Sections 9 and 10: large messages, small fragments, small writes, many round trips. */
 
-import { binary, continuation, type Frame, text } from "../frame.js";
-import { hear, type Step, say, sayIn, split } from "../row.js";
+import { binary, continuation, type Frame, text } from "../frame.ts";
+import { hear, type Step, say, sayIn, split } from "../row.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** The limit that these cases need; all else is the default. */
+/** The limit that these cases need. All other options are the defaults. */
 export const LARGEST: number = 16 * MIB;
 
-/** What is played unless everything is asked for: the ends of each group. */
+/** The cases that run by default: the first and the last of each group. */
 const SOME: readonly string[] = [
   ...["9.1.1", "9.1.6", "9.2.1", "9.2.6"],
   ...["9.3.1", "9.3.5", "9.3.9", "9.4.1", "9.4.5", "9.4.9"],
@@ -25,7 +25,7 @@ const FRAGMENTS = [64, 256, KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 
 const WRITES = [64, 128, 256, 512, KIB, 2 * KIB, 4 * KIB, 8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB];
 const TRIPS = [0, 16, 64, 256, KIB, 4 * KIB];
 
-/** A row whose frames are made when it is played: all of them at once would not fit beside one another. */
+/** A row whose frames are made when it is played, because all of them together do not fit into memory. */
 export interface LargeRow {
   readonly id: string;
   readonly what: string;
@@ -51,7 +51,7 @@ const whole = (group: string, [name, message]: Kind): LargeRow[] =>
 const inFragments = (message: Frame, size: number): readonly Step[] => {
   const frames = split(message, size);
   const last = frames.at(-1) as Frame;
-  // As the testsuite does it, the last fragment holds nothing where the size divides the message.
+  // As in the testsuite, the last fragment is empty if the size divides the message.
   if (last.payload.length === size) frames.splice(-1, 1, { ...last, fin: false }, continuation(""));
   return [{ do: "say", frames, cut: "whole" }, hear(message)];
 };

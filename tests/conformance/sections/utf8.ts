@@ -1,7 +1,7 @@
-/** Section 6: texts that are UTF-8, texts that are not, and the octet at which that is known. */
+/** Section 6: valid and invalid UTF-8, and the byte at which it becomes invalid. */
 
-import { type Frame, fragments, pieces, text } from "../frame.js";
-import { echo, failed, hear, hearNothing, type Row, row, say, sayOctets, sayPart } from "../row.js";
+import { type Frame, fragments, pieces, text } from "../frame.ts";
+import { echo, failed, hear, hearNothing, type Row, row, say, sayOctets, sayPart } from "../row.ts";
 
 const hex = (octets: string): Buffer => Buffer.from(octets.replaceAll(" ", ""), "hex");
 const MIXED = "Hello-µ@ßöäüàá-UTF-8!!";
@@ -31,10 +31,10 @@ const MESSAGES: readonly Row[] = [
   row("6.2.4", "a Greek text in fragments of one octet", [say(...inOctets(KOSME)), hear(text(KOSME))]),
   row("6.3.1", "a surrogate among characters", [say(text(SURROGATE))], failed(1007)),
   row("6.3.2", "a surrogate in fragments of one octet", [say(...inOctets(SURROGATE))], failed(1007)),
-  // The third fragment never comes: what is wrong is known before.
+  // The third fragment is never sent: the error is detected before.
   row("6.4.1", "a fragment that is wrong", [say(WHOLE_1), hearNothing, say(WHOLE_2)], failed(1007)),
   row("6.4.2", "a fragment whose first octet is wrong", [say(OCTET_1), hearNothing, say(OCTET_2)], failed(1007)),
-  // Nor does the rest of the frame.
+  // The rest of the frame is not sent, either.
   row(
     "6.4.3",
     "octets that are wrong in a frame that is still arriving",
@@ -55,18 +55,18 @@ function still(good: number, bad: number): Row["steps"] {
   return [sayPart(ONE, 0, good), hearNothing, sayPart(ONE, good, bad)];
 }
 
-/** A text, and the index of the first octet with which no text can go on: its length if only its end is wrong. */
+/** A text, and the index of the first byte after which no valid text can follow: its length if only its end is invalid. */
 type Sequence = readonly [octets: string, wrongAt?: number];
 
 const CONTINUATIONS = Array.from({ length: 64 }, (_, index) => (0x80 + index).toString(16)).join(" ");
 const lonely = (from: number, to: number): Sequence => {
   const octets = Array.from({ length: to - from + 1 }, (_, index) => `${(from + index).toString(16)} 20`).join(" ");
-  // What may begin a character is found wrong by what follows it.
+  // A byte that may begin a character becomes invalid by the next one.
   return [octets, from >= 0xc2 && from <= 0xf4 ? 1 : 0];
 };
 const MISSING = "c0 e0 80 f0 80 80 f8 80 80 80 fc 80 80 80 80 df ef bf f7 bf bf fb bf bf bf fd bf bf bf bf";
 
-// Markus Kuhn's stress test, as far as it is about octets, in the order of the testsuite.
+// Markus Kuhn's stress test, its parts about bytes, in the order of the testsuite.
 const SEQUENCES: Readonly<Record<string, readonly Sequence[]>> = {
   "6.5 some characters": [
     ["68 65 6c 6c 6f 24 77 6f 72 6c 64"],
@@ -175,7 +175,7 @@ const SEQUENCES: Readonly<Record<string, readonly Sequence[]>> = {
     ["ed af bf ed b0 80", 1],
     ["ed af bf ed bf bf", 1],
   ],
-  // U+FFFE and U+FFFF of each of the 17 planes: no characters, but UTF-8 all the same.
+  // U+FFFE and U+FFFF of each of the 17 planes: noncharacters, and valid UTF-8.
   "6.22 code points that are no characters": Array.from({ length: 17 }, (_, plane) =>
     [0xfffe, 0xffff].map((low) => plane * 0x10000 + low),
   )
@@ -184,7 +184,7 @@ const SEQUENCES: Readonly<Record<string, readonly Sequence[]>> = {
   "6.23 specials": Array.from({ length: 7 }, (_, index) => [
     Buffer.from(String.fromCodePoint(0xfff9 + index)).toString("hex"),
   ]),
-  // Beyond the testsuite: a mark of byte order is a character like any other.
+  // Beyond the testsuite: a byte order mark is a character like any other.
   "6.24 a byte order mark": [["ef bb bf"], ["ef bb bf 41 ef bb bf"]],
 };
 

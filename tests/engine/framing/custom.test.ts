@@ -1,20 +1,31 @@
-/** Framings of a user's own, right and wrong. */
+/** Framings of the application, valid and invalid. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { CustomDecoder, CustomEncoder, type CustomFraming } from "../../../src/engine/framing/custom.js";
-import type { Codec } from "../../../src/engine/framing/framing.js";
-import type { Data } from "../../../src/engine/protocol.js";
-import { arrayBytes } from "../../memory.js";
-import { bytesOf, carries, deliver, encoded, Listener, received, STREAMING, survives, utf8, WHOLE } from "./wire.js";
+import { CustomDecoder, CustomEncoder, type CustomFraming } from "../../../src/engine/framing/custom.ts";
+import type { Codec } from "../../../src/engine/framing/framing.ts";
+import type { MessageContent } from "../../../src/engine/protocol.ts";
+import { arrayBytes } from "../../kit/memory.ts";
+import {
+  bytesOf,
+  carries,
+  deliver,
+  encoded,
+  Listener,
+  received,
+  STREAMING,
+  survives,
+  utf8,
+  WHOLE,
+} from "./cut-stream.ts";
 
 const codecOf = (framing: CustomFraming): Codec => ({
   decoder: (limits) => new CustomDecoder(framing, limits),
   encoder: () => new CustomEncoder(framing),
 });
 
-/** Type, length, value: both types of message survive. */
+/** Type, length, value: both types of message are kept. */
 const TLV: CustomFraming = {
   encode(message) {
     const bytes = bytesOf(message);
@@ -28,7 +39,7 @@ const TLV: CustomFraming = {
   },
 };
 
-/** Messages that end where the next one begins: two bytes behind the last of a message must be seen to know. */
+/** Messages that end where the next one begins: two bytes after the end of a message must be read to detect it. */
 const LOOKING_AHEAD: CustomFraming = {
   encode: (message) => bytesOf(`${message};;`),
   decode(pending) {
@@ -42,16 +53,16 @@ const answering = (answer: unknown): Codec =>
   codecOf({ encode: () => answer as Uint8Array, decode: () => answer as ReturnType<CustomFraming["decode"]> });
 
 describe("a custom framing", () => {
-  it("carries messages as they were sent", () => {
+  it("carries messages unchanged", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 20 });
     carries(codecOf(TLV), fc.oneof(text, fc.uint8Array({ maxLength: 60 })), (sent) => sent, 62);
   });
 
-  it("carries the same wherever hostile bytes are cut", () => {
+  it("decodes the same messages wherever hostile bytes are cut", () => {
     survives(codecOf(TLV), fc.constantFrom(0, 1, 5, 0x74));
   });
 
-  it("may look ahead, and find that a message had ended in what it held", () => {
+  it("may look ahead, and find that a message ended in bytes that it has seen before", () => {
     for (const sizes of [[1], [2], [3], [100]]) {
       const listener = new Listener([true, false]);
       const decoder = codecOf(LOOKING_AHEAD).decoder(WHOLE);
@@ -61,7 +72,7 @@ describe("a custom framing", () => {
     }
   });
 
-  it("is shown all that is pending, once for each chunk and once behind each message", () => {
+  it("gets all pending bytes, once for each chunk and once after each message", () => {
     const seen: string[] = [];
     const framing: CustomFraming = {
       ...TLV,
@@ -78,7 +89,7 @@ describe("a custom framing", () => {
     assert.deepEqual(listener.messages, ["abc", "d", "e", "f"]);
   });
 
-  it("copies what a slow peer sends a few times and not once for each byte", () => {
+  it("copies the bytes of a slow peer a few times, and not once for each byte", () => {
     const buffers = new Set<ArrayBufferLike>();
     const decoder = codecOf({
       ...TLV,
@@ -94,20 +105,20 @@ describe("a custom framing", () => {
     assert.ok(buffers.size < 15, `${buffers.size} arrays`);
   });
 
-  it("delivers bytes of its own, unless decode made them", () => {
+  it("delivers copies, unless decode made the bytes", () => {
     const made = new Uint8Array([1, 2]);
     const { messages } = received(answering({ message: made, size: 1 }).decoder(WHOLE), utf8("ab"));
     assert.deepEqual(messages, [made, made]);
     assert.equal(messages[0], made);
   });
 
-  it("gives a whole message as one piece when it streams", () => {
+  it("delivers a whole message as one piece with streaming", () => {
     const listener = new Listener();
     deliver(codecOf(TLV).decoder(STREAMING), utf8("t\x01ab\x01b"), [2], listener);
     assert.deepEqual(listener.messages, ["a", utf8("b")]);
   });
 
-  it("holds nothing between messages, nor behind a violation", async () => {
+  it("holds nothing between messages, nor after a violation", async () => {
     const wire = TLV.encode("a".repeat(250));
     const before = await arrayBytes();
     const decoders = Array.from({ length: 1_000 }, (_, number) => {
@@ -140,7 +151,7 @@ describe("a custom framing", () => {
     }
   });
 
-  it("may be given a chunk that is larger than maxMessageSize and holds messages that are not", () => {
+  it("accepts a chunk that is larger than maxMessageSize if its messages are not", () => {
     const { messages } = received(codecOf(TLV).decoder({ ...WHOLE, maxMessageSize: 4 }), utf8("t\x02abt\x02cd"));
     assert.deepEqual(messages, ["ab", "cd"]);
   });
@@ -162,7 +173,7 @@ describe("a custom framing", () => {
     assert.deepEqual(received(answering({ message: "ééé", size: 1 }).decoder(limits), utf8("a")).messages, ["ééé"]);
   });
 
-  it("ends the connection when decode throws, with what it said", () => {
+  it("ends the connection when decode throws, with its error", () => {
     for (const [thrown, said] of [
       [new SyntaxError("no header"), "SyntaxError: no header"],
       ["text", "string"],
@@ -174,11 +185,13 @@ describe("a custom framing", () => {
         },
       });
       const { violations } = received(codec.decoder(WHOLE), utf8("a"));
-      assert.deepEqual(violations, [{ closeCode: 1002, clause: "custom framing", problem: `decode threw ${said}` }]);
+      assert.deepEqual(violations, [
+        { closeCode: 1002, reason: "invalid-framing", clause: "custom framing", problem: `decode threw ${said}` },
+      ]);
     }
   });
 
-  it("ends the connection when decode answers nonsense, naming it", () => {
+  it("ends the connection when decode returns an invalid value, and names it", () => {
     const wrong: readonly (readonly [unknown, RegExp])[] = [
       [{ message: "a", size: 0 }, /a size 0: expected 1 to 3/],
       [{ message: "a", size: 4 }, /a size 4: expected 1 to 3/],
@@ -202,19 +215,19 @@ describe("a custom framing", () => {
 });
 
 describe("a custom encoder", () => {
-  it("sends what encode answers, and nothing around it", () => {
+  it("sends what encode returns, and nothing around it", () => {
     const encoder = new CustomEncoder(TLV);
     assert.deepEqual(encoded(encoder, "ab"), utf8("t\x02ab"));
     assert.deepEqual([encoder.overhead, encoder.streams], [0, false]);
   });
 
-  it("keeps the framing's own this", () => {
+  it("calls encode with the framing as this", () => {
     class Stamped implements CustomFraming {
       readonly stamp = 9;
       encode(): Uint8Array {
         return new Uint8Array([this.stamp]);
       }
-      decode(): { message: Data; size: number } {
+      decode(): { message: MessageContent; size: number } {
         return { message: new Uint8Array([this.stamp]), size: 1 };
       }
     }
@@ -233,7 +246,7 @@ describe("a custom encoder", () => {
     assert.throws(() => encoder.payload("a"), error);
   });
 
-  it("refuses an answer that is no bytes, or none", () => {
+  it("refuses a result that is not bytes, or is empty", () => {
     for (const [answer, shown] of [
       ["text", "string"],
       [null, "null"],
@@ -241,12 +254,12 @@ describe("a custom encoder", () => {
     ]) {
       assert.throws(() => answering(answer).encoder().payload("a", "whole"), {
         name: "TypeError",
-        message: `Cannot send: encode answered ${shown}, expected a Uint8Array`,
+        message: `Cannot send: encode returned ${shown}, expected a Uint8Array`,
       });
     }
     assert.throws(() => answering(new Uint8Array()).encoder().payload("a", "whole"), {
       name: "RangeError",
-      message: /^Cannot send: encode answered no bytes/,
+      message: /^Cannot send: encode returned no bytes/,
     });
   });
 });

@@ -1,13 +1,14 @@
-/** Delimited messages and lines, cut and stopped anywhere. */
+/** Delimited messages and lines, cut and stopped at any place. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { DelimitedDecoder, DelimitedEncoder } from "../../../src/engine/framing/delimited.js";
-import { ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.js";
-import type { Codec } from "../../../src/engine/framing/framing.js";
-import { LinesEncoder } from "../../../src/engine/framing/lines.js";
-import { runs } from "../../random.js";
+import { DelimitedDecoder, DelimitedEncoder } from "../../../src/engine/framing/delimited.ts";
+import { ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.ts";
+import type { Codec } from "../../../src/engine/framing/framing.ts";
+import { type EndOfLine, LinesEncoder } from "../../../src/engine/framing/lines.ts";
+import type { DecoderLimits } from "../../../src/engine/protocol.ts";
+import { runs } from "../../kit/random.ts";
 import {
   bytesOf,
   carries,
@@ -20,17 +21,30 @@ import {
   survives,
   utf8,
   WHOLE,
-} from "./wire.js";
+} from "./cut-stream.ts";
 
 const delimitedBy = (delimiter: string | Uint8Array, text = false): Codec => ({
   decoder: (limits) => new DelimitedDecoder(new ExactDelimiter(bytesOf(delimiter)), text, limits),
   encoder: () => new DelimitedEncoder(bytesOf(delimiter)),
 });
 
-const LINES: Codec = {
-  decoder: (limits) => new DelimitedDecoder(new LineEnd(), true, limits),
-  encoder: () => new LinesEncoder(),
-};
+const linesWith = (eol: EndOfLine, endCompletes: boolean): Codec => ({
+  decoder: (limits) => new DelimitedDecoder(new LineEnd(), true, limits, endCompletes),
+  encoder: () => new LinesEncoder(eol),
+});
+const LINES = linesWith("\n", false);
+
+/** The result of these chunks and the end of the stream. */
+function ended(codec: Codec, chunks: readonly (string | Uint8Array)[], limits: DecoderLimits = WHOLE) {
+  const decoder = codec.decoder(limits);
+  const listener = new Listener();
+  for (const chunk of chunks) deliver(decoder, bytesOf(chunk), [], listener);
+  decoder.end?.(listener);
+  const { received } = decoder.partial;
+  decoder.end?.(listener);
+  const codes = listener.violations.map(({ closeCode }) => closeCode);
+  return { messages: listener.messages, codes, received };
+}
 
 const sendable = (codec: Codec) => (data: string | Uint8Array) => {
   try {
@@ -42,7 +56,7 @@ const sendable = (codec: Codec) => (data: string | Uint8Array) => {
 };
 
 describe("delimited messages", () => {
-  it("arrive as they were sent", () => {
+  it("arrive unchanged", () => {
     for (const delimiter of ["\0", "\r\n", "aab", new Uint8Array([0xff, 0, 0xff])]) {
       const codec = delimitedBy(delimiter);
       const bytes = fc.uint8Array({ maxLength: 60 });
@@ -72,14 +86,14 @@ describe("delimited messages", () => {
     }
   });
 
-  it("are refused with the numbers as soon as they are too long, not when they end", () => {
+  it("are refused with both sizes as soon as they are too long, not at their end", () => {
     const decoder = delimitedBy("\n").decoder({ ...WHOLE, maxMessageSize: 4 });
     const { violations } = received(decoder, utf8("abcdefg"), [3]);
     assert.deepEqual(violations, [
       {
         closeCode: 1009,
         clause: "delimited framing",
-        problem: "a message of at least 6 bytes came, and maxMessageSize is 4",
+        problem: "a message has at least 6 bytes, and maxMessageSize is 4",
         limit: { name: "maxMessageSize", maximum: 4, actual: 6 },
       },
     ]);
@@ -95,7 +109,7 @@ describe("delimited messages", () => {
     assert.deepEqual(messages, [utf8("abcdef")]);
   });
 
-  it("tell how much has arrived, the beginning of a delimiter included", () => {
+  it("report how much has arrived, with the beginning of a delimiter", () => {
     const decoder = delimitedBy("--").decoder(WHOLE);
     for (const [chunk, received] of [
       ["ab", 2],
@@ -109,11 +123,11 @@ describe("delimited messages", () => {
     }
   });
 
-  it("go on where the visitor stopped, inside a delimiter that was none", () => {
+  it("continue where the visitor stopped, inside bytes that looked like a delimiter", () => {
     const decoder = delimitedBy("aab").decoder(STREAMING);
     const listener = new Listener([true]);
     assert.equal(decoder.receive(utf8("aa"), 0, listener), 2);
-    // The first "a" is payload after all and is given; the visitor stops, and the delimiter is found all the same.
+    // The first "a" is payload and is delivered. The visitor stops, and the delimiter is still found.
     assert.equal(decoder.receive(utf8("ab"), 0, listener), 0);
     assert.deepEqual(decoder.partial, { received: 2, expected: undefined });
     listener.stopped = false;
@@ -144,7 +158,7 @@ describe("delimited messages", () => {
     }
   });
 
-  it("fail with 1007 when the beginning of a delimiter that was none is not UTF-8", () => {
+  it("fail with 1007 when bytes that looked like a delimiter are not UTF-8", () => {
     const codec = delimitedBy(new Uint8Array([0xff, 0x00]), true);
     const { violations } = received(codec.decoder(WHOLE), new Uint8Array([0x61, 0xff, 0x62]), [1]);
     assert.deepEqual(
@@ -155,7 +169,7 @@ describe("delimited messages", () => {
 });
 
 describe("lines", () => {
-  it("arrive as they were sent", () => {
+  it("arrive unchanged", () => {
     const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: fc.constantFrom("a", "\r", "é") }));
     carries(LINES, text.filter(sendable(LINES)), (sent) => sent, 1);
   });
@@ -164,7 +178,7 @@ describe("lines", () => {
     survives(LINES, fc.constantFrom(0x0a, 0x0d, 0x61));
   });
 
-  it("may have maxMessageSize bytes without what is stripped", () => {
+  it("may have maxMessageSize bytes without their line end", () => {
     for (const sizes of [[1], [5], [100]]) {
       const { messages, violations } = received(
         LINES.decoder({ ...WHOLE, maxMessageSize: 4 }),
@@ -180,29 +194,85 @@ describe("lines", () => {
   });
 });
 
+describe("lines that end in CR LF", () => {
+  const CRLF = linesWith("\r\n", false);
+
+  it("arrive unchanged", () => {
+    const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: fc.constantFrom("a", "\r", "é") }));
+    carries(CRLF, text.filter(sendable(CRLF)), (sent) => sent, 1);
+  });
+
+  it("are read with either line end, whichever is written", () => {
+    for (const codec of [CRLF, LINES]) {
+      assert.deepEqual(received(codec.decoder(WHOLE), utf8("a\nb\r\n\n\r\n")).messages, ["a", "b", "", ""]);
+    }
+  });
+});
+
+describe("the unterminated last line", () => {
+  const DELIVER = linesWith("\n", true);
+
+  it("is delivered when the stream ends, wherever it is cut", () => {
+    const text = fc.string({ unit: fc.constantFrom("a", "é", "\r", "\n"), maxLength: 12 });
+    fc.assert(
+      fc.property(text, fc.nat(24), fc.boolean(), (stream, place, streaming) => {
+        const bytes = utf8(stream);
+        const cut = Math.min(place, bytes.length);
+        const limits = streaming ? STREAMING : WHOLE;
+        // As a reader of the whole text: a line end at the end of the stream begins no line, and CR before a line end is removed.
+        const lines = stream.split("\n");
+        if (lines.at(-1) === "") lines.pop();
+        const expected = lines.map((line) => line.replace(/\r$/, ""));
+        const { messages, codes } = ended(DELIVER, [bytes.subarray(0, cut), bytes.subarray(cut)], limits);
+        assert.deepEqual(messages, expected);
+        assert.deepEqual(codes, []);
+      }),
+      runs(1_000),
+    );
+  });
+
+  it("is not delivered by default, and stays the progress of a truncated message", () => {
+    assert.deepEqual(ended(LINES, ["one\ntwo"]), { messages: ["one"], codes: [], received: 3 });
+    assert.deepEqual(ended(DELIVER, ["one\ntwo"]), { messages: ["one", "two"], codes: [], received: 0 });
+  });
+
+  it("fails with 1007 if it ends inside a character, once", () => {
+    for (const limits of [WHOLE, STREAMING]) {
+      assert.deepEqual(ended(DELIVER, ["a\n", new Uint8Array([0x62, 0xc3])], limits).codes, [1007]);
+      assert.deepEqual(ended(DELIVER, ["a\n", new Uint8Array([0xff])], limits).codes, [1007]);
+    }
+  });
+
+  it("does not exist if nothing follows the last line end", () => {
+    for (const chunks of [[], [""], ["a\n"], ["a\r\n"]]) {
+      assert.deepEqual(ended(DELIVER, chunks).messages, chunks.join("") === "" ? [] : ["a"]);
+    }
+  });
+});
+
 describe("a delimited encoder", () => {
   const encoder = () => new DelimitedEncoder(utf8("aa"));
 
-  it("writes the delimiter behind each message", () => {
+  it("writes the delimiter after each message", () => {
     assert.deepEqual(encoded(encoder(), "xyz"), utf8("xyzaa"));
     assert.deepEqual(encoded(encoder(), new Uint8Array()), utf8("aa"));
     assert.equal(encoder().overhead, 2);
   });
 
-  it("refuses a message that holds the delimiter", () => {
+  it("refuses a message that contains the delimiter", () => {
     for (const data of ["aa", "xaay", utf8("xaa")]) {
       assert.throws(() => encoder().payload(data, "whole"), {
         name: "RangeError",
-        message: /^Cannot send .* holds the delimiter/,
+        message: /^Cannot send .* contains the delimiter/,
       });
     }
   });
 
-  it("refuses a message whose end would form the delimiter with the one behind it", () => {
+  it("refuses a message whose end and the delimiter after it would contain an earlier delimiter", () => {
     for (const data of ["xa", "a", utf8("xa")]) {
       assert.throws(() => encoder().payload(data, "whole"), {
         name: "RangeError",
-        message: /^Cannot send .* too early$/,
+        message: /^Cannot send .* form an earlier delimiter$/,
       });
     }
   });
@@ -212,7 +282,7 @@ describe("a delimited encoder", () => {
     assert.throws(() => new DelimitedEncoder(new Uint8Array([0x80])).payload("\u0100", "whole"), RangeError);
   });
 
-  it("refuses exactly what would not arrive as it is, be it text or bytes", () => {
+  it("refuses exactly the messages that would not arrive unchanged, as text and as bytes", () => {
     const units = ["a", "b", "é", "\u0083"];
     const few = fc.string({ unit: fc.constantFrom(...units), maxLength: 8 });
     fc.assert(
@@ -240,7 +310,7 @@ describe("a delimited encoder", () => {
     assert.deepEqual(joined(wire), utf8("xayzaa"));
   });
 
-  it("refuses a part that completes a delimiter, and goes on as if it had not been given", () => {
+  it("refuses a part that completes a delimiter, and continues as if the call was not made", () => {
     const parts = encoder();
     parts.payload("xa", "first");
     assert.throws(() => parts.payload("ay", "middle"), RangeError);
@@ -249,7 +319,7 @@ describe("a delimited encoder", () => {
     assert.deepEqual(parts.payload("y", "last"), utf8("y"));
   });
 
-  it("does not confuse a message in parts with a whole one between them, nor with the one before", () => {
+  it("separates a message in parts from a whole one between them, and from the one before", () => {
     const parts = encoder();
     parts.payload("xa", "first");
     assert.throws(() => parts.payload("aa", "whole"), RangeError);

@@ -1,13 +1,13 @@
-/** Delimiters are found where they are, wherever the network cut them. */
+/** Delimiters are found wherever the network cut them. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Delimiter, ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.js";
-import { runs } from "../../random.js";
-import { sizes, utf8 } from "./wire.js";
+import { type Delimiter, ExactDelimiter, LineEnd } from "../../../src/engine/framing/delimiter.ts";
+import { runs } from "../../kit/random.ts";
+import { sizes, utf8 } from "./cut-stream.ts";
 
-/** The payloads between the delimiters, and what is left, as cut by `find` alone. */
+/** The payloads between the delimiters, and the rest, as found by `find`. */
 function split(delimiter: Delimiter, bytes: Uint8Array, cuts: readonly number[]): string[] {
   const found: string[] = [];
   let payload = "";
@@ -15,33 +15,33 @@ function split(delimiter: Delimiter, bytes: Uint8Array, cuts: readonly number[])
     const chunk = bytes.subarray(at, at + (cuts[turn % cuts.length] as number));
     at += chunk.length;
     for (let index = 0; index < chunk.length; ) {
-      const { held } = delimiter;
+      const { pendingSize: held } = delimiter;
       const end = delimiter.find(chunk, index);
-      const opening = Buffer.from(delimiter.opening).toString("latin1", 0, held);
+      const opening = Buffer.from(delimiter.pendingBytes).toString("latin1", 0, held);
       const virtual = opening + Buffer.from(chunk).toString("latin1", index);
-      payload += virtual.slice(0, held + delimiter.stop - index);
+      payload += virtual.slice(0, held + delimiter.payloadEnd - index);
       if (end === -1) break;
-      assert.equal(delimiter.held, 0);
+      assert.equal(delimiter.pendingSize, 0);
       found.push(payload);
       payload = "";
       index = end;
     }
   }
-  return [...found, payload + Buffer.from(delimiter.opening).toString("latin1", 0, delimiter.held)];
+  return [...found, payload + Buffer.from(delimiter.pendingBytes).toString("latin1", 0, delimiter.pendingSize)];
 }
 
 describe("an exact delimiter", () => {
-  it("is found at its first place even if it begins in the middle of a false start", () => {
+  it("is found at its first position even inside a partial match", () => {
     assert.deepEqual(split(new ExactDelimiter(utf8("aab")), utf8("aaaab!"), [1]), ["aa", "!"]);
     assert.deepEqual(split(new ExactDelimiter(utf8("abcabd")), utf8("abcabcabd"), [4]), ["abc", ""]);
   });
 
-  it("holds back no more than what may yet become it", () => {
+  it("holds back no more than what may still become a delimiter", () => {
     const delimiter = new ExactDelimiter(utf8("\r\n--"));
     assert.equal(delimiter.find(utf8("text\r\n-"), 0), -1);
-    assert.deepEqual([delimiter.stop, delimiter.held], [4, 3]);
+    assert.deepEqual([delimiter.payloadEnd, delimiter.pendingSize], [4, 3]);
     assert.equal(delimiter.find(utf8("x"), 0), -1);
-    assert.deepEqual([delimiter.stop, delimiter.held], [1, 0]);
+    assert.deepEqual([delimiter.payloadEnd, delimiter.pendingSize], [1, 0]);
   });
 
   it("cuts as String.split does, wherever the network cuts", () => {
@@ -55,7 +55,7 @@ describe("an exact delimiter", () => {
     );
   });
 
-  it("is looked for once per byte, however often the bytes begin it", () => {
+  it("is compared once per byte, however often the bytes begin it", () => {
     const delimiter = new ExactDelimiter(utf8(`${"a".repeat(63)}b`));
     let reads = 0;
     const chunk = new Proxy(utf8("a".repeat(1_000)), {
@@ -66,13 +66,13 @@ describe("an exact delimiter", () => {
       },
     });
     assert.equal(delimiter.find(chunk, 0), -1);
-    assert.equal(delimiter.held, 63);
+    assert.equal(delimiter.pendingSize, 63);
     assert.ok(reads <= 1_000, `${reads} reads`);
   });
 });
 
 describe("the end of a line", () => {
-  it("is a newline, with one carriage return before it stripped", () => {
+  it("is a newline, and one carriage return before it is removed", () => {
     for (const cuts of [[1], [2], [3], [100]]) {
       assert.deepEqual(split(new LineEnd(), utf8("a\nb\r\n\n\r\nc\rd\r\r\ne"), cuts), [
         "a",
@@ -85,12 +85,12 @@ describe("the end of a line", () => {
     }
   });
 
-  it("holds back a carriage return until it is known what follows", () => {
+  it("holds back a carriage return until the next byte is known", () => {
     const end = new LineEnd();
     assert.equal(end.find(utf8("a\r"), 0), -1);
-    assert.deepEqual([end.stop, end.held], [1, 1]);
+    assert.deepEqual([end.payloadEnd, end.pendingSize], [1, 1]);
     assert.equal(end.find(utf8("\n"), 0), 1);
-    assert.deepEqual([end.stop, end.held], [-1, 0]);
+    assert.deepEqual([end.payloadEnd, end.pendingSize], [-1, 0]);
   });
 
   it("cuts as a regular expression does, wherever the network cuts", () => {

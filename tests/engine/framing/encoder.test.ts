@@ -1,13 +1,13 @@
-/** What an encoder that writes nothing of its own does. */
+/** The common encoder of framings without a header. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { bytesOf, FramingEncoder } from "../../../src/engine/framing/encoder.js";
-import type { Data } from "../../../src/engine/protocol.js";
-import { encoded, utf8 } from "./wire.js";
+import { FramingEncoder, utf8Bytes } from "../../../src/engine/framing/encoder.ts";
+import type { Message } from "../../../src/engine/protocol.ts";
+import { encoded, utf8 } from "./cut-stream.ts";
 
 class Plain extends FramingEncoder {
-  payload(data: Data): Data {
+  payload(data: Message): Message {
     return data;
   }
 }
@@ -18,11 +18,11 @@ describe("a framing's encoder", () => {
     assert.equal(new Plain().overhead, 0);
   });
 
-  it("makes one form for all connections, because nothing is masked", () => {
+  it("encodes once for all connections, because nothing is masked", () => {
     assert.equal(new Plain().shareable, true);
   });
 
-  it("writes no parts unless it says so", () => {
+  it("writes no messages in parts by default", () => {
     assert.equal(new Plain().streams, false);
   });
 });
@@ -30,7 +30,7 @@ describe("a framing's encoder", () => {
 describe("the bytes of a message", () => {
   it("are a string's UTF-8, and a byte array itself", () => {
     const bytes = new Uint8Array([1]);
-    assert.equal(bytesOf(bytes), bytes);
-    assert.deepEqual(bytesOf("é"), new Uint8Array([0xc3, 0xa9]));
+    assert.equal(utf8Bytes(bytes), bytes);
+    assert.deepEqual(utf8Bytes("é"), new Uint8Array([0xc3, 0xa9]));
   });
 });

@@ -1,18 +1,18 @@
-/** Lengths before messages are read as they were written, up to 2^64 - 1. */
+/** Length prefixes are read as they were written, up to 2^64 - 1. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { FixedWidthPrefix, type LengthPrefix, VarintPrefix } from "../../../src/engine/framing/prefix.js";
+import { FixedWidthPrefix, type LengthPrefix, VarintPrefix } from "../../../src/engine/framing/prefix.ts";
 
 function written(prefix: LengthPrefix, size: number): number[] {
-  const target = new Uint8Array(prefix.longest + 2).fill(0xee);
+  const target = new Uint8Array(prefix.maxBytes + 2).fill(0xee);
   const end = prefix.write(target, 1, size);
   assert.deepEqual([target[0], target[end]], [0xee, 0xee], "nothing is written outside");
   return [...target.subarray(1, end)];
 }
 
-/** What the bytes mean, or the first problem with them. */
+/** The decoded value, or the first violation. */
 function read(prefix: LengthPrefix, bytes: readonly number[]): number | string {
   let value = 0;
   for (const [index, byte] of bytes.entries()) {
@@ -32,16 +32,16 @@ const PREFIXES: readonly LengthPrefix[] = [
 ];
 
 describe("every length prefix", () => {
-  it("reads what it wrote, up to the most it can write", () => {
+  it("reads what it wrote, up to its maximum", () => {
     for (const prefix of PREFIXES) {
       const size = fc.oneof(
-        fc.nat({ max: Math.min(prefix.most, 0x7fffffff) }),
+        fc.nat({ max: Math.min(prefix.maxSize, 0x7fffffff) }),
         fc.maxSafeNat(),
-        fc.constant(prefix.most),
+        fc.constant(prefix.maxSize),
       );
       fc.assert(
         fc.property(
-          size.filter((value) => value <= prefix.most),
+          size.filter((value) => value <= prefix.maxSize),
           (value) => {
             assert.equal(read(prefix, written(prefix, value)), value);
           },
@@ -61,14 +61,14 @@ describe("a prefix of fixed width", () => {
     assert.deepEqual(written(new FixedWidthPrefix(8, "big"), 2 ** 40 + 3), [0, 0, 1, 0, 0, 0, 0, 3]);
   });
 
-  it("goes up to what its bytes can say, and what can be counted", () => {
+  it("has the maximum of its width, and at most that of an exact number", () => {
     assert.deepEqual(
-      WIDTHS.map((width) => new FixedWidthPrefix(width, "big").most),
+      WIDTHS.map((width) => new FixedWidthPrefix(width, "big").maxSize),
       [255, 65_535, 4_294_967_295, Number.MAX_SAFE_INTEGER],
     );
   });
 
-  it("reads beyond 2^53 as something beyond 2^53", () => {
+  it("reads a length above 2^53 as one above 2^53", () => {
     for (const endian of ["big", "little"] as const) {
       const prefix = new FixedWidthPrefix(8, endian);
       assert.equal(read(prefix, Array(8).fill(0xff)), 2 ** 64);
@@ -102,7 +102,7 @@ describe("a varint", () => {
     assert.equal(read(varint, Array(10).fill(0x80)), "a varint is larger than 64 bits");
   });
 
-  it("must be as short as it can be", () => {
+  it("must have its shortest form", () => {
     assert.equal(read(varint, [0x80, 0]), "a varint takes 2 bytes and needs fewer");
     assert.equal(read(varint, [...Array(9).fill(0xff), 0]), "a varint takes 10 bytes and needs fewer");
   });

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { RawDecoder, RawEncoder } from "../../../src/engine/framing/raw.js";
-import { deliver, encoded, joined, Listener, received, STREAMING, sizes, stops, utf8, WHOLE } from "./wire.js";
+import { RawDecoder, RawEncoder } from "../../../src/engine/framing/raw.ts";
+import { deliver, encoded, joined, Listener, received, STREAMING, sizes, stops, utf8, WHOLE } from "./cut-stream.ts";
 
 describe("raw framing", () => {
   it("makes a binary message of each chunk", () => {
@@ -12,18 +12,18 @@ describe("raw framing", () => {
     assert.deepEqual(messages, [utf8("ab"), utf8("cd"), utf8("e")]);
   });
 
-  it("cuts a chunk that is longer than maxMessageSize, for no rule was broken", () => {
+  it("cuts a chunk that is longer than maxMessageSize, because it is no violation", () => {
     const { messages, violations } = received(new RawDecoder({ ...WHOLE, maxMessageSize: 2 }), utf8("abcde"));
     assert.deepEqual(messages, [utf8("ab"), utf8("cd"), utf8("e")]);
     assert.deepEqual(violations, []);
   });
 
-  it("gives a chunk of any length in one piece when it streams", () => {
+  it("delivers a chunk of any length in one piece with streaming", () => {
     const { messages } = received(new RawDecoder({ ...STREAMING, maxMessageSize: 2 }), utf8("abcde"));
     assert.deepEqual(messages, [utf8("abcde")]);
   });
 
-  it("is at a message boundary always", () => {
+  it("is always at a message boundary", () => {
     const decoder = new RawDecoder(WHOLE);
     received(decoder, utf8("abc"));
     assert.deepEqual(decoder.partial, { received: 0, expected: undefined });
@@ -46,14 +46,14 @@ describe("raw framing", () => {
     );
   });
 
-  it("sends strings as UTF-8 and bytes as they are", () => {
+  it("sends strings as UTF-8, and bytes unchanged", () => {
     const encoder = new RawEncoder();
     assert.deepEqual(encoded(encoder, "é"), utf8("é"));
     assert.deepEqual(encoded(encoder, new Uint8Array([0, 10])), new Uint8Array([0, 10]));
     assert.equal(encoder.overhead, 0);
   });
 
-  it("refuses an empty message, for which it has no bytes", () => {
+  it("refuses an empty message, which has no encoded form", () => {
     const encoder = new RawEncoder();
     for (const empty of ["", new Uint8Array()]) {
       assert.throws(() => encoder.payload(empty, "whole"), {

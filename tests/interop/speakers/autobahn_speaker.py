@@ -84,7 +84,7 @@ class Server(Voice, WebSocketServerProtocol):
 
 STRICT = {
     "utf8validateIncoming": True,
-    # It closes with a code, so that what it thinks of us is known.
+    # It closes with a code, so that its opinion of the other side is known.
     "failByDrop": False,
     "openHandshakeTimeout": 0,
     "closeHandshakeTimeout": 0,
@@ -97,7 +97,7 @@ def client(order):
     options = dict(STRICT, acceptMaskedServerFrames=False, maskClientFrames=True, serverConnectionDropTimeout=0)
     deflate = order["deflate"]
     if deflate:
-        # Their wish for our side: with 15 bits there is none.
+        # The requested window of the other side. 15 bits is the default and is not requested.
         bits = 0 if deflate["bits"] == 15 else deflate["bits"]
         offer = PerMessageDeflateOffer(
             accept_no_context_takeover=not deflate["takeover"],

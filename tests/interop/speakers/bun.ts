@@ -1,8 +1,8 @@
 /** Bun as a client and as a server. */
 
-import { obeying, tell } from "./line.js";
-import { type Deflate, decoded, encoded, type Order } from "./orders.js";
-import { sockets } from "./socket.js";
+import { obeying, tell } from "./line.ts";
+import { type Deflate, decoded, encoded, type Order } from "./orders.ts";
+import { sockets } from "./socket.ts";
 
 interface BunSocket {
   readonly data: { readonly on: number; readonly protocol: string; readonly extensions: string };
@@ -67,7 +67,7 @@ function serve({ subprotocols, greeting, deflate }: Order & { readonly do: "serv
   tell({ told: "serving", port: server.port });
 }
 
-/** Its own names for contexts that are kept, and how large they are. */
+/** Its own names for context takeover and window sizes. */
 function window({ takeover, bits }: Deflate): string {
   if (!takeover) return "shared";
   return bits === 15 ? "256KB" : "4KB";

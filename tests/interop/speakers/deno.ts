@@ -1,8 +1,8 @@
 /** Deno as a client and as a server. */
 
-import { obeying, tell } from "./line.js";
-import type { Order, Tell } from "./orders.js";
-import { sockets } from "./socket.js";
+import { obeying, tell } from "./line.ts";
+import type { Order, Tell } from "./orders.ts";
+import { sockets } from "./socket.ts";
 
 interface DenoSocket extends EventTarget {
   binaryType: string;
@@ -23,7 +23,7 @@ interface DenoPlatform {
 const { Deno } = globalThis as unknown as { readonly Deno: DenoPlatform };
 
 const client = sockets(tell);
-/** Sockets that a server was given, to be obeyed like those that were dialled. */
+/** Accepted sockets, which carry out orders like connected ones. */
 const accepted = new Map<number, (order: Order) => void>();
 
 function serve({ subprotocols, greeting }: Order & { readonly do: "serve" }): void {
@@ -33,11 +33,11 @@ function serve({ subprotocols, greeting }: Order & { readonly do: "serve" }): vo
     const protocol = subprotocols.find((one) => offered.includes(one));
     const { socket, response } = Deno.upgradeWebSocket(request, {
       ...(protocol !== undefined && { protocol }),
-      // Otherwise it pings by itself.
+      // Otherwise it sends Pings by itself.
       idleTimeout: 0,
     });
     const told: Tell = (one) => {
-      // It does not say on a server's socket what has been agreed.
+      // A server's socket does not report the negotiated extensions.
       if (!("on" in one) || one.told !== "open") return tell(one);
       tell({ ...one, subprotocol: protocol ?? "" });
     };

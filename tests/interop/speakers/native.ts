@@ -1,6 +1,6 @@
 /** Node's own WebSocket as a client. */
 
-import { obeying, tell } from "./line.js";
-import { sockets } from "./socket.js";
+import { obeying, tell } from "./line.ts";
+import { sockets } from "./socket.ts";
 
 await obeying(process.versions["undici"] ?? process.version, sockets(tell));

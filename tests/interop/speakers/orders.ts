@@ -1,13 +1,13 @@
-/** What a test orders a peer to do, and what the peer tells: objects of JSON, so that any language and a browser can take part. */
+/** The orders of a test to a peer, and the reports of the peer: JSON objects, so that any language and a browser can take part. */
 
-/** Both sides of a connection as they are to compress: contexts kept or not, and the bits of their windows. */
+/** The compression parameters of both sides: context takeover and window bits. */
 export interface Deflate {
   readonly takeover: boolean;
   readonly bits: number;
 }
 
 export interface Setting {
-  /** Those that a server speaks or a client offers, its favourite first. */
+  /** The subprotocols that a server supports or a client offers, the preferred one first. */
   readonly subprotocols: readonly string[];
   readonly deflate: Deflate | false;
 }
@@ -19,12 +19,12 @@ export type Saying =
   | { readonly do: "fragments"; readonly type: "text" | "binary"; readonly parts: readonly string[] }
   | { readonly do: "ping"; readonly base64: string }
   | { readonly do: "close"; readonly code?: number; readonly reason?: string }
-  /** Bytes of the wire, as they are. */
+  /** Raw bytes on the wire. */
   | { readonly do: "raw"; readonly base64: string }
-  /** An end without a word. */
+  /** Ends without a Close. */
   | { readonly do: "drop" };
 
-/** A connection is called by its number: a client is given it, and a server finds it in the path of the request. */
+/** A connection has a number: a client gets it with the order, and a server finds it in the path of the request. */
 export type Order =
   | ({ readonly do: "serve"; readonly greeting: string | null } & Setting)
   | ({ readonly do: "dial"; readonly on: number; readonly url: string; readonly port: number } & Setting)
@@ -45,7 +45,7 @@ export type Happening =
 
 export type Tell = (told: Told) => void;
 
-// What follows runs in a browser too, which has no Buffer.
+// This also runs in a browser, which has no Buffer.
 
 export function encoded(bytes: Uint8Array): string {
   const STEP = 32_768;

@@ -1,6 +1,6 @@
-/** The WebSocket of the platform that this runs on, be it a browser or a runtime: a client that obeys orders. */
+/** The WebSocket class of the platform, a browser or a runtime: a client that carries out orders. */
 
-import { decoded, encoded, type Order, type Tell } from "./orders.js";
+import { decoded, encoded, type Order, type Tell } from "./orders.ts";
 
 interface Happened {
   readonly data?: string | ArrayBuffer;
@@ -23,7 +23,7 @@ interface PlatformSocket {
 
 type Platform = new (url: string, protocols?: unknown) => PlatformSocket;
 
-/** Obeys what concerns a client. `platform` is for those whose constructor takes other arguments. */
+/** Carries out the orders of a client. `platform` is for constructors with other arguments. */
 export function sockets(
   tell: Tell,
   open: (order: Order & { readonly do: "dial" }) => unknown = dialled,
@@ -63,7 +63,7 @@ function listenTo(socket: PlatformSocket, on: number, tell: Tell): void {
       tell({ on, told: name, base64: encoded(new Uint8Array((data ?? new ArrayBuffer(0)) as ArrayBuffer)) });
     });
   }
-  // What goes wrong later is told by the close that follows. Node 20 has none for what never opened.
+  // A later failure is reported by the close that follows. Node 20 has none for a socket that never opened.
   socket.addEventListener("error", () => {
     if (!opened) tell({ on, told: "closed", code: 1006, reason: "refused", clean: false });
   });

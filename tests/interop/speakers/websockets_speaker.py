@@ -8,7 +8,7 @@ from websockets.extensions import permessage_deflate
 from websockets.legacy import client, server
 
 voices = {}
-# No limit of time: what lasts too long is the test's to say.
+# No time limit: the test has one.
 LIMITS = {"max_size": None, "ping_interval": None, "compression": None, "close_timeout": 3600}
 
 
@@ -37,7 +37,7 @@ class Voice:
         await self.socket.wait_closed()
         saying.cancel()
         clean = self.socket.close_rcvd is not None and self.socket.close_sent is not None
-        # What it thinks of us stands in its own Close, if that was the first.
+        # Its opinion of the other side is in its own Close, if that was the first.
         code = self.socket.close_code
         if not clean and self.socket.close_sent is not None:
             code = self.socket.close_sent.code
@@ -75,7 +75,7 @@ class Voice:
 def deflates(deflate, factory, ours, theirs):
     """The extension, with the same settings for each side."""
     if not deflate:
-        # An empty list would become an empty field, which the grammar does not have (RFC 6455 9.1).
+        # An empty list would become an empty field, which the grammar does not allow (RFC 6455 9.1).
         return None
     bits = None if deflate["bits"] == 15 else deflate["bits"]
     settings = {f"{side}_no_context_takeover": not deflate["takeover"] for side in ("client", "server")}
@@ -95,7 +95,7 @@ async def serve(order):
         "server_max_window_bits",
         "client_max_window_bits",
     )
-    # By itself it weighs both sides' tastes, and draws lots where they weigh the same.
+    # By default it weighs the preferences of both sides, and chooses at random if they are equal.
     settings = dict(LIMITS, extensions=extensions, subprotocols=order["subprotocols"] or None, select_subprotocol=chosen)
     listening = await server.serve(live, "127.0.0.1", 0, **settings)
     tell(told="serving", port=listening.sockets[0].getsockname()[1])

@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type PerMessageDeflateOptions, WebSocket, WebSocketServer } from "ws";
-import { obeying, tell } from "./line.js";
-import { type Deflate, decoded, encoded, type Order } from "./orders.js";
+import { obeying, tell } from "./line.ts";
+import { type Deflate, decoded, encoded, type Order } from "./orders.ts";
 
 const voices = new Map<number, WebSocket>();
 
@@ -31,7 +31,7 @@ function listenTo(socket: WebSocket, on: number): void {
   for (const name of ["ping", "pong"] as const) {
     socket.on(name, (payload) => tell({ on, told: name, base64: encoded(payload) }));
   }
-  // What went wrong is told by the close that follows.
+  // The failure is reported by the close that follows.
   socket.on("error", () => undefined);
   socket.on("close", (code, reason) =>
     tell({ on, told: "closed", code, reason: reason.toString(), clean: code !== 1006 }),
@@ -76,7 +76,7 @@ function obey(socket: WebSocket, order: Order): void {
   } else if (order.do === "ping") socket.ping(decoded(order.base64));
   else if (order.do === "close") socket.close(order.code, order.reason);
   else if (order.do === "drop") socket.terminate();
-  // It has no other way to say what it does not want to say.
+  // It has no other way to refuse.
   else if (order.do === "raw") (socket as unknown as { _socket: Duplex })._socket.write(decoded(order.base64));
 }
 

@@ -1,0 +1,110 @@
+/** Finds faults of sockets in a report of the kernel's tables, and describes them for people. A pure function. */
+
+import type { KernelProcess, KernelReport, KernelSocket } from "../../kernel/index.ts";
+
+/** The kinds of faults. `docs/failures.md` explains each. */
+export type FindingKind =
+  | "close-wait"
+  | "half-open"
+  | "send-queue"
+  | "receive-queue"
+  | "accept-queue"
+  | "unanswered"
+  | "descriptors";
+
+export interface Finding {
+  readonly kind: FindingKind;
+  /** Description and likely cause, for people. */
+  readonly text: string;
+  readonly sockets: readonly KernelSocket[];
+}
+
+export interface Diagnosis {
+  /** Number of sockets by TCP state. */
+  readonly states: Readonly<Record<string, number>>;
+  readonly findings: readonly Finding[];
+}
+
+// The kernel doubles the interval from one retransmission to the next: after the third, more than a second has passed without
+// an answer.
+const MIN_RETRANSMITS = 3;
+
+// A single probe may still be unanswered because its answer is in flight.
+const MIN_PROBES = 2;
+
+// Share of the descriptor limit. From here on one burst of connections can use up the rest.
+const DESCRIPTOR_SHARE = 0.9;
+
+interface Rule {
+  readonly kind: FindingKind;
+  readonly applies: (socket: KernelSocket, bound: number) => boolean;
+  readonly text: (some: string, seconds: string) => string;
+}
+
+/** In the order of the report. A socket is reported only by the first rule that matches: its fault explains the later ones. */
+const RULES: readonly Rule[] = [
+  {
+    kind: "unanswered",
+    applies: ({ state, stateFor }, bound) => state === "SYN_SENT" && stateFor >= bound,
+    text: (count, seconds) =>
+      `${count} without an answer to its connect for ${seconds} or more: the address is wrong, or a firewall drops the packets. Limit the time to connect.`,
+  },
+  {
+    kind: "half-open",
+    applies: ({ timer, retransmits, probes, state, sendStalledFor }, bound) =>
+      state !== "SYN_SENT" &&
+      ((timer === "retransmission" &&
+        (retransmits >= MIN_RETRANSMITS || (retransmits > 0 && sendStalledFor >= bound))) ||
+        (timer === "keepalive" && probes >= MIN_PROBES)),
+    text: (count) =>
+      `${count}: the peer answers neither data nor probes. It has probably vanished (crash, lost link, NAT), and the kernel keeps the connection for many minutes. Use a heartbeat.`,
+  },
+  {
+    kind: "close-wait",
+    applies: ({ state, stateFor }, bound) => state === "CLOSE_WAIT" && stateFor >= bound,
+    text: (count, seconds) =>
+      `${count} in CLOSE_WAIT for ${seconds} or more: the peer has closed, and the application does not. TCP never leaves this state by itself, so each is a leaked descriptor.`,
+  },
+  {
+    kind: "send-queue",
+    applies: ({ sendStalledFor, state }, bound) => state !== "SYN_SENT" && sendStalledFor >= bound,
+    text: (count, seconds) =>
+      `${count} with an unchanged send queue for ${seconds} or more: the peer does not read, or has vanished. Limit the time of writes.`,
+  },
+  {
+    kind: "receive-queue",
+    applies: ({ receiveStalledFor, state }, bound) => state === "ESTABLISHED" && receiveStalledFor >= bound,
+    text: (count, seconds) =>
+      `${count} with an unchanged receive queue for ${seconds} or more: the application does not read. It is blocked, or applies backpressure.`,
+  },
+  {
+    kind: "accept-queue",
+    applies: ({ receiveStalledFor, state }, bound) => state === "LISTEN" && receiveStalledFor >= bound,
+    text: (count, seconds) =>
+      `${count} listening, with connections that were not accepted for ${seconds} or more: the application is blocked, or out of descriptors.`,
+  },
+];
+
+/** Applies the rules to a report. `bound`: milliseconds for which a socket may make no progress. */
+export function diagnose({ sockets, processes }: KernelReport, bound: number): Diagnosis {
+  const states: Record<string, number> = {};
+  for (const { state } of sockets) states[state] = (states[state] ?? 0) + 1;
+  const seconds = `${bound / 1_000} s`;
+  const findings: Finding[] = [];
+  let rest = sockets;
+  for (const { kind, applies, text } of RULES) {
+    const found = rest.filter((socket) => applies(socket, bound));
+    if (found.length === 0) continue;
+    rest = rest.filter((socket) => !found.includes(socket));
+    findings.push({ kind, text: text(countOf(found.length), seconds), sockets: found });
+  }
+  return { states, findings: [...findings, ...processes.flatMap(descriptorFinding)] };
+}
+
+const countOf = (count: number): string => (count === 1 ? "1 socket" : `${count} sockets`);
+
+function descriptorFinding({ pid, descriptors, descriptorLimit = Infinity }: KernelProcess): Finding[] {
+  if (descriptors < descriptorLimit * DESCRIPTOR_SHARE) return [];
+  const text = `process ${pid} holds ${descriptors} of the ${descriptorLimit} descriptors that it may use. Without a free descriptor it can neither accept nor connect. Raise the limit (ulimit -n), or find the leak.`;
+  return [{ kind: "descriptors", text, sockets: [] }];
+}

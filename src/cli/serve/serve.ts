@@ -1,0 +1,203 @@
+/** `holdfast serve`: echo and chat over WebSocket, echo of lines over TCP, an HTML page that uses them, and a graceful stop. */
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import { StopSignals } from "../../base/stop-signals.ts";
+import {
+  type Connection,
+  DEFAULTS,
+  type Exchange,
+  Group,
+  type ListenOptions,
+  listen,
+  type Message,
+  type Server,
+  type UpgradeRequest,
+} from "../../index.ts";
+import { startWorkers, type WorkerEvent } from "../../workers/index.ts";
+import { ignoreOutputErrors } from "../broken-pipe.ts";
+import { cannotListen } from "../listen-error.ts";
+import { type SelfSigned, selfSigned } from "./certificate.ts";
+import { reportConnections } from "./connection-report.ts";
+import { parseServeFlags, SERVE_USAGE, type ServeFlags } from "./flags.ts";
+import { page } from "./page.ts";
+
+// Milliseconds for connections to end after a stop signal. Orchestrators wait 10 s or more before they kill a process.
+const DRAIN_TIME = 5_000;
+
+// Milliseconds in which sockets that a worker accepted before its end may complete their opening.
+const OPENING_TIME = 2_000;
+
+export class ServeCommand {
+  readonly #servers: Server[] = [];
+  readonly #stopSignals = new StopSignals();
+
+  /** Starts serving; a signal stops it. Resolves with 0 for `--help`, else with undefined: the servers keep running. */
+  async run(args: readonly string[]): Promise<number | undefined> {
+    const flags = parseServeFlags(args);
+    if (flags === undefined) {
+      process.stdout.write(SERVE_USAGE);
+      return 0;
+    }
+    ignoreOutputErrors();
+    if (flags.workers !== undefined) {
+      const { workers } = flags;
+      // In a worker this call does not return: only the first process continues after it.
+      const { urls } = await startWorkers({ workers, observe: reportEvent }, async ({ id, exchange }) => {
+        const [ws = "", ...others] = await this.#serve(flags, exchange);
+        const close = (): Promise<void> => {
+          this.#reportDrain(`worker ${id} is draining`, "");
+          return this.#drain(OPENING_TIME);
+        };
+        return [{ url: ws, close }, ...others.map((url) => ({ url, close: () => Promise.resolve() }))];
+      });
+      printAddresses(flags, urls);
+      return undefined;
+    }
+    const certificate = flags.tls ? selfSigned(flags.host) : undefined;
+    const urls = await this.#serve(flags, undefined, certificate);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop());
+    printAddresses(flags, urls, certificate?.fingerprint);
+    return undefined;
+  }
+
+  /** Starts the servers. Resolves with their URLs: WebSocket, then TCP if it is on. */
+  async #serve(flags: ServeFlags, exchange: Exchange | undefined, tls?: SelfSigned): Promise<readonly string[]> {
+    const ws = await this.#serveWebSocket(flags, exchange, tls);
+    return flags.tcpPort === undefined ? [ws] : [ws, await this.#serveTcp(flags, flags.tcpPort, tls)];
+  }
+
+  async #serveWebSocket(flags: ServeFlags, exchange: Exchange | undefined, tls?: SelfSigned): Promise<string> {
+    const { origin, token, compress } = flags;
+    const chat = new Group(exchange && { name: "chat", exchange });
+    return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
+      ...{ tls, origin, compression: compress, fetch: respond },
+      authorize: token === undefined ? undefined : (request) => tokenRefusal(request, token),
+      routes: {
+        "/echo": { observe: flags.verbose ? reportConnections("/echo") : undefined, message: echo },
+        "/chat": {
+          observe: flags.verbose ? reportConnections("/chat") : undefined,
+          open: (connection) => chat.join(connection),
+          message: (_, message) => void chat.send(message),
+        },
+      },
+    });
+  }
+
+  async #serveTcp(flags: ServeFlags, port: number, tls?: SelfSigned): Promise<string> {
+    return this.#listen(flags, tls === undefined ? "tcp" : "tls", port, { tls, framing: "lines", message: echo });
+  }
+
+  /** Starts a server with the limits of `flags`. Resolves with its URL. */
+  async #listen(flags: ServeFlags, scheme: string, port: number, options: ListenOptions): Promise<string> {
+    const { host, maxMessageSize, maxConnections, verbose } = flags;
+    // The send queue must have room for the largest message received.
+    const maxQueuedBytes = Math.max(maxMessageSize, DEFAULTS.connection.maxQueuedBytes);
+    const limits = { maxMessageSize, maxQueuedBytes, maxConnections };
+    const observe = verbose ? reportConnections(scheme) : undefined;
+    try {
+      const address = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+      const server = await listen(address, { observe, ...limits, ...options });
+      this.#servers.push(server);
+      return server.url;
+    } catch (error) {
+      const { errno } = error as { readonly errno?: string };
+      if (errno === undefined) throw error;
+      await this.#drain(0);
+      throw cannotListen(`${host}:${port}`, errno);
+    }
+  }
+
+  /** The first signal drains the servers, a second one exits at once with status 1. */
+  #stop(): void {
+    const signal = this.#stopSignals.receive(performance.now());
+    if (signal === "copy") return;
+    if (signal === "second") process.exit(1);
+    this.#reportDrain("draining", ", or at once on a second signal");
+    void this.#drain(0).then(() => process.exit(0));
+  }
+
+  /** Writes to stderr how many connections a stop has to wait for, and for how long; nothing if there are none. */
+  #reportDrain(start: string, more: string): void {
+    const count = this.#servers.reduce((sum, { connections }) => sum + connections.size, 0);
+    if (count === 0) return;
+    const connections = count === 1 ? "1 connection" : `${count} connections`;
+    process.stderr.write(`holdfast: ${start} ${connections}; ends within ${DRAIN_TIME / 1_000} s${more}\n`);
+  }
+
+  /** Stops accepting, and resolves when all connections have ended. `opening` is the option of `Server.close`. */
+  async #drain(opening: number): Promise<void> {
+    const how = { opening, drain: DRAIN_TIME, reason: "the server is closing" };
+    await Promise.all(this.#servers.map((server) => server.close(how)));
+  }
+}
+
+/** Sends a message back. The next one waits while the client does not take what was sent. */
+function echo(connection: Connection, message: Message): Promise<void> | undefined {
+  if (connection.trySend(message) !== "queued") return undefined;
+  // It rejects if the connection ends. Then there is nothing left to do.
+  return connection.drain().catch(() => undefined);
+}
+
+/** The response to a request without the token. Undefined if the request has it. */
+function tokenRefusal({ headers, query }: UpgradeRequest, token: string): Response | undefined {
+  const given = /^Bearer +(.*)$/i.exec(headers["authorization"] ?? "")?.[1] ?? new URLSearchParams(query).get("token");
+  // Digests have the same length, and the time of their comparison tells nothing about the token.
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  if (given !== null && timingSafeEqual(digest(given), digest(token))) return undefined;
+  return new Response("a token is needed\n", { status: 401, headers: { "WWW-Authenticate": "Bearer" } });
+}
+
+function respond({ method, url }: Request): Response {
+  const { pathname } = new URL(url);
+  const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" };
+  if (pathname === "/echo" || pathname === "/chat") {
+    const upgrade = { Upgrade: "websocket", Connection: "Upgrade, close", "Sec-WebSocket-Version": "13" };
+    return new Response("expected a WebSocket on this path\n", { status: 426, headers: { ...headers, ...upgrade } });
+  }
+  if (pathname !== "/" && pathname !== "/healthz")
+    return new Response("not found: try /, /healthz, or a WebSocket on /echo or /chat\n", { status: 404, headers });
+  if (method !== "GET" && method !== "HEAD")
+    return new Response(null, { status: 405, headers: { ...headers, Allow: "GET, HEAD" } });
+  if (pathname === "/healthz") return new Response("ok\n", { headers });
+  // The page is a single file, and connects only to this server.
+  const policy =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'";
+  return new Response(page, {
+    headers: { ...headers, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy },
+  });
+}
+
+/** Writes unexpected events of workers to stderr. A killed worker sets exit status 1. */
+function reportEvent(event: WorkerEvent): void {
+  const said = unexpectedEvent(event);
+  if (event.type === "killed") process.exitCode = 1;
+  if (said !== undefined) process.stderr.write(`holdfast: worker ${event.worker} (process ${event.pid}) ${said}\n`);
+}
+
+function unexpectedEvent(event: WorkerEvent): string | undefined {
+  if (event.type === "killed") return `was killed: ${event.reason}`;
+  if (event.type === "missed") return `missed ${event.messages} messages of the chat: its queue was full`;
+  if (event.type === "ended" && !event.expected) return `ended by ${event.signal ?? `status ${event.exitCode}`}`;
+  return undefined;
+}
+
+function printAddresses({ json }: ServeFlags, [ws = "", tcp]: readonly string[], fingerprint?: string): void {
+  const line = { ws, ...(tcp !== undefined && { tcp }), ...(fingerprint !== undefined && { fingerprint }) };
+  process.stdout.write(json ? `${JSON.stringify(line)}\n` : serveBanner(ws, tcp, fingerprint));
+}
+
+function serveBanner(ws: string, tcp: string | undefined, fingerprint: string | undefined): string {
+  const http = ws.replace("ws", "http");
+  const rows = [
+    ["page", `${http}/`],
+    ["echo", `${ws}/echo`],
+    ["chat", `${ws}/chat`],
+    ...(tcp === undefined ? [] : [["lines", `${tcp}  (each line comes back)`]]),
+    ["health", `${http}/healthz`],
+    ...(fingerprint === undefined
+      ? []
+      : [["sha256", `${fingerprint}  (the certificate, made now; no client trusts it)`]]),
+  ];
+  const lines = rows.map(([name = "", address]) => `  ${name.padEnd(7)}${address}`);
+  return `holdfast is serving; stop it with Ctrl+C\n${lines.join("\n")}\n`;
+}

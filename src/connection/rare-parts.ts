@@ -1,0 +1,34 @@
+/** Rarely used parts of a connection, allocated together on first use to save memory. */
+
+import type { ConnectionError } from "../base/errors.ts";
+import type { ForwardedClient } from "../engine/handshake/forwarded.ts";
+import type { CallContext } from "../transport/call-context.ts";
+import type { ClosedPromise } from "./close/closed-promise.ts";
+import type { DeferredClose } from "./close/deferred-close.ts";
+import type { PendingCalls } from "./time/pending-calls.ts";
+import type { Pings } from "./time/pings.ts";
+import type { UnhandledCalls } from "./time/unhandled-calls.ts";
+import type { InFlight } from "./write/in-flight.ts";
+
+/** State of a connection while its server closes: it finishes the work that it has, and then closes. */
+export interface Draining {
+  /** Code and reason of the later Close frame. */
+  readonly code: number;
+  readonly reason: string;
+  /** Error for calls that wait for a message, after the received messages are taken. */
+  readonly error: ConnectionError;
+}
+
+export class RareParts {
+  calls: PendingCalls | undefined;
+  pings: Pings | undefined;
+  deferredClose: DeferredClose | undefined;
+  closedPromise: ClosedPromise | undefined;
+  draining: Draining | undefined;
+  unhandledCalls: UnhandledCalls | undefined;
+  inFlight: InFlight | undefined;
+  /** The context of the `open` hook, or of `connect`, for hooks that are called by the sends or timers of other connections. */
+  context: CallContext | undefined;
+  /** The client behind a trusted proxy. Undefined if it is the peer of the socket. */
+  client: ForwardedClient | undefined;
+}

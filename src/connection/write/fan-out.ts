@@ -1,0 +1,363 @@
+/** The fan-out of a group: many connections get the same messages, and each writes the messages of one turn together. */
+
+import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
+import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport/end-of-turn.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { Connection, GroupMember } from "../contract.ts";
+import type { SettledOptions } from "../options.ts";
+import type { Protocol } from "../protocol.ts";
+import { type Batch, BatchBuilder } from "./batch.ts";
+import type { OutgoingMessage } from "./outgoing-message.ts";
+import type { EncodedMessage, Prepared } from "./prepared-message.ts";
+import { judgeMessageOptions, type MessageOptions } from "./send-options.ts";
+import type { ShortPath } from "./short-path.ts";
+import { type EncodedWrite, passToTransport } from "./write-buffer.ts";
+
+/** The fan-out's view of a connection. */
+export interface FanOutMember {
+  readonly connection: Connection;
+  readonly protocol: Protocol;
+  readonly options: SettledOptions;
+  readonly transport: Transport;
+  shortPath: ShortPath | undefined;
+  /** True if the connection accepts messages, and has nothing to send. */
+  readonly canAttach: boolean;
+  /** True if messages of a group are deferred. */
+  readonly hasDeferred: boolean;
+  /** Leaves the short path. */
+  leaveShortPath(): void;
+  /** Leaves the short path. The kernel has not accepted all bytes of `write`, which has `messages`. */
+  writeIsPending(write: EncodedWrite, messages: readonly OutgoingMessage[]): void;
+  /** Ends the connection, because a write to it threw `error`. */
+  writeFailed(error: unknown): void;
+}
+
+/** A message that was sent to the group while `member` could not get it. */
+export interface DeferredForm {
+  readonly message: Prepared;
+  readonly options: MessageOptions;
+}
+
+const NO_DEFERRALS: readonly never[] = [];
+
+/** The slot of one connection in a fan-out. */
+export class FanOutSlot implements ShortPath {
+  readonly name = "fanOut";
+  readonly #fanOut: FanOut;
+  readonly member: FanOutMember;
+  /** Index in the arrays of the fan-out. */
+  index: number;
+
+  constructor(fanOut: FanOut, member: FanOutMember, index: number) {
+    this.#fanOut = fanOut;
+    this.member = member;
+    this.index = index;
+  }
+
+  get length(): number {
+    return this.#fanOut.lengthOf(this.index);
+  }
+
+  get bytes(): number {
+    return this.#fanOut.bytesOf(this.index);
+  }
+
+  flush(): void {
+    if (this.length > 0) this.#fanOut.flushSlot(this.index);
+  }
+
+  leave(): OutgoingMessage[] {
+    return this.#fanOut.removeSlot(this)?.toQueue() ?? [];
+  }
+}
+
+/**
+ * A connection on the fan-out receives every message of the group. It only has a slot here, and its own objects are not used. Its
+ * messages are written at the end of the turn, or with many connections at the end of one of the next turns. It leaves its slot
+ * before any other use of its outbox and before its end begins. So a connection on the fan-out has nothing else to send, and has
+ * room for all messages.
+ */
+export class FanOut implements EndOfTurnTask {
+  /** Members of the group that are not on the fan-out. Each message is sent to them individually. */
+  detached: Set<GroupMember> = new Set();
+  /** The deferrals of the group. While there is one, written messages are kept, so that connections can be attached with them. */
+  readonly #deferrals: { readonly length: number };
+  /** Number of connections on the fan-out. */
+  attachedCount = 0;
+  // Parallel arrays, by the index of the slot. The values that every write needs have arrays of their own. With thousands of
+  // connections, their objects are not in the processor's cache: to read the values from them took as long as all other work of a
+  // write here.
+  #slots: (FanOutSlot | undefined)[] = [];
+  #transports: (Transport | undefined)[] = [];
+  /** For each slot, the number of messages that it has written or did not have to write, of all messages ever sent. */
+  #positions: number[] = [];
+  #sentCount = 0;
+  /** The protocol of the first connection. All others write the same bytes. */
+  #protocol: Protocol | undefined;
+  /** The latest messages. Some connections have not written all of them yet. */
+  readonly #batches: BatchBuilder = new BatchBuilder();
+  #scheduled = false;
+  /**
+   * The next slot to write to. A turn has a budget, so with many connections the writes take several turns. Each pass over the
+   * slots continues where the last turn ended, and messages that are sent meanwhile are written with the older ones.
+   */
+  #nextIndex = 0;
+  /** Number of messages that had been sent when the pass began: at its end, all connections have written these. */
+  #sentAtBegin = 0;
+  /** The smallest limits of all connections on the fan-out. All unwritten messages together must stay within them. */
+  #maxBytes = Infinity;
+  #maxMessages = Infinity;
+
+  constructor(deferrals: { readonly length: number } = NO_DEFERRALS) {
+    this.#deferrals = deferrals;
+  }
+
+  /**
+   * Sends `message` to all connections on the fan-out. Returns false, and sends nothing, if each must get it individually, or if
+   * it does not fit into one write with the unwritten messages.
+   */
+  send(message: Prepared, options: MessageOptions): boolean {
+    if (this.#protocol === undefined) return true;
+    const form = judgeMessageOptions(options).key === undefined ? formOf(message, this.#protocol) : undefined;
+    if (form === undefined || !this.#hasRoom(form)) return false;
+    this.#append(message, form);
+    return true;
+  }
+
+  /** Detaches the connections that have deferred messages of another group. */
+  detachDeferred(): void {
+    for (const slot of this.#slots) if (slot?.member.hasDeferred) slot.member.leaveShortPath();
+  }
+
+  /** Detaches all connections. As all detached members, they can be attached again with the next message. */
+  detachAll(): void {
+    for (const slot of this.#slots) slot?.member.leaveShortPath();
+  }
+
+  /** Takes over all members, also those on the fan-out, which stay there. */
+  takeMembers(): Set<GroupMember> {
+    const members = this.takeDetached();
+    for (const slot of this.#slots) if (slot !== undefined) members.add(slot.member.connection);
+    return members;
+  }
+
+  takeDetached(): Set<GroupMember> {
+    const members = this.detached;
+    this.detached = new Set();
+    return members;
+  }
+
+  /**
+   * Adds `member` to the fan-out from `message` on, which is being sent. Returns false if that is not possible: the member stays
+   * detached.
+   */
+  attach(member: FanOutMember, message: Prepared, options: MessageOptions): boolean {
+    // A message with a key may replace another one. The fan-out could not report that to the connection.
+    if (judgeMessageOptions(options).key !== undefined || !member.canAttach || !this.#canAttach(member, message))
+      return false;
+    this.#addSlot(member, 1);
+    return true;
+  }
+
+  /**
+   * Adds `member` to the fan-out from the first of `messages` on. They were sent earlier, and are the last ones that the fan-out
+   * has sent, or it has none. Returns false if that is not possible.
+   */
+  attachLate(member: FanOutMember, messages: readonly DeferredForm[]): boolean {
+    const [first] = messages;
+    if (first === undefined || !member.canAttach) return false;
+    if (this.#protocol === undefined) {
+      if (!this.#canAttach(member, first.message)) return false;
+      for (const { message, options } of messages.slice(1)) {
+        if (this.send(message, options)) continue;
+        this.#reset();
+        return false;
+      }
+    } else if (!this.#batches.endsWith(messages) || !this.#canAttach(member, first.message)) return false;
+    this.#addSlot(member, messages.length);
+    this.#schedule();
+    return true;
+  }
+
+  /** Adds a slot for `member`, which has not got the latest `unwritten` messages. */
+  #addSlot(member: FanOutMember, unwritten: number): void {
+    if (member.shortPath !== undefined) member.leaveShortPath();
+    const slot = new FanOutSlot(this, member, this.#slots.length);
+    member.shortPath = slot;
+    this.#slots.push(slot);
+    this.#transports.push(member.transport);
+    this.#positions.push(this.#sentCount - unwritten);
+    this.attachedCount += 1;
+    this.detached.delete(member.connection);
+  }
+
+  /** True if `member` writes the same bytes as the others and has room. The first connection determines the protocol. */
+  #canAttach(member: FanOutMember, message: Prepared): boolean {
+    const { protocol, options } = member;
+    // Above the high-water mark the connection would have to call its hook, so the fan-out stays below it.
+    const maxBytes = Math.min(options.maxQueuedBytes, options.highWaterMark);
+    const maxMessages = options.maxQueuedMessages;
+    if (this.#protocol === undefined) {
+      const form = formOf(message, protocol);
+      if (form === undefined || !this.#batches.fits(form) || form.size + MESSAGE_OVERHEAD > maxBytes) return false;
+      this.#protocol = protocol;
+      this.#append(message, form);
+    } else if (protocol.kind !== this.#protocol.kind) return false;
+    if (this.#batches.size > maxBytes || this.#batches.length > maxMessages) return false;
+    this.#maxBytes = Math.min(this.#maxBytes, maxBytes);
+    this.#maxMessages = Math.min(this.#maxMessages, maxMessages);
+    return true;
+  }
+
+  /** Removes `slot` and returns its unwritten messages. */
+  removeSlot(slot: FanOutSlot): Batch | undefined {
+    const { index } = slot;
+    if (this.#slots[index] !== slot) return undefined;
+    const unwritten = this.pending(index) ? this.#unwrittenBatch(index) : undefined;
+    this.#slots[index] = undefined;
+    this.#transports[index] = undefined;
+    slot.member.shortPath = undefined;
+    this.attachedCount -= 1;
+    this.detached.add(slot.member.connection);
+    if (this.attachedCount === 0) this.#reset();
+    return unwritten;
+  }
+
+  /** True if messages are not written yet. */
+  pending(index: number): boolean {
+    return (this.#positions[index] as number) < this.#sentCount;
+  }
+
+  /** Number of messages that are not written yet. */
+  lengthOf(index: number): number {
+    return this.#sentCount - (this.#positions[index] as number);
+  }
+
+  /** Their size as the queue counts it. */
+  bytesOf(index: number): number {
+    return this.#batches.sizeFrom(this.#batches.length - this.lengthOf(index));
+  }
+
+  /**
+   * Writes all pending messages of the connection at `index` in one write. Messages are queued only if the kernel has no room.
+   * Never throws: an exception ends the connection that it belongs to.
+   */
+  flushSlot(index: number): void {
+    const slot = this.#slots[index];
+    try {
+      this.#writeSlot(index);
+    } catch (error) {
+      slot?.member.writeFailed(error);
+    }
+  }
+
+  #writeSlot(index: number): void {
+    const batch = this.#unwrittenBatch(index);
+    this.#positions[index] = this.#sentCount;
+    if (this.#protocol?.deflater !== undefined) recordWritten(this.#slots[index], batch);
+    const transport = this.#transports[index];
+    if (transport === undefined || passToTransport(transport, batch.bytes, false)) return;
+    // The connection may have left during the write, because it has ended.
+    const member = this.#slots[index]?.member;
+    member?.writeIsPending({ bytes: batch.bytes, operation: "write:data" }, batch.toQueue());
+  }
+
+  turnEnded(): void {
+    this.#scheduled = false;
+    if (this.#nextIndex === 0) this.#sentAtBegin = this.#sentCount;
+    // By index, so that a connection that joins during the loop is written to as well.
+    while (this.#nextIndex < this.#transports.length) {
+      const index = this.#nextIndex;
+      this.#nextIndex += 1;
+      if (this.#transports[index] === undefined || !this.pending(index)) continue;
+      this.flushSlot(index);
+      if (turnBudgetUsed()) break;
+    }
+    if (this.#nextIndex < this.#transports.length) this.#schedule();
+    else this.#passEnded();
+  }
+
+  /** Every connection has written the messages that had been sent when the pass began. */
+  #passEnded(): void {
+    this.#nextIndex = 0;
+    if (this.#sentCount === this.#sentAtBegin) this.#clearUnlessKept();
+    else if (this.#deferrals.length > 0) this.#schedule();
+    else {
+      // Messages were sent during the pass, which may have taken several turns.
+      this.#batches.removeFirst(this.#batches.length - (this.#sentCount - this.#sentAtBegin));
+      this.#schedule();
+    }
+    if (this.#slots.length > 2 * this.attachedCount) this.#compact();
+  }
+
+  /** A deferral of the group has ended. */
+  deferralEnded(): void {
+    if (!this.#scheduled) this.#clearUnlessKept();
+  }
+
+  #clearUnlessKept(): void {
+    if (this.#deferrals.length === 0 && !this.#scheduled) this.#batches.clear();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    atEndOfTurn(this);
+  }
+
+  #append(message: Prepared, form: EncodedMessage): void {
+    this.#batches.append(message, form);
+    this.#sentCount += 1;
+    this.#schedule();
+  }
+
+  #hasRoom(form: EncodedMessage): boolean {
+    const batches = this.#batches;
+    return (
+      batches.length < this.#maxMessages &&
+      batches.size + form.size + MESSAGE_OVERHEAD <= this.#maxBytes &&
+      batches.fits(form)
+    );
+  }
+
+  #unwrittenBatch(index: number): Batch {
+    const unwritten = this.#sentCount - (this.#positions[index] as number);
+    return this.#batches.from(this.#batches.length - unwritten, this.#protocol as Protocol);
+  }
+
+  /** No connection is left on the fan-out. The next one may have another kind of protocol. */
+  #reset(): void {
+    this.#slots = [];
+    this.#transports = [];
+    this.#positions = [];
+    this.#nextIndex = 0;
+    this.#sentAtBegin = this.#sentCount;
+    this.#batches.clear();
+    this.#protocol = undefined;
+    this.#maxBytes = Infinity;
+    this.#maxMessages = Infinity;
+  }
+
+  /** Removes empty slots. */
+  #compact(): void {
+    const slots = this.#slots.filter((slot) => slot !== undefined) as FanOutSlot[];
+    this.#positions = slots.map(({ index }) => this.#positions[index] as number);
+    for (const [index, slot] of slots.entries()) slot.index = index;
+    this.#slots = slots;
+    this.#transports = slots.map(({ member }) => member.transport);
+  }
+}
+
+/** Updates the compression window: messages compressed later may refer to these. */
+function recordWritten(slot: FanOutSlot | undefined, { toQueue }: Batch): void {
+  for (const message of toQueue()) slot?.member.protocol.deflater?.recordWritten(message, "whole");
+}
+
+/** Returns undefined if the framing cannot encode the message. Then each connection reports the error individually. */
+function formOf(message: Prepared, protocol: Protocol): EncodedMessage | undefined {
+  try {
+    return message.encodedFor(protocol);
+  } catch {
+    return undefined;
+  }
+}

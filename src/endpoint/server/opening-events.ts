@@ -1,0 +1,114 @@
+/** Reports openings to the observer: one event for each that succeeded, was refused, or failed before there was a request. */
+
+import { type AcceptedEvent, guarded, type Observer } from "../../base/events.ts";
+import type { SettledOptions } from "../../connection/options.ts";
+import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
+import { type FieldLines, fieldLines, type ReceivedFields, receivedFields } from "../../engine/handshake/header.ts";
+import type { RequestFacts } from "../../engine/handshake/request.ts";
+import { pathOfTarget } from "../../transport/http/upgrade.ts";
+import type { RefusedOpening } from "../../transport/listen/refused-opening.ts";
+import type { Endpoints } from "../../transport/transport.ts";
+
+/** An opening handshake that succeeded on a server. */
+export interface AcceptedOpening {
+  readonly request: RequestFacts;
+  readonly ends: Endpoints;
+  readonly fields: HeaderFields;
+  readonly offered: readonly string[];
+  readonly subprotocol: string;
+}
+
+export class OpeningEvents {
+  readonly #observer: Observer;
+
+  private constructor(observer: Observer) {
+    this.#observer = observer;
+  }
+
+  /** Returns undefined if there is no observer: then no event is built. */
+  static of({ observe, onError }: Pick<SettledOptions, "observe" | "onError">): OpeningEvents | undefined {
+    if (observe === undefined) return undefined;
+    return new OpeningEvents(guarded(observe, (error) => onError(error, { place: "observe", connection: undefined })));
+  }
+
+  accepted({ request, ends: endpoints, fields, offered, subprotocol }: AcceptedOpening): void {
+    this.#observer({
+      type: "accepted",
+      direction: "in",
+      path: pathOfTarget(request.target),
+      ...addressesOf(endpoints),
+      offered,
+      subprotocol,
+      subprotocolMismatch: isMismatch(offered, subprotocol),
+      requestHeaders: headersOf(request),
+      ...responseOf(fields),
+    });
+  }
+
+  readonly refused = ({ reason, detail, endpoints, request, answer }: RefusedOpening): void => {
+    this.#observer({
+      type: "refused",
+      direction: "in",
+      reason,
+      detail,
+      status: answer?.status,
+      path: request && pathOfTarget(request.target),
+      localAddress: endpoints?.localAddress,
+      localPort: endpoints?.localPort,
+      remoteAddress: endpoints?.remoteAddress,
+      remotePort: endpoints?.remotePort,
+      requestHeaders: request && headersOf(request),
+      ...(answer === undefined ? { responseHeaders: undefined, setCookie: [] } : responseOf(answer.fields)),
+    });
+  };
+
+  /**
+   * Reports a server's response to our own request. `refusal`: the reason, as a sentence, if the response opens no connection.
+   */
+  answered(
+    {
+      path,
+      offered,
+      fields,
+      ends: endpoints,
+    }: { path: string; offered: readonly string[]; fields: HeaderFields; ends: Endpoints },
+    { status, headers, setCookie }: ReceivedFields & { readonly status: number },
+    refusal: string | undefined,
+  ): void {
+    const facts = {
+      path: pathOfTarget(path),
+      ...addressesOf(endpoints),
+      requestHeaders: receivedFields(linesOf(fields)).headers,
+    } as const;
+    if (refusal === undefined) {
+      const subprotocol = headers["sec-websocket-protocol"] ?? "";
+      const agreed = { offered, subprotocol, subprotocolMismatch: isMismatch(offered, subprotocol) };
+      this.#observer({ type: "accepted", direction: "out", ...facts, ...agreed, responseHeaders: headers, setCookie });
+    } else {
+      const why = { reason: "answer", detail: refusal, status } as const;
+      this.#observer({ type: "refused", direction: "out", ...why, ...facts, responseHeaders: headers, setCookie });
+    }
+  }
+}
+
+function isMismatch(offered: readonly string[], subprotocol: string): boolean {
+  return offered.length > 0 && subprotocol === "";
+}
+
+function addressesOf({ localAddress, localPort, remoteAddress, remotePort }: Endpoints): Omit<Endpoints, "secure"> {
+  return { localAddress, localPort, remoteAddress, remotePort };
+}
+
+/** Returns all header fields of a request by name in lower case. */
+export function headersOf({ rawHeaders }: RequestFacts): Readonly<Record<string, string>> {
+  return receivedFields(fieldLines(rawHeaders) ?? new Map()).headers;
+}
+
+function responseOf(fields: HeaderFields): Pick<AcceptedEvent, "responseHeaders" | "setCookie"> {
+  const { headers, setCookie } = receivedFields(linesOf(fields));
+  return { responseHeaders: headers, setCookie };
+}
+
+function linesOf(fields: HeaderFields): FieldLines {
+  return fieldLines(fields.flat()) ?? new Map();
+}

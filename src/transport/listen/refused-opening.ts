@@ -1,0 +1,32 @@
+/** The facts of an opening that did not become a connection. */
+
+import type { Refusal } from "../../base/refusals.ts";
+import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
+import type { RequestFacts } from "../../engine/handshake/request.ts";
+import { rawSocketOf } from "../internals/tcp.ts";
+import type { Duplex } from "../node-types.ts";
+import { endpointsOf } from "../socket/socket.ts";
+import type { Endpoints } from "../transport.ts";
+
+export interface RefusedOpening {
+  readonly reason: Refusal;
+  /** One sentence without a full stop, with the values that were compared or that exceeded a limit. */
+  readonly detail: string;
+  /** Undefined if there are no addresses, for example after a failed accept. */
+  readonly endpoints: Endpoints | undefined;
+  /** Undefined if no request was read. */
+  readonly request?: RequestFacts;
+  /** The HTTP answer. Undefined if there was none. */
+  readonly answer?: { readonly status: number; readonly fields: HeaderFields };
+}
+
+export type ReportRefused = (refused: RefusedOpening) => void;
+
+/**
+ * Returns the addresses of a socket. For a TLS socket these are the addresses of the TCP connection, which are known even if the
+ * TLS handshake failed.
+ */
+export function rawEndpointsOf(socket: Duplex): Endpoints {
+  const raw = rawSocketOf(socket);
+  return raw === undefined ? endpointsOf(socket) : { ...endpointsOf(raw), secure: true };
+}

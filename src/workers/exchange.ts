@@ -1,0 +1,176 @@
+/** The exchange of one worker, which reaches the other workers through the process that started them all. */
+
+import type { Exchange, ExchangeReceiver, ExchangeSubscription } from "../group/exchange.ts";
+import { atEndOfTurn } from "../transport/end-of-turn.ts";
+import type { Post } from "./cluster.ts";
+import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import type { FromWorker, Mail, ToWorker } from "./messages.ts";
+
+/** One announcement of channels. `confirmed` resolves when the first process has confirmed it. */
+interface Announcement {
+  readonly confirmed: Promise<void>;
+  readonly confirm: () => void;
+}
+
+interface Channel {
+  /** One object for each subscription: a program may subscribe twice with one function. */
+  readonly subscribers: Set<{ readonly receive: ExchangeReceiver }>;
+  readonly ready: Promise<void>;
+}
+
+/** The exchange between workers, which also counts lost messages. */
+export interface CountingExchange extends Exchange {
+  /** Number of messages that were refused because too many already waited. `publish` returned false for them. */
+  readonly refusedMessages: number;
+  /** Number of messages of other workers that this process missed because too many were waiting for it. */
+  readonly missedMessages: number;
+}
+
+export class WorkerExchange implements CountingExchange {
+  readonly #mailbox: Mailbox;
+  readonly #post: Post;
+  readonly #report: (error: unknown) => void;
+  readonly #channels = new Map<string, Channel>();
+  /** The channels that were announced to the first process as subscribed. */
+  readonly #announced = new Set<string>();
+  /** The channels that may differ from their announcement. A channel is here only once, however often it changes. */
+  readonly #changed = new Set<string>();
+  readonly #announcements = new Map<number, Announcement>();
+  #announcementNumber = 0;
+  #nextAnnouncement: Announcement | undefined;
+  #mail: Mail[] = [];
+  #scheduled = false;
+  #refused = 0;
+  #missed = 0;
+
+  constructor(post: Post, limits: MailboxLimits, report: (error: unknown) => void) {
+    this.#post = post;
+    this.#mailbox = new Mailbox(post, limits);
+    this.#report = report;
+  }
+
+  get refusedMessages(): number {
+    return this.#refused;
+  }
+
+  get missedMessages(): number {
+    return this.#missed;
+  }
+
+  publish(channel: string, message: Uint8Array, except?: ExchangeReceiver): boolean {
+    const mail: Mail = [channel, message];
+    const accepted = this.#mailbox.reserve(mail);
+    if (accepted) {
+      this.#mail.push(mail);
+      this.#schedule();
+    } else {
+      this.#refused += 1;
+    }
+    this.#deliver(mail, except);
+    return accepted;
+  }
+
+  subscribe(channel: string, receive: ExchangeReceiver): ExchangeSubscription {
+    let subscribed = this.#channels.get(channel);
+    if (subscribed === undefined) {
+      this.#nextAnnouncement ??= newAnnouncement();
+      subscribed = { subscribers: new Set(), ready: this.#nextAnnouncement.confirmed };
+      this.#channels.set(channel, subscribed);
+      this.#channelChanged(channel);
+    }
+    const { subscribers, ready } = subscribed;
+    const subscriber = { receive };
+    subscribers.add(subscriber);
+    return {
+      ready,
+      close: () => {
+        if (!subscribers.delete(subscriber) || subscribers.size > 0) return;
+        this.#channels.delete(channel);
+        this.#channelChanged(channel);
+      },
+    };
+  }
+
+  /** Handles a message of the first process. */
+  handle(message: Exclude<ToWorker, { readonly holdfast: "stop" }>): void {
+    if (message.holdfast === "confirmed") {
+      this.#announcements.get(message.announcement)?.confirm();
+      this.#announcements.delete(message.announcement);
+      return;
+    }
+    this.#missed += message.missed;
+    for (const mail of message.mail) this.#deliver(mail, undefined);
+  }
+
+  /** Resolves when all published messages have left this process. */
+  async flushed(): Promise<void> {
+    this.turnEnded();
+    await new Promise<void>((resolve) => this.#mailbox.whenEmpty(resolve));
+  }
+
+  /** Sends all messages that were published in one event loop turn as one message. */
+  turnEnded(): void {
+    this.#scheduled = false;
+    this.#announce();
+    if (this.#mail.length === 0) return;
+    const mail = this.#mail;
+    this.#mail = [];
+    this.#mailbox.send({ holdfast: "mail", mail } satisfies FromWorker, mail);
+  }
+
+  #deliver(mail: Mail, except: ExchangeReceiver | undefined): void {
+    const [channel, message] = mail;
+    const subscribers = this.#channels.get(channel)?.subscribers;
+    if (subscribers === undefined) return;
+    for (const subscriber of [...subscribers]) {
+      if (subscriber.receive === except || !subscribers.has(subscriber)) continue;
+      try {
+        subscriber.receive(message);
+      } catch (error) {
+        this.#report(error);
+      }
+    }
+  }
+
+  #channelChanged(channel: string): void {
+    this.#changed.add(channel);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    atEndOfTurn(this);
+  }
+
+  #announce(): void {
+    // One announcement at a time: if the first process does not read, an announcement of each change would accumulate.
+    if (this.#announcements.size > 0 || (this.#changed.size === 0 && this.#nextAnnouncement === undefined)) return;
+    const changes: [string, boolean][] = [];
+    for (const channel of this.#changed) {
+      const subscribed = this.#channels.has(channel);
+      if (subscribed === this.#announced.has(channel)) continue;
+      changes.push([channel, subscribed]);
+      if (subscribed) this.#announced.add(channel);
+      else this.#announced.delete(channel);
+    }
+    this.#changed.clear();
+    const announcement = this.#nextAnnouncement ?? newAnnouncement();
+    this.#nextAnnouncement = undefined;
+    this.#announcementNumber += 1;
+    this.#announcements.set(this.#announcementNumber, announcement);
+    void announcement.confirmed.then(() => this.#schedule());
+    this.#post(
+      { holdfast: "channels", announcement: this.#announcementNumber, changes } satisfies FromWorker,
+      () => undefined,
+    );
+  }
+}
+
+function newAnnouncement(): Announcement {
+  let confirm = (): void => undefined;
+  const confirmed = new Promise<void>((resolve) => {
+    confirm = resolve;
+  });
+  return { confirmed, confirm };
+}

@@ -1,0 +1,13 @@
+/** The entry point `holdfast/workers`: one program in several processes of one machine. */
+
+export type { CountingExchange } from "./exchange.ts";
+export {
+  WORKER_DEFAULTS,
+  type WorkerEvent,
+  type WorkerFunction,
+  type WorkerScope,
+  type WorkerServer,
+  type WorkersOptions,
+} from "./options.ts";
+export { startWorkers } from "./start.ts";
+export type { Workers } from "./supervisor.ts";

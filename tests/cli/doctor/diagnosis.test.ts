@@ -1,0 +1,90 @@
+/** What the doctor calls wrong, of sockets made for the purpose. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { diagnose, type FindingKind } from "../../../src/cli/doctor/diagnosis.ts";
+import type { KernelProcess, KernelReport, KernelSocket } from "../../../src/kernel/index.ts";
+
+const WELL: KernelSocket = {
+  ...{
+    state: "ESTABLISHED",
+    localAddress: "127.0.0.1",
+    localPort: 9_000,
+    remoteAddress: "127.0.0.1",
+    remotePort: 50_000,
+  },
+  ...{ sendQueue: 0, receiveQueue: 0, timer: "none", retransmits: 0, probes: 0 },
+  ...{ stateFor: 60_000, sendStalledFor: 0, receiveStalledFor: 0, pids: [1] },
+};
+
+function report(...sockets: Partial<KernelSocket>[]): KernelReport {
+  const all = sockets.map((socket) => ({ ...WELL, ...socket }));
+  return { supported: true, sockets: all, processes: [], unreadable: [] };
+}
+
+const illnesses = (given: KernelReport): FindingKind[] => diagnose(given, 5_000).findings.map(({ kind }) => kind);
+
+describe("the doctor's diagnosis", () => {
+  const sick: readonly [FindingKind, Partial<KernelSocket>][] = [
+    ["close-wait", { state: "CLOSE_WAIT", stateFor: 5_000 }],
+    ["close-wait", { state: "CLOSE_WAIT", stateFor: 9_000, receiveQueue: 1, receiveStalledFor: 9_000 }],
+    ["half-open", { timer: "retransmission", retransmits: 3, sendQueue: 10 }],
+    ["half-open", { timer: "retransmission", retransmits: 1, sendQueue: 10, sendStalledFor: 5_000 }],
+    ["half-open", { state: "FIN_WAIT1", timer: "retransmission", retransmits: 6, sendQueue: 1, sendStalledFor: 9_000 }],
+    ["half-open", { timer: "keepalive", probes: 2 }],
+    ["send-queue", { timer: "zero-window", sendQueue: 10, sendStalledFor: 5_000, probes: 4 }],
+    ["receive-queue", { receiveQueue: 10, receiveStalledFor: 5_000 }],
+    ["accept-queue", { state: "LISTEN", receiveQueue: 1, receiveStalledFor: 5_000 }],
+    ["unanswered", { state: "SYN_SENT", stateFor: 5_000, timer: "retransmission", sendQueue: 1, retransmits: 4 }],
+  ];
+  for (const [illness, socket] of sick) {
+    it(`finds ${illness} in ${JSON.stringify(socket)}`, () => {
+      assert.deepEqual(illnesses(report(socket)), [illness]);
+    });
+  }
+
+  const well: readonly Partial<KernelSocket>[] = [
+    {},
+    { state: "CLOSE_WAIT", stateFor: 4_999 },
+    { timer: "retransmission", retransmits: 2, sendQueue: 10, sendStalledFor: 4_999 },
+    { timer: "keepalive", probes: 1 },
+    { sendQueue: 1_000_000, sendStalledFor: 4_999 },
+    { receiveQueue: 1_000_000, receiveStalledFor: 4_999 },
+    {
+      state: "SYN_SENT",
+      stateFor: 4_999,
+      timer: "retransmission",
+      sendQueue: 1,
+      sendStalledFor: 6_000,
+      retransmits: 3,
+    },
+    { state: "LISTEN", stateFor: 1e9 },
+    { state: "TIME_WAIT", timer: "time-wait", stateFor: 30_000 },
+    { state: "FIN_WAIT2", timer: "time-wait", stateFor: 30_000 },
+  ];
+  for (const socket of well) {
+    it(`finds nothing wrong with ${JSON.stringify(socket)}`, () => {
+      assert.deepEqual(illnesses(report(socket)), []);
+    });
+  }
+
+  it("reports equal sockets once, with their number", () => {
+    const { findings, states } = diagnose(report(WELL, ...sick.map(([, socket]) => socket)), 5_000);
+    assert.equal(
+      findings.reduce((count, { sockets }) => count + sockets.length, 0),
+      sick.length,
+    );
+    assert.match(findings.find(({ kind }) => kind === "close-wait")?.text ?? "", /^2 sockets in CLOSE_WAIT for 5 s/);
+    assert.deepEqual(states, { ESTABLISHED: 6, CLOSE_WAIT: 2, FIN_WAIT1: 1, LISTEN: 1, SYN_SENT: 1 });
+  });
+
+  it("finds a process that is short of descriptors", () => {
+    const process: KernelProcess = { pid: 7, command: "x", descriptors: 90, descriptorLimit: 100 };
+    const of = (changes: Partial<KernelProcess>): FindingKind[] =>
+      illnesses({ ...report(), processes: [{ ...process, ...changes }] });
+    assert.deepEqual(of({}), ["descriptors"]);
+    assert.deepEqual(of({ descriptors: 89 }), []);
+    assert.deepEqual(of({ descriptorLimit: Infinity }), []);
+    assert.deepEqual(of({ descriptorLimit: undefined }), []);
+  });
+});

@@ -1,0 +1,15 @@
+/** Writes the pages of `docs` that are drawn from the code and from recorded results: `npm run docs`. */
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ready, root } from "./ready.mjs";
+
+await ready({ tests: true });
+const built = (path) => import(pathToFileURL(join(root, ".build/tests", path)).href);
+const { closingDocument } = await built("closing-document.js");
+const { endsDocument } = await built("ends/document.js");
+const { proofDocument } = await built("proof-document.js");
+writeFileSync(join(root, "docs/proof.md"), proofDocument(root));
+writeFileSync(join(root, "docs/closing.md"), closingDocument());
+writeFileSync(join(root, "docs/ends.md"), endsDocument());

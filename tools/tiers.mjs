@@ -1,0 +1,75 @@
+/**
+ * Which tests run when. A test file that is not listed here runs with `npm test`.
+ *
+ * An entry is a folder of `tests`, or a file of it without its ending. Paths are given as they are in `.build`.
+ */
+
+import { filesIn } from "./ready.mjs";
+
+/** The tests of `npm run check`: what a change to `base`, `engine` or `connection` breaks first, in less than 30 seconds. */
+const CHECK = ["connection", "engine", "base", "contract/memory", "docs", "exports", "house"];
+
+/** What of these waits for `npm test`: a third of the time, for the memory of a server in a process of its own. */
+const UNCHECKED = ["connection/footprint"];
+
+/** The tests that only `npm run test:all` runs: they last seconds each, or need root or other programs. */
+const LONG = [
+  // The programs of the benchmarks, which are compiled first.
+  "bench",
+  // Programs of other projects: browsers, runtimes, libraries.
+  "conformance/peers",
+  "examples/servers",
+  "interop",
+  "runtimes",
+  // Packet loss, network namespaces, control groups, proxies, soaks.
+  "faults",
+  // The package as it is published, installed in other projects and compiled by every supported TypeScript.
+  "package",
+  // Attacks on a server in a process of its own, whose memory and processor time are measured.
+  "hostile",
+];
+
+/**
+ * The tests that only the oldest and the newest Node run. The Nodes between would give the same result: the functions are pure,
+ * the bytes are compared with a table, or the test is about the network, other programs, documents or the developer's tools.
+ */
+const ALIKE = [
+  "bench",
+  "conformance",
+  "docs",
+  "engine",
+  "exports",
+  "faults",
+  "fuzz",
+  "house",
+  "interop",
+  "package/types",
+  "runtimes",
+  "tools",
+];
+
+/** Which test files belong to each set. */
+export const SETS = {
+  check: (path) => listed(path, CHECK) && !listed(path, UNCHECKED),
+  usual: (path) => !listed(path, LONG),
+  long: (path) => listed(path, LONG),
+  all: () => true,
+  node: (path) => !listed(path, ALIKE),
+};
+
+/** The test files of a set, in the order in which they are run. */
+export function testFiles(set) {
+  return filesIn(".build/tests")
+    .filter((path) => path.endsWith(".test.js"))
+    .filter(SETS[set]);
+}
+
+/** The entries that no test file matches any more. */
+export function unmatchedEntries() {
+  const files = testFiles("all");
+  return [...CHECK, ...UNCHECKED, ...LONG, ...ALIKE].filter((entry) => !files.some((path) => listed(path, [entry])));
+}
+
+function listed(path, entries) {
+  return entries.some((entry) => path.startsWith(`.build/tests/${entry}/`) || path === `.build/tests/${entry}.test.js`);
+}
