@@ -18,6 +18,12 @@ export class SocketTransport implements Transport {
   protected readonly stream: Duplex;
   /** True if a reset is possible: TLS hides it, and unix sockets have none. */
   protected readonly tcp: boolean;
+  /**
+   * True if the stream is not Node's own socket. Such a stream can call back for a write before it uses the bytes, as those of
+   * `Duplex.from` do, and can use the bytes of a `data` event again. The connection writes into its buffers again after the
+   * callback and unmasks received bytes in place, so it gets and gives copies.
+   */
+  readonly #copies: boolean;
   #head: Uint8Array | undefined;
   protected events: TransportEvents | undefined;
   protected paused = false;
@@ -47,6 +53,7 @@ export class SocketTransport implements Transport {
     this.#head = head?.length ? head : undefined;
     this.endpoints = endpointsOf(stream);
     this.tcp = stream instanceof Socket && !("encrypted" in stream) && stream.localPort !== undefined;
+    this.#copies = !(stream instanceof Socket || stream instanceof MemoryStream);
     // After the peer's FIN this side can still write, also on sockets of a server that the application owns.
     stream.allowHalfOpen = true;
     // First of all, because an error without a listener would end the process.
@@ -101,7 +108,7 @@ export class SocketTransport implements Transport {
       if (this.#writtenAtOnce > 0) this.#writtenAtOnce -= 1;
       else if (error == null) this.events?.written();
     };
-    stream.write(bytes, this.#written);
+    stream.write(this.#copies ? Uint8Array.from(bytes) : bytes, this.#written);
     // The stream calls back later, also if the kernel has everything.
     this.lastWriteWaited = stream.writableLength > 0 || stream.destroyed || stream.errored !== null;
     if (!this.lastWriteWaited) this.#writtenAtOnce += 1;
@@ -200,7 +207,7 @@ export class SocketTransport implements Transport {
     else this.stream.resume();
   }
 
-  readonly #read = (chunk: Uint8Array): void => this.received(chunk);
+  readonly #read = (chunk: Uint8Array): void => this.received(this.#copies ? Uint8Array.from(chunk) : chunk);
 
   /** Delivers a chunk. If this connection has read its share of the turn, it stops reading until the others were served. */
   protected received(chunk: Uint8Array): void {

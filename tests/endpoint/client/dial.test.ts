@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTo, createServer, type LookupFunction, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import { describe, it } from "node:test";
 import { TLSSocket } from "node:tls";
 import {
@@ -71,6 +71,25 @@ function joined({ port }: { readonly port: number }): Duplex {
   return near;
 }
 
+/** A stream in front of `inner` that writes a chunk some turns after it has called back for it. */
+function late(inner: Duplex): Duplex {
+  const stream = new Duplex({
+    read: () => void inner.resume(),
+    write: (chunk: Uint8Array, _encoding, done) => {
+      setTimeout(() => inner.write(chunk), 2);
+      done();
+    },
+    final: (done) => void setTimeout(() => inner.end(done), 2),
+    destroy: (error, done) => {
+      inner.destroy();
+      done(error);
+    },
+  });
+  inner.on("data", (chunk) => stream.push(chunk) || inner.pause()).on("end", () => stream.push(null));
+  inner.on("close", () => stream.destroy());
+  return stream;
+}
+
 describe("connect on a stream of the application", LIMIT, () => {
   for (const scheme of SCHEMES) {
     const ways: Record<string, Dialer> = {
@@ -124,6 +143,29 @@ describe("connect on a stream of the application", LIMIT, () => {
         connection.terminate();
         await closed;
       }
+    });
+  }
+
+  for (const scheme of SCHEMES) {
+    // As the streams of Duplex.from, whose callback says only that the inner stream wants more.
+    it(`sends what was given, on a stream that uses the bytes after it has called back: ${scheme}`, async () => {
+      const texts = [
+        "a",
+        "b".repeat(1_000),
+        "é".repeat(100_000),
+        "d".repeat(5_000),
+        ...Array.from({ length: 200 }, (_, index) => String(index)),
+      ];
+      await using server = await listen(`${scheme}://127.0.0.1:0`, {
+        ...framed(scheme),
+        ...(scheme.endsWith("s") && scheme !== "ws" && { tls: LOCALHOST }),
+        message: (connection, message) => connection.send(message),
+      });
+      const dial: Dialer = (destination) => late(joined(destination));
+      const options = to(scheme, { dial });
+      await using connection = await connect(`${scheme}://localhost:${portOf(server)}`, options);
+      for (const text of texts) await connection.send(text);
+      for (const text of texts) assert.ok(String(await connection.receive()) === text, `${text.length} characters`);
     });
   }
 
