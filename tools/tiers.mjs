@@ -9,9 +9,6 @@ import { filesIn } from "./ready.mjs";
 /** The tests of `npm run check`: what a change to `base`, `engine` or `connection` breaks first, in less than 30 seconds. */
 const CHECK = ["connection", "engine", "base", "contract/memory", "docs", "exports", "house"];
 
-/** What of these waits for `npm test`: a third of the time, for the memory of a server in a process of its own. */
-const UNCHECKED = ["connection/footprint"];
-
 /** The tests that only `npm run test:all` runs: they last seconds each, or need root or other programs. */
 const LONG = [
   // The programs of the benchmarks, which are compiled first.
@@ -25,6 +22,11 @@ const LONG = [
   "faults",
   // The package as it is published, installed in other projects and compiled by every supported TypeScript.
   "package",
+  // The memory of a server in a process of its own, with thousands of connections.
+  "connection/footprint",
+  // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.
+  "tools",
+  "cli/serve/slow-openings",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.
   "hostile",
 ];
@@ -50,7 +52,7 @@ const ALIKE = [
 
 /** Which test files belong to each set. */
 export const SETS = {
-  check: (path) => listed(path, CHECK) && !listed(path, UNCHECKED),
+  check: (path) => listed(path, CHECK) && !listed(path, LONG),
   usual: (path) => !listed(path, LONG),
   long: (path) => listed(path, LONG),
   all: () => true,
@@ -67,7 +69,7 @@ export function testFiles(set) {
 /** The entries that no test file matches any more. */
 export function unmatchedEntries() {
   const files = testFiles("all");
-  return [...CHECK, ...UNCHECKED, ...LONG, ...ALIKE].filter((entry) => !files.some((path) => listed(path, [entry])));
+  return [...CHECK, ...LONG, ...ALIKE].filter((entry) => !files.some((path) => listed(path, [entry])));
 }
 
 function listed(path, entries) {

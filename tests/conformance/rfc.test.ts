@@ -126,7 +126,7 @@ describe("row 14, RFC 6455 4.1: a client", LIMIT, () => {
     (request: string): string =>
       switchingTo(request, changes);
   const wrong: Readonly<Record<string, (request: string) => string>> = {
-    "that is not 101": (request) => switchingTo(request).replace(/^.*\r\n/, "HTTP/1.1 200 OK\r\n"),
+    "that is not 101": (request) => switchingTo(request).replace(/^.*\r\n/, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"),
     "that sends it elsewhere": () => "HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     "without Upgrade": with101({ Upgrade: undefined }),
     "with another Upgrade": with101({ Upgrade: "h2c" }),

@@ -18,8 +18,8 @@ async function inMemory(latency: number, capacity: number): Promise<Two> {
   return [client, server];
 }
 
-async function networkStreams(latency: number): Promise<readonly [Duplex, Duplex]> {
-  const net = network({ clock: systemClock, latency });
+async function networkStreams(latency: number, capacity?: number): Promise<readonly [Duplex, Duplex]> {
+  const net = network({ clock: systemClock, latency, capacity });
   const server = createServer();
   await net.host("peer").listen(server, { host: "", port: 80, socketPath: undefined });
   const client = net.host("local").connect({ host: net.host("peer").address, port: 80 });
@@ -31,8 +31,8 @@ async function networkStreams(latency: number): Promise<readonly [Duplex, Duplex
 }
 
 /** The transports below the streams of a memory network. */
-async function networkPair(latency: number): Promise<Two> {
-  const [client, accepted] = await networkStreams(latency);
+async function networkPair(latency: number, capacity?: number): Promise<Two> {
+  const [client, accepted] = await networkStreams(latency, capacity);
   return [transportOf(client), transportOf(accepted)];
 }
 
@@ -47,5 +47,5 @@ const resets = { ...nothing, resets: true };
 transportContract("the memory pair", () => inMemory(0, 65_536), resets);
 transportContract("the memory pair with latency", () => inMemory(2, 1_048_576), resets);
 transportContract("the memory network", () => networkPair(0), resets);
-transportContract("the memory network with latency", () => networkPair(2), resets);
+transportContract("the memory network with latency", () => networkPair(2, 1_048_576), resets);
 transportContract("a stream of the memory network", networkStreamPair, nothing);

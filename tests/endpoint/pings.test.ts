@@ -126,6 +126,7 @@ describe("a Pong of the application", () => {
     const { connection, peer } = scene;
     const closing = connection.close();
     peer.write(fromClient(8, Uint8Array.of(3, 0xe8)));
+    peer.socket.end();
     await closing;
     assert.equal(connection.pong("late"), false);
     const { client } = pair({ kind: "tcp" });

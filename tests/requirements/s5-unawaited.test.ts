@@ -43,7 +43,7 @@ describe("S5-4: five thousand short sends without await arrive", () => {
           await using server = await listen(url, { ...options, onError }, async (connection) => {
             if (sender === "client") return take(connection);
             send(connection);
-            await connection.closed;
+            await take(connection);
           });
           await using connection = await connect(`${url.slice(0, -1)}${portOf(server)}`, { ...options, onError });
           if (sender === "client") send(connection as Connection);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
-import { connect as connectTcp, createServer } from "node:net";
+import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { describe, it } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -32,44 +32,6 @@ describe("holdfast serve", LIMIT, () => {
       assert.ok(serving.stdout.includes(address), address);
     }
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text(), "ok\n");
-  });
-
-  it("S5-11: ends slow openings within a bound, and serves the other clients", {
-    timeout: 60_000,
-  }, async () => {
-    await using serving = await ServeProcess.start();
-    const port = portIn(serving.addresses.ws);
-    await using open = await connect(`${serving.addresses.ws}/echo`);
-    const silent = await RawPeer.to(port);
-    const slow = await RawPeer.to(port);
-    const bodiless = await RawPeer.to(port);
-    const idle = await RawPeer.to(port);
-    const between = await RawPeer.to(port);
-    const upgrading = await RawPeer.to(port);
-    const deaf = connectTcp({ port, host: "127.0.0.1" }).on("error", () => undefined);
-    slow.write("GET / HTTP/1.1\r\nX: ");
-    bodiless.write("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01");
-    for (const peer of [idle, between]) peer.write("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
-    await between.until(({ text }) => text.endsWith("ok\n"));
-    between.write("GET / HTTP/1.1\r\n");
-    upgrading.write(upgradeRequest("/echo").slice(0, -1));
-    // More answers than the kernels hold, of which none is read.
-    deaf.pause().write("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(10_000));
-    const dripping = setInterval(() => {
-      for (const { socket } of [slow, between]) if (socket.writable) socket.write("x");
-      // A socket that is not read detects a reset only when it writes.
-      if (deaf.writable) deaf.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    }, 500);
-    const peers = [silent, slow, bodiless, idle, between, upgrading];
-    const ended = peers.map(async (peer) => {
-      // A reset is as good as a FIN.
-      await peer.until(({ ended: over }) => over).catch(() => undefined);
-      peer.socket.destroy();
-    });
-    await Promise.all([...ended, new Promise((resolve) => deaf.once("close", resolve))]);
-    clearInterval(dripping);
-    await open.send("still here");
-    assert.equal(await open.receive(), "still here");
   });
 
   it("echoes every message on /echo, text and binary", async () => {

@@ -328,7 +328,7 @@ describe("on real sockets, with maxInFlightBytes", { timeout: 60_000 }, () => {
     it(`messages of any size arrive in order over ${kind.name}, in both directions at once`, async () => {
       const options = { maxInFlightBytes: 4_096, maxQueuedBytes: 4_000_000, maxMessageSize: 1_000_000 };
       await using ends = await ConnectedPair.open(kind, { server: options, client: options });
-      const sizes = [1, 100, 4_000, 5_000, 70_000, 500_000, ...Array.from({ length: 300 }, () => 300)];
+      const sizes = [1, 100, 4_000, 5_000, 150_000, ...Array.from({ length: 60 }, () => 300)];
       const messages = sizes.map((size, index) => `${index}:`.padEnd(size, "x"));
       const pour = async (from: Connection): Promise<void> => {
         await Promise.all(messages.map((message) => from.send(message)));

@@ -28,13 +28,17 @@ interface Stall extends AsyncDisposable {
   readonly reached: Promise<unknown>;
 }
 
-/** A resolver that does not answer. */
+/** A resolver that does not answer for this name. */
 async function dnsStall(t: TestContext): Promise<Stall> {
   let tell: () => void;
   const reached = new Promise<void>((resolve) => {
     tell = resolve;
   });
-  const lookup = t.mock.method(dns, "lookup", () => tell());
+  const original = dns.lookup as (...args: unknown[]) => void;
+  const lookup = t.mock.method(dns, "lookup", (...args: unknown[]) => {
+    if (args[0] === "nobody.invalid") tell();
+    else original(...args);
+  });
   syncBuiltinESMExports();
   return {
     url: "ws://nobody.invalid:9",

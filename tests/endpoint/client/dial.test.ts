@@ -180,6 +180,7 @@ describe("connect on a stream of the application", LIMIT, () => {
     };
     await using connection = await connect("tcp://any:1", { dial, framing: "lines" });
     assert.equal(String(await connection.receive()), "first");
+    connection.terminate();
   });
 
   it("speaks TLS after a plain part that the application has read and written (STARTTLS)", async () => {

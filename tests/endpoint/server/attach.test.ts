@@ -264,6 +264,7 @@ describe("closing an attachment", LIMIT, () => {
     late.write(upgradeRequest("/live").replace("GET /live HTTP/1.1\r\n", ""));
     await late.until(({ text }) => text.includes("101 ") && text.includes("\x88\x02\x03\xe9"));
     late.write(peerFrame({ opcode: 8, payload: Buffer.of(3, 233), key: KEY }));
+    late.socket.end();
     await closed;
     assert.equal(site.http.listenerCount("upgrade"), 0);
   });

@@ -139,6 +139,7 @@ describe("the close of a server", LIMIT, () => {
     late.write(upgradeRequest());
     await late.until(({ text }) => text.includes("101 ") && text.includes("\x88\x02\x03\xe9"));
     late.write(peerFrame({ opcode: 8, payload: Buffer.of(3, 233), key: KEY }));
+    late.socket.end();
     await state.closing;
   });
 
