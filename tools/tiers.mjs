@@ -22,6 +22,9 @@ const LONG = [
   "faults",
   // The package as it is published, installed in other projects and compiled by every supported TypeScript.
   "package",
+  // Processes that serve for many seconds, and are killed and started again.
+  "requirements/s4-load",
+  "requirements/s4-reconnect",
   // The memory of a server in a process of its own, with thousands of connections.
   "connection/footprint",
   // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.

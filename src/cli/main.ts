@@ -2,10 +2,7 @@
 /** The `holdfast` command: selects the subcommand, and turns an error into one line on stderr and an exit status. */
 
 import { createRequire } from "node:module";
-import { ChaosCommand } from "./chaos/chaos.ts";
-import { DoctorCommand } from "./doctor/doctor.ts";
 import { UsageError } from "./flags.ts";
-import { ServeCommand } from "./serve/serve.ts";
 
 const USAGE = `Usage: holdfast <command> [flags]
 
@@ -32,9 +29,10 @@ async function main([command, ...flags]: readonly string[]): Promise<number | un
     process.stdout.write(`${version()}\n`);
     return 0;
   }
-  if (command === "serve") return await new ServeCommand().run(flags);
-  if (command === "doctor") return await new DoctorCommand().run(flags);
-  if (command === "chaos") return await new ChaosCommand().run(flags);
+  // Only the code of this command is loaded, so that the help and the errors appear at once.
+  if (command === "serve") return await new (await import("./serve/serve.ts")).ServeCommand().run(flags);
+  if (command === "doctor") return await new (await import("./doctor/doctor.ts")).DoctorCommand().run(flags);
+  if (command === "chaos") return await new (await import("./chaos/chaos.ts")).ChaosCommand().run(flags);
   throw new UsageError(`unknown command ${JSON.stringify(command)}: expected serve, doctor or chaos`);
 }
 

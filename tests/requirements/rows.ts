@@ -236,7 +236,7 @@ export const REQUIREMENTS: readonly Requirement[] = [
     "`openTimeout` holds for every way into a server.",
     "requirements/s5-open-timeout",
     "requirements/s5-untaken",
-    "cli/serve/serve",
+    "cli/serve/slow-openings",
   ),
   row(
     "S5-12",
