@@ -26,7 +26,7 @@ export const FAILURES: Readonly<Record<string, Wanted | Elsewhere>> = {
     ...["send TIMEOUT deadline", "receive TIMEOUT deadline"],
     ...["receive TIMEOUT readDeadline", "send TIMEOUT writeDeadline"],
   ),
-  "TIMEOUT: `openTimeout`": wanted("openTimeout connect:tcp", "openTimeout connect:upgrade"),
+  "TIMEOUT: `openTimeout`": wanted("openTimeout connect:dns", "openTimeout connect:tcp", "openTimeout connect:upgrade"),
   "TIMEOUT: `queueTimeout`": wanted("queueTimeout connect:queue"),
   "TIMEOUT: `heartbeat.timeout`": wanted("cause TIMEOUT heartbeat.timeout"),
   "TIMEOUT: `idleTimeout`": wanted("cause TIMEOUT idleTimeout"),

@@ -146,6 +146,13 @@ export const LATER_STEPS: readonly Step[] = [
     },
   },
   { name: "session", run: (world, _, client, a) => session(world, client.machine, a) },
+  {
+    name: "resolver is silent",
+    run: (world, _, client) => {
+      world.net.neverResolve("silent");
+      void client.open("ws://silent/echo");
+    },
+  },
 ];
 
 /** Bounds that are instants: of one call, or of all calls of a connection. */

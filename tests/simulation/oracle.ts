@@ -127,8 +127,8 @@ export class End {
   #largest = 0;
   /** Since when messages are held back because of `maxInFlightBytes`, although the peer has read everything. */
   #heldSince: number | undefined;
-  /** The last message of the peer has arrived, behind which nothing may follow. */
-  #farewell = false;
+  /** The last message of the peer, behind which nothing may follow. */
+  #farewell: string | undefined;
   /** The number of messages whose call has said that they were refused or dropped. */
   counted = 0;
   /** The errors of calls that were ended by the end of the connection. */
@@ -236,7 +236,8 @@ export class End {
     this.taken += data.length;
     const text = typeof data === "string" ? data : Buffer.from(data).toString("latin1");
     this.note(`received ${short(text)}`);
-    if (this.#farewell) this.#oracle.wrong("F1 a message behind the farewell", `${this.name}: ${short(text)}`);
+    if (this.#farewell !== undefined)
+      this.#oracle.wrong("F1 a message behind the farewell", `${this.name}: ${short(text)}`);
     if (text.startsWith(FAREWELL)) {
       this.#receivedFarewell(text);
       return;
@@ -265,7 +266,7 @@ export class End {
   }
 
   #receivedFarewell(text: string): void {
-    this.#farewell = true;
+    this.#farewell = text;
     this.#oracle.reach.saw("farewell");
     const peer = this.#peer;
     if (peer?.process.alive && peer.closingAt === undefined)
@@ -475,9 +476,13 @@ export class End {
   /** Everything that was accepted arrives if this side ended the connection in order and the peer read on. */
   #finishDelivery(info: CloseInfo): void {
     const peer = this.#peer;
+    // The last message names an error. A close with 1000, and an end that the peer began, has none.
+    const plain = info.cause === undefined && (info.by === "peer" || info.code === 1000);
+    if (plain && peer !== undefined && peer.#farewell !== undefined)
+      this.#oracle.wrong("F1 a farewell without an error", `${this.name}: ${peer.#farewell}`);
     if (peer?.info === undefined || !peer.process.alive || this.out.loose || !peer.readsAll) return;
     const says = this.says && info.by === "local" && info.code !== 1000 && info.wasClean;
-    if (says && peer.info.by === "peer" && peer.info.wasClean && !peer.#farewell)
+    if (says && peer.info.by === "peer" && peer.info.wasClean && peer.#farewell === undefined)
       this.#oracle.wrong("F1 no farewell", `${this.name}: ${info.code}`);
     const ended = info.by === "local" && info.wasClean && peer.info.by === "peer" && peer.info.wasClean;
     const missing = this.out.sent.filter((one) => !one.arrived && one.state === "accepted");

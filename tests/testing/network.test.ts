@@ -14,6 +14,7 @@ import {
   listen,
   ReconnectingConnection,
   type Server,
+  type TimeoutError,
 } from "../../src/index.ts";
 import { type MemoryNetwork, network, settled } from "../../src/testing/index.ts";
 import { LOCALHOST } from "../fixtures/certificates.ts";
@@ -148,6 +149,24 @@ describe("names and refusals of a memory network", () => {
     await assert.rejects(connect("ws://nowhere", alice), { phase: "dns", message: /ENOTFOUND/ });
     await assert.rejects(connect("ws://busy", alice), { phase: "dns", message: /EAI_AGAIN/ });
     await assert.rejects(connect("ws://chat", alice), { phase: "tcp", message: /ECONNREFUSED/ });
+  });
+
+  it("leave a client in phase dns to openTimeout if the resolver does not answer, and not the next one that gets an answer", async () => {
+    const net = network();
+    await serve(net);
+    net.neverResolve("silent");
+    const options = { network: net.host("alice"), openTimeout: 700 };
+    const [error, waited] = await timed(
+      net,
+      connect("ws://silent", options).then(
+        () => assert.fail("there was no answer"),
+        (reason: unknown) => reason as TimeoutError,
+      ),
+    );
+    assert.deepEqual([error.operation, error.limit, waited], ["connect:dns", "openTimeout", 700]);
+    net.resolve("silent", [net.host("chat").address]);
+    await using client = await connect("ws://silent", options);
+    assert.equal(client.remoteAddress, net.host("chat").address);
   });
 
   it("let a client use the second address of a name 250 ms after the first, which no machine has", async () => {

@@ -15,8 +15,8 @@ import { join, type Listener, type Machine } from "./machine.ts";
 /** What a host uses of its network. */
 export interface HostSetup {
   readonly clock: Clock;
-  /** Returns the addresses of a host name, or the code of the resolver's error. */
-  readonly lookup: (name: string) => readonly LookupAddress[] | string;
+  /** Returns the addresses of a host name, or the code of the resolver's error. Undefined: the resolver does not answer. */
+  readonly lookup: (name: string) => readonly LookupAddress[] | string | undefined;
   /** Returns the machine with this address. Undefined if there is none: packets to it are lost. */
   readonly machineAt: (address: string) => Machine | undefined;
   readonly linkOf: (from: Machine, to: Machine) => NetworkLink;
@@ -95,6 +95,7 @@ export class Host implements Network {
 
   lookup(name: string, done: (error: Error | null, addresses: readonly LookupAddress[]) => void): void {
     const answer = this.#setup.lookup(name);
+    if (answer === undefined) return;
     setImmediate(() =>
       this.#run(() => {
         if (typeof answer === "string") done(systemErrorByCode(answer, "getaddrinfo", { hostname: name }), []);

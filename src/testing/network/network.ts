@@ -41,7 +41,8 @@ export class MemoryNetwork<AnyClock extends Clock = ManualClock> {
   readonly #machines = new Map<string, Machine>();
   readonly #hosts = new Map<string, Host>();
   readonly #links = new Map<string, NetworkLink>();
-  readonly #names = new Map<string, readonly string[] | string>();
+  /** The answers that were set. Undefined: no answer at all. */
+  readonly #names = new Map<string, readonly string[] | string | undefined>();
 
   /** @internal */
   constructor(options: NetworkOptions<AnyClock>) {
@@ -99,7 +100,16 @@ export class MemoryNetwork<AnyClock extends Clock = ManualClock> {
     this.#names.set(name, answer);
   }
 
-  #lookup(name: string): readonly LookupAddress[] | string {
+  /**
+   * Leaves queries for a name without an answer, until `resolve` sets one for later queries. A client then waits in phase `dns`
+   * until `openTimeout`.
+   */
+  neverResolve(name: string): void {
+    this.#names.set(name, undefined);
+  }
+
+  #lookup(name: string): readonly LookupAddress[] | string | undefined {
+    if (this.#names.has(name) && this.#names.get(name) === undefined) return undefined;
     const set = this.#names.get(name) ?? (name === "localhost" ? ["127.0.0.1"] : undefined);
     if (typeof set === "string") return set;
     const machine = this.#machines.get(name);
