@@ -1,6 +1,6 @@
 /** The events that an observer receives: small readonly objects that are complete when the observer is called. */
 
-import type { ConnectionSide } from "./errors.ts";
+import type { ConnectionSide, LimitError } from "./errors.ts";
 import type { Refusal } from "./refusals.ts";
 
 /** One WebSocket frame, or one framed message on plain TCP, was read or written. */
@@ -55,6 +55,8 @@ export interface RefusedEvent {
   readonly reason: Refusal;
   /** One sentence for people, with the values that were compared or exceeded. Its text may change in any version. */
   readonly detail: string;
+  /** The limit that was reached, its maximum and the value beyond it, if that is the reason. Undefined for other reasons. */
+  readonly cause: LimitError | undefined;
   /** The HTTP status of the response; undefined if there was no response. */
   readonly status: number | undefined;
   /** The path of the request, without the query. Undefined if no request was read. */

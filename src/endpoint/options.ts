@@ -162,6 +162,11 @@ export interface CapacityOptions {
    * Most connections at the same time. A further WebSocket request is refused with 503 and `Retry-After`. A further TCP
    * connection is closed as soon as it is accepted. The default is the number of the C10k problem: with the memory that a
    * connection may use by default, the server reaches this limit before the limits of the machine.
+   *
+   * Sockets that are not connections yet count too: those that have sent nothing or a part of a request, those in a TLS handshake, and
+   * those that are being closed after a refusal. For them there is room for 512 more, so that a full server can still answer. Beyond
+   * it, the oldest of these sockets is closed without an answer. Under `attach` they belong to the HTTP server of the application, so
+   * they do not count; `maxConnections` of `node:net` limits them. Plain HTTP requests in progress do not count.
    * @default 10_000
    */
   readonly maxConnections?: number | undefined;

@@ -1,4 +1,7 @@
-/** As many incomplete handshakes as there are descriptors: another client is served, and none of them stays. */
+/**
+ * As many incomplete handshakes as there are descriptors: another client is served, and none of them stays. A server with few places
+ * keeps few of them.
+ */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -6,6 +9,7 @@ import { once } from "node:events";
 import { connect as dial, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { connect } from "../../src/index.ts";
+import { SPARE_OPENINGS } from "../../src/transport/listen/pending-openings.ts";
 import { upgradeRequest } from "../kit/raw-peer.ts";
 import { EchoProcess } from "./echo-process.ts";
 
@@ -35,24 +39,27 @@ async function quickest(url: string): Promise<number> {
   return Math.min(...times);
 }
 
+/** Opens the sockets, and writes half a request on each. */
+async function halfDone(port: number): Promise<Socket[]> {
+  const half = upgradeRequest().slice(0, 80);
+  const sockets: Socket[] = [];
+  while (sockets.length < MANY) {
+    const some = Array.from({ length: Math.min(250, MANY - sockets.length) }, () => dial({ port, host: "127.0.0.1" }));
+    await Promise.all(some.map((socket) => once(socket, "connect")));
+    for (const socket of some) socket.on("error", () => undefined).write(half);
+    sockets.push(...some);
+  }
+  return sockets;
+}
+
 describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
   it(`cost at most ${EACH} bytes each, and other clients are served (bound: ${BOUND} times as long, and openTimeout)`, async (t) => {
     await using child = await EchoProcess.start();
-    const options = { openTimeout: null, maxConnections: 10 };
+    const options = { openTimeout: null, maxConnections: MANY + 10 };
     const url = await child.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
-    const port = Number(new URL(url).port);
     const alone = await quickest(url);
     const before = await child.report(true);
-    const half = upgradeRequest().slice(0, 80);
-    const sockets: Socket[] = [];
-    while (sockets.length < MANY) {
-      const some = Array.from({ length: Math.min(250, MANY - sockets.length) }, () =>
-        dial({ port, host: "127.0.0.1" }),
-      );
-      await Promise.all(some.map((socket) => once(socket, "connect")));
-      for (const socket of some) socket.on("error", () => undefined).write(half);
-      sockets.push(...some);
-    }
+    const sockets = await halfDone(Number(new URL(url).port));
     const full = await child.until(({ sockets }) => sockets >= before.sockets + MANY);
     const beside = await quickest(url);
     const held = (await child.report(true)).live - before.live;
@@ -65,4 +72,37 @@ describe(`${MANY} handshakes that are half done`, { timeout: 120_000 }, () => {
     await child.until((report) => report.sockets <= before.sockets);
     assert.deepEqual((await child.report()).troubles, []);
   });
+
+  for (const transport of ["fast", "socket"])
+    it(`leave a server with few places on the ${transport} transport its connections and room for others (bound: maxConnections)`, async (t) => {
+      await using child = await EchoProcess.start(
+        transport === "socket" ? { env: { HOLDFAST_TRANSPORT: "socket" } } : {},
+      );
+      const places = 10;
+      const options = { openTimeout: null, maxConnections: places };
+      const url = await child.tell({ do: "serve", url: "ws://127.0.0.1:0", options, as: "answer" });
+      const before = await child.report(true);
+      const residents = await Promise.all(
+        Array.from({ length: places - 1 }, () => connect(url, { maxConnecting: 16 })),
+      );
+      let most = 0;
+      const counting = setInterval(
+        () => void child.report().then(({ sockets }) => (most = Math.max(most, sockets))),
+        50,
+      );
+      const sockets = await halfDone(Number(new URL(url).port));
+      clearInterval(counting);
+      const beside = await quickest(url);
+      most = Math.max(most, (await child.report()).sockets) - before.sockets;
+      t.diagnostic(`at most ${most} sockets for ${MANY}; served in ${beside.toFixed(1)} ms`);
+      assert.ok(most <= places + SPARE_OPENINGS, `${most} sockets`);
+      for (const resident of residents) {
+        await resident.send("hello");
+        assert.equal(await resident.receive(), "hello");
+        await resident.close();
+      }
+      for (const socket of sockets) socket.destroy();
+      await child.until((report) => report.sockets <= before.sockets);
+      assert.deepEqual((await child.report()).troubles, []);
+    });
 });

@@ -15,6 +15,7 @@ import { type UpgradeCall, upgradeCallOf } from "../../transport/http/upgrade.ts
 import type { Duplex, IncomingMessage } from "../../transport/node-types.ts";
 import type { AcceptOptions } from "../options.ts";
 import { OpeningEvents } from "./opening-events.ts";
+import { capacityError } from "./roster.ts";
 import {
   type RefusedUpgrade,
   refuseDisconnected,
@@ -127,6 +128,7 @@ function setupOf<UserData>(options: AcceptOptions<UserData>): UpgradeSetup<UserD
 /** There is no server that counts or closes the connections. */
 const NO_ROSTER: UpgradePlaces<unknown> = {
   closing: false,
+  refusal: capacityError(Infinity),
   reservePlace: () => true,
   releasePlace: () => undefined,
   addConnection: () => undefined,
@@ -163,7 +165,7 @@ export function claim(socket: Duplex): void {
 
 /** The call of an upgrade request on an HTTP server of the application. */
 export function callOf(request: IncomingMessage, socket: Duplex, head: Uint8Array): UpgradeCall {
-  return upgradeCallOf(request, socket, head, sharedTransportOf, request);
+  return upgradeCallOf(request, socket, head, sharedTransportOf, { raw: request });
 }
 
 const SOCKET_METHODS: readonly string[] = ["on", "off", "write", "end", "destroy", "pause", "resume"];
@@ -184,7 +186,7 @@ function judgeUpgrade(request: unknown, socket: unknown, head: unknown): void {
     throw new TypeError(`Cannot accept: expected the Buffer of the upgrade event as head, got ${kindOf(head)}`);
 }
 
-function refusalError({ reason, status, detail }: RefusedUpgrade): HandshakeError {
+function refusalError({ reason, status, detail, cause }: RefusedUpgrade): HandshakeError {
   const facts = { problem: detail, phase: "upgrade", status, refusal: reason } as const;
-  return withoutStack(() => new HandshakeError(facts));
+  return withoutStack(() => new HandshakeError(facts, cause && { cause }));
 }

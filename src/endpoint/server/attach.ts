@@ -44,7 +44,8 @@ const attachmentsByServer = new WeakMap<object, Attachments>();
  *
  * Each socket that the HTTP server accepts from now on must send the whole head of its first request within `openTimeout`, with
  * the TLS handshake included. Otherwise it is closed, also if the request is not for a WebSocket. The limit does not apply to
- * bodies and responses.
+ * bodies and responses. The number of these sockets is not bounded here: they belong to the HTTP server, and only connections and
+ * requests that wait for `authorize` count for `maxConnections`.
  *
  * Throws TypeError if `httpServer` is not an HTTP server (for example, if it is the app of a framework), if there is neither a
  * handler nor a hook, and if `options.path` does not begin with `/` or is attached to this server already.

@@ -1,6 +1,7 @@
 /** Starts a server on an address of its own. */
 
 import type { Server as NetServer, Socket } from "node:net";
+import { LimitError } from "../../base/errors.ts";
 import { COUNT, judgeNumber, judgeOptions } from "../../base/judge.ts";
 import { farewellBytes } from "../../connection/close/farewell.ts";
 import type { FramedTyping, MessageType, MessageTyping, ReceivedBy } from "../../connection/codec.ts";
@@ -16,6 +17,7 @@ import { canTakeHandles, prepareTransports, transportOf } from "../../transport/
 import { createUpgradeServer, type UpgradeServer } from "../../transport/http/upgrade-server.ts";
 import { DescriptorGuard } from "../../transport/listen/descriptor-guard.ts";
 import { endWith } from "../../transport/listen/last-write.ts";
+import { PendingOpenings } from "../../transport/listen/pending-openings.ts";
 import { type ReportRefused, rawEndpointsOf } from "../../transport/listen/refused-opening.ts";
 import { createTcpServer } from "../../transport/listen/tcp-server.ts";
 import { networkOf, systemNetwork } from "../../transport/network.ts";
@@ -36,7 +38,7 @@ import {
 import { ListeningServer } from "./listening-server.ts";
 import { OpeningEvents } from "./opening-events.ts";
 import { plainListener } from "./plain-listener.ts";
-import { Roster, type ServerRoster, SharedPlaces } from "./roster.ts";
+import { capacityError, Roster, type ServerRoster, SharedPlaces } from "./roster.ts";
 import { Rosters } from "./rosters.ts";
 import { RouteTable } from "./routes.ts";
 import { runHandler } from "./run-handler.ts";
@@ -202,7 +204,8 @@ function webSocketServer(setup: ListenSetup): Prepared {
     upgrade: (call) => routes.serve(call),
     plain: plainListener(given, options),
     serves: (target) => routes.serves(target),
-    refused: refusedBy(events, rosters),
+    refused: refusedBy(setup, rosters),
+    pending: new PendingOpenings(() => places.left),
   });
   return { server, takeHandles, plainRequests, roster: rosters, routes };
 }
@@ -212,28 +215,38 @@ function webSocketServer(setup: ListenSetup): Prepared {
  * client has not left.
  */
 function refusedBy(
-  events: OpeningEvents | undefined,
+  { events, maxConnections: maximum }: ListenSetup,
   roster: { readonly closing: boolean },
 ): ReportRefused | undefined {
   if (events === undefined) return undefined;
   return (refused) => {
     const byServer = roster.closing && refused.reason === "disconnected";
-    events.refused(byServer ? { ...refused, reason: "closing", detail: "the server is closing" } : refused);
+    const cause = refused.reason === "capacity" ? capacityError(maximum) : undefined;
+    const closing = byServer && ({ reason: "closing", detail: "the server is closing" } as const);
+    events.refused({ ...refused, cause, ...closing });
   };
 }
 
 function tcpServer(setup: ListenSetup): Prepared {
   const { address, given, options, handler, accepted, events, maxConnections } = setup;
-  const roster = new Roster<unknown>(maxConnections, options.clock);
+  const places = new SharedPlaces(maxConnections);
+  const roster = new Roster<unknown>(Infinity, options.clock, places);
+  const pending = new PendingOpenings(() => places.left);
   const protocol = framedProtocol(given.framing, options);
   const open = (socket: Socket): void => {
     if (!roster.reservePlace()) {
-      const detail = roster.closing ? "the server is closing" : "maxConnections is reached";
-      events?.refused({ reason: roster.closing ? "closing" : "capacity", detail, endpoints: rawEndpointsOf(socket) });
+      const { refusal } = roster;
+      const full = refusal instanceof LimitError;
+      events?.refused({
+        reason: full ? "capacity" : "closing",
+        detail: full ? "maxConnections is reached" : "the server is closing",
+        cause: full ? refusal : undefined,
+        endpoints: rawEndpointsOf(socket),
+      });
       const { clock, closeTimeout: linger } = options;
       const encoder = options.farewell === undefined ? undefined : protocol(options).encoder;
-      const last = encoder && farewellBytes(options, encoder, roster.refusal, undefined);
-      if (last !== undefined) endWith(socket, last, { clock, linger });
+      const last = encoder && farewellBytes(options, encoder, refusal, undefined);
+      if (last !== undefined) endWith(socket, last, { clock, linger, pending });
       else {
         socket.on("error", () => undefined);
         socket.destroy();
@@ -254,7 +267,8 @@ function tcpServer(setup: ListenSetup): Prepared {
     openTimeout: options.openTimeout,
     accepted,
     opened: open,
-    refused: refusedBy(events, roster),
+    refused: refusedBy(setup, roster),
+    pending,
   });
   return { server, roster };
 }

@@ -45,12 +45,13 @@ export class OpeningEvents {
     });
   }
 
-  readonly refused = ({ reason, detail, endpoints, request, answer }: RefusedOpening): void => {
+  readonly refused = ({ reason, detail, cause, endpoints, request, answer }: RefusedOpening): void => {
     this.#observer({
       type: "refused",
       direction: "in",
       reason,
       detail,
+      cause,
       status: answer?.status,
       path: request && pathOfTarget(request.target),
       localAddress: endpoints?.localAddress,
@@ -85,7 +86,7 @@ export class OpeningEvents {
       const agreed = { offered, subprotocol, subprotocolMismatch: isMismatch(offered, subprotocol) };
       this.#observer({ type: "accepted", direction: "out", ...facts, ...agreed, responseHeaders: headers, setCookie });
     } else {
-      const why = { reason: "answer", detail: refusal, status } as const;
+      const why = { reason: "answer", detail: refusal, cause: undefined, status } as const;
       this.#observer({ type: "refused", direction: "out", ...why, ...facts, responseHeaders: headers, setCookie });
     }
   }

@@ -106,19 +106,19 @@ class ConnectionList<UserData> implements ServerConnections<UserData> {
   }
 }
 
-/** A number of places that several rosters share. */
+/** The places of a server, which its rosters share. */
 export class SharedPlaces {
-  readonly #maximum: number;
+  readonly maximum: number;
   #taken = 0;
 
   constructor(maximum: number) {
     judgeNumber("maxConnections", maximum, COUNT);
-    this.#maximum = maximum;
+    this.maximum = maximum;
   }
 
   /** Takes a place. Returns false if there is none. */
   take(): boolean {
-    if (this.#taken >= this.#maximum) return false;
+    if (this.#taken >= this.maximum) return false;
     this.#taken += 1;
     return true;
   }
@@ -126,6 +126,16 @@ export class SharedPlaces {
   free(): void {
     this.#taken -= 1;
   }
+
+  /** The number of places that are free now. */
+  get left(): number {
+    return this.maximum - this.#taken;
+  }
+}
+
+/** The error for an opening beyond `maxConnections`. */
+export function capacityError(maximum: number): LimitError {
+  return new LimitError({ operation: "accept", limit: "maxConnections", maximum, actual: maximum + 1 });
 }
 
 /** What a server does with all of its connections. */
@@ -202,8 +212,8 @@ export class Roster<UserData> implements ServerRoster<UserData> {
   /** The error for a connection that got no place. */
   get refusal(): ConnectionError {
     if (this.#closing) return new ClosedError({ closeCode: GOING_AWAY, by: "local", wasClean: true });
-    const maximum = this.#max;
-    return new LimitError({ operation: "accept", limit: "maxConnections", maximum, actual: maximum + 1 });
+    const full = this.#connections.size + this.#reserved >= this.#max;
+    return capacityError(full ? this.#max : (this.#shared?.maximum ?? this.#max));
   }
 
   releasePlace(): void {

@@ -1,7 +1,7 @@
 /** Turns an upgrade request on a node:http server into a connection, or refuses it. */
 
 import { ERROR_PLACES, type ErrorPlace } from "../../base/error-context.ts";
-import { TimeoutError } from "../../base/errors.ts";
+import { type ConnectionError, LimitError, TimeoutError } from "../../base/errors.ts";
 import { kindOf, present } from "../../base/forms.ts";
 import { judgeFunction } from "../../base/judge.ts";
 import type { Refusal } from "../../base/refusals.ts";
@@ -36,7 +36,6 @@ import {
   sha1Base64,
   switching,
   type UpgradeCall,
-  writeRefusal,
 } from "../../transport/http/upgrade.ts";
 import type { Endpoints } from "../../transport/transport.ts";
 import { unlessAborted, WaitLimit } from "../../transport/wait-limit.ts";
@@ -59,6 +58,7 @@ export interface SettledUpgrade<UserData> {
 /** The places and connections of a server, as an upgrade uses them. `Roster` has the meaning of each member. */
 export interface UpgradePlaces<UserData> {
   readonly closing: boolean;
+  readonly refusal: ConnectionError;
   reservePlace(): boolean;
   releasePlace(): void;
   addConnection(connection: TransportConnection<UserData>): void;
@@ -70,6 +70,8 @@ export interface RefusedUpgrade {
   readonly reason: Refusal;
   readonly status: number | undefined;
   readonly detail: string;
+  /** The limit that was reached. Undefined for other reasons. */
+  readonly cause?: LimitError | undefined;
 }
 
 export type UpgradeOutcome<UserData> = TransportConnection<UserData> | RefusedUpgrade;
@@ -132,9 +134,10 @@ export function upgrade<UserData>(
     return refuse(setup, call, reason, textAnswer(status, problem, headers), `${problem} (${clause})`);
   }
   if (!setup.roster.reservePlace()) {
-    if (setup.roster.closing) return refuse(setup, call, "closing", textAnswer(503, CLOSING, {}), CLOSING);
+    const { refusal } = setup.roster;
+    if (!(refusal instanceof LimitError)) return refuse(setup, call, "closing", textAnswer(503, CLOSING, {}), CLOSING);
     const answer = textAnswer(503, "too many connections", RETRY_HEADERS);
-    return refuse(setup, call, "capacity", answer, "maxConnections is reached");
+    return refuse(setup, call, "capacity", answer, "maxConnections is reached", refusal);
   }
   if (setup.upgrade.authorize === undefined) {
     // Decided synchronously, so the client cannot leave before the decision, and the socket needs no listeners for that.
@@ -210,18 +213,20 @@ function refuse<UserData>(
   reason: Refusal,
   answer: RefusalAnswer,
   detail: string,
+  cause?: LimitError,
 ): RefusedUpgrade {
   const { status, fields } = answer;
   setup.events?.refused({
     reason,
     detail,
+    cause,
     endpoints: endpointsOf(call, setup.upgrade.trustProxy),
     request: call.request,
     answer: { status, fields },
   });
   const { clock, closeTimeout } = setup.options;
-  writeRefusal(call.socket(), answer, { clock, linger: closeTimeout });
-  return { reason, status, detail };
+  call.refuse(answer, { clock, linger: closeTimeout });
+  return { reason, status, detail, cause };
 }
 
 /** The client disconnected before its request was decided. Destroys the socket. */
@@ -258,7 +263,7 @@ export function refusePath(
     ? ({ reason: "request", detail: `${MALFORMED_PATH} (RFC 3986 2.1)`, request, answer } as const)
     : ({ reason: "path", detail: `nothing serves ${path}`, request, answer } as const);
   for (const event of events) event.refused({ ...refused, endpoints: endpointsOf(call, bound.trustProxy) });
-  writeRefusal(call.socket(), answer, bound);
+  call.refuse(answer, bound);
 }
 
 const MALFORMED_PATH = "the percent-encoded characters of the path are malformed or not UTF-8";

@@ -18,6 +18,7 @@ import {
   startReading,
   stopReading,
 } from "../internals/tcp.ts";
+import { EVICTED, PendingOpening, type PendingOpenings } from "../listen/pending-openings.ts";
 import type { ReportRefused } from "../listen/refused-opening.ts";
 import type { Endpoints } from "../transport.ts";
 import type { TakenHandle } from "./handle.ts";
@@ -30,6 +31,8 @@ export interface AcceptedHandlesOptions {
   readonly openTimeout: number;
   /** Called before a connection is closed that has sent nothing. */
   readonly refused?: ReportRefused | undefined;
+  /** Bounds the number of connections that have no complete request. Undefined: there is no bound. */
+  readonly pending?: PendingOpenings | undefined;
   /** Sets options of a socket. */
   readonly prepare: (socket: Socket) => void;
   /** Called with the first bytes of a connection. Before it returns, it must call `toSocket`, `toHandle`, `refuse` or `drop`. */
@@ -109,6 +112,7 @@ export class AcceptedHandles {
     if (!this.#inherited) this.#prepare(native);
     const accepted = new AcceptedHandle(native, this, this.options.clock.now());
     accepted.block = this.#silent.add(accepted);
+    this.options.pending?.add(accepted);
     accepted.startReading();
     this.#arm();
   }
@@ -142,7 +146,7 @@ export class AcceptedHandles {
  * An accepted connection. Exactly one of `toSocket`, `toHandle`, `refuse` and `drop` must be called: the connection becomes a
  * net.Socket, becomes a handle of this library, or is closed.
  */
-export class AcceptedHandle implements ChunkReader {
+export class AcceptedHandle extends PendingOpening implements ChunkReader {
   readonly acceptedAt: Instant;
   /** The block of the list of connections that have sent nothing yet. */
   block: SlotBlock<AcceptedHandle> | undefined;
@@ -150,6 +154,7 @@ export class AcceptedHandle implements ChunkReader {
   readonly #acceptedHandles: AcceptedHandles;
 
   constructor(native: NativeHandle, acceptedHandles: AcceptedHandles, acceptedAt: Instant) {
+    super();
     this.acceptedAt = acceptedAt;
     this.#native = native;
     this.#acceptedHandles = acceptedHandles;
@@ -173,7 +178,7 @@ export class AcceptedHandle implements ChunkReader {
 
   /**
    * Creates a net.Socket through the server's "connection" event, as Node does without this class. Bytes that were already read
-   * are not in it.
+   * are not in it. The opening stays among the pending ones until `leavePending`, or until it is replaced by that of the socket.
    */
   toSocket(): Socket {
     this.#acceptedHandles.remove(this);
@@ -182,9 +187,18 @@ export class AcceptedHandle implements ChunkReader {
     return this.#acceptedHandles.toSocket(this.#native);
   }
 
+  /** Call this when the request is complete. */
+  leavePending(): void {
+    this.#acceptedHandles.options.pending?.remove(this);
+  }
+
   toHandle(): TakenHandle {
     this.#acceptedHandles.remove(this);
     return { native: this.#native, server: this.#acceptedHandles.server, reading: true };
+  }
+
+  override evict(): void {
+    this.refuse("capacity", EVICTED);
   }
 
   /** Reports the reason to `refused`, and closes the connection. */
@@ -196,6 +210,7 @@ export class AcceptedHandle implements ChunkReader {
   drop(): void {
     const { server } = this.#acceptedHandles;
     this.#acceptedHandles.remove(this);
+    this.#acceptedHandles.options.pending?.remove(this);
     closeHandle(this.#native, "close", doNothing);
     changeConnectionCount(server, -1);
     closeIfDrained(server);

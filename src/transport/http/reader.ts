@@ -8,6 +8,7 @@ import type { Clock, Instant } from "../../base/time.ts";
 import { judgeRequest } from "../../engine/handshake/request.ts";
 import { rawSocketOf } from "../internals/tcp.ts";
 import { OpeningLimit } from "../listen/opening-limit.ts";
+import type { PendingOpening, PendingOpenings } from "../listen/pending-openings.ts";
 import { type RefusedOpening, type ReportRefused, rawEndpointsOf } from "../listen/refused-opening.ts";
 import { cacheAddresses, tlsFailure } from "../listen/tcp-server.ts";
 import type { Transport } from "../transport.ts";
@@ -33,12 +34,17 @@ export interface HttpReaderOptions {
   /** Called for each opening that ends before there is an upgrade request. Undefined if no report is wanted. */
   readonly refused?: ReportRefused | undefined;
   readonly transportOf: (socket: Duplex, head: Uint8Array) => Transport;
+  /** Bounds the number of sockets without a complete request, and of those that are being ended after a refusal. */
+  readonly pending?: PendingOpenings | undefined;
 }
 
 /** A reader whose server does not listen: it gets its sockets from a server of plain TCP or TLS. */
 export interface HttpReader {
-  /** Reads the requests of a socket that was accepted at the instant `since`. */
-  readonly read: (socket: Socket, since: Instant) => void;
+  /**
+   * Reads the requests of a socket that was accepted at the instant `since`. `former`: its opening before the socket existed, whose
+   * position it gets.
+   */
+  readonly read: (socket: Socket, since: Instant, former?: PendingOpening) => void;
   /** Call this when a socket is accepted on which a TLS handshake must take place first. */
   readonly beginTls: (socket: Socket) => void;
   /** Reads the requests of a socket whose TLS handshake is complete. */
@@ -50,7 +56,7 @@ export interface HttpReader {
 }
 
 export function createHttpReader(options: HttpReaderOptions): HttpReader {
-  const { clock, openTimeout, upgrade, plain, serves, refused, transportOf } = options;
+  const { clock, openTimeout, upgrade, plain, serves, refused, transportOf, pending } = options;
   // Sockets that are being ended. After an answer with `close`, further requests are not processed (RFC 9112 section 9.6).
   const ending = new WeakSet<object>();
   /** Reports a socket that ends without an upgrade. Returns false if the socket was reported before. */
@@ -71,8 +77,12 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
         reason: "disconnected",
         detail: "the client disconnected before it sent a complete request",
       }),
+    pending,
   });
   const plainRequests = new PlainRequests({ clock, openTimeout, limit });
+  const answerRefusal = (socket: Duplex, answer: RefusalAnswer): void => {
+    writeRefusal(socket, answer, { clock, linger: openTimeout, pending });
+  };
   const refuse = (request: IncomingMessage, { reason, detail, answer }: PlainRefusal): void => {
     const { socket } = request.resume();
     // The answer would be written before or into that of an earlier request (RFC 9112 section 9.3.2).
@@ -84,7 +94,7 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
     if (!reportOnce(socket, { reason, detail, request: requestFacts(request), answer: { status, fields } })) return;
     // Not through the response object: after it, node:http resets a client that is still sending, and the client then seldom
     // receives the answer.
-    writeRefusal(socket, answer, { clock, linger: openTimeout });
+    answerRefusal(socket, answer);
   };
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (ending.has(request.socket)) request.resume();
@@ -125,7 +135,7 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
       return;
     }
     limit.done(request.socket);
-    upgrade(upgradeCallOf(request, socket, head, transportOf));
+    upgrade(upgradeCallOf(request, socket, head, transportOf, { pending }));
   };
   // As above: after its own answer, Node resets the connection.
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -153,18 +163,18 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
       const answer = large ? TOO_LARGE : MALFORMED;
       const detail = `${answer.body.trimEnd()} (${error.code})`;
       reportOnce(socket, { reason: large ? "headers" : "request", detail, answer });
-      writeRefusal(socket, answer, { clock, linger: openTimeout });
+      answerRefusal(socket, answer);
     }
   });
   // Without this listener, node:http closes the socket of a CONNECT request without an answer.
   server.on("upgrade", onUpgrade).on("connect", onUpgrade);
-  const accepted = (socket: Socket, since: Instant, phase: "tls" | "request"): void => {
+  const accepted = (socket: Socket, since: Instant, phase: "tls" | "request", former?: PendingOpening): void => {
     if (refused !== undefined) cacheAddresses(socket);
-    limit.begin(socket, since, phase);
+    limit.begin(socket, since, phase, former);
   };
   return {
-    read: (socket, since) => {
-      accepted(socket, since, "request");
+    read: (socket, since, former) => {
+      accepted(socket, since, "request", former);
       server.emit("connection", socket);
     },
     beginTls: (socket) => accepted(socket, clock.now(), "tls"),

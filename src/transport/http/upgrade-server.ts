@@ -9,12 +9,13 @@ import { type Accepted, judgeRequest, type RequestFacts } from "../../engine/han
 import { readRequestHead } from "../../engine/handshake/request-head.ts";
 import { type AcceptedHandle, AcceptedHandles } from "../fast/accepted-handles.ts";
 import { FastTransport } from "../fast/transport.ts";
+import type { LastWriteLimit } from "../listen/last-write.ts";
 import { serverTls } from "../listen/tcp-server.ts";
 import { endpointsOf } from "../socket/socket.ts";
 import type { Endpoints, Transport } from "../transport.ts";
 import type { PlainRequests } from "./plain-requests.ts";
 import { createHttpReader, type HttpReaderOptions } from "./reader.ts";
-import { ignoreErrors, type UpgradeCall } from "./upgrade.ts";
+import { ignoreErrors, type RefusalAnswer, type UpgradeCall, writeRefusal } from "./upgrade.ts";
 
 export interface UpgradeServerOptions extends HttpReaderOptions {
   readonly secure: boolean;
@@ -35,7 +36,7 @@ export interface UpgradeServer {
 }
 
 export function createUpgradeServer(options: UpgradeServerOptions): UpgradeServer {
-  const { secure, tls, clock, openTimeout, accepted, refused, upgrade, transportOf } = options;
+  const { secure, tls, clock, openTimeout, accepted, refused, upgrade, pending } = options;
   const http = createHttpReader(options);
   // The same socket options as in node:http and node:https.
   const socketOptions = { allowHalfOpen: true, noDelay: true };
@@ -60,14 +61,17 @@ export function createUpgradeServer(options: UpgradeServerOptions): UpgradeServe
   const readWithNodeHttp = (accepted: AcceptedHandle, bytes: Uint8Array): void => {
     const socket = accepted.toSocket();
     if (bytes.length > 0) socket.unshift(bytes);
-    http.read(socket, accepted.acceptedAt);
+    http.read(socket, accepted.acceptedAt, accepted);
   };
   const onFirstBytes = (accepted: AcceptedHandle, bytes: Buffer): void => {
     // Only a complete request head is read here. If the network has split the request, node:http reads all of it.
     const head = readRequestHead(bytes.toString("latin1", 0, maxHeaderSize));
     const judged = head && judgeRequest(head.facts);
     if (head === undefined || !judged?.accepted) readWithNodeHttp(accepted, bytes);
-    else upgrade(new HandleUpgradeCall(head.facts, judged, accepted, bytes.subarray(head.length), transportOf));
+    else {
+      accepted.leavePending();
+      upgrade(new HandleUpgradeCall(head.facts, judged, accepted, bytes.subarray(head.length), options));
+    }
   };
   const onEnded = (accepted: AcceptedHandle): void => readWithNodeHttp(accepted, NO_BYTES);
   const takeHandles = (): AcceptedHandles => {
@@ -75,6 +79,7 @@ export function createUpgradeServer(options: UpgradeServerOptions): UpgradeServe
       clock,
       openTimeout,
       refused,
+      pending,
       prepare: accepted,
       firstBytes: onFirstBytes,
       ended: onEnded,
@@ -91,7 +96,7 @@ class HandleUpgradeCall implements UpgradeCall {
   readonly raw = undefined;
   readonly #accepted: AcceptedHandle;
   readonly #head: Uint8Array;
-  readonly #transportOf: HttpReaderOptions["transportOf"];
+  readonly #options: Pick<HttpReaderOptions, "transportOf" | "pending">;
   #socket: Socket | undefined;
 
   constructor(
@@ -99,13 +104,13 @@ class HandleUpgradeCall implements UpgradeCall {
     judged: Accepted,
     accepted: AcceptedHandle,
     head: Uint8Array,
-    transportOf: HttpReaderOptions["transportOf"],
+    options: Pick<HttpReaderOptions, "transportOf" | "pending">,
   ) {
     this.request = request;
     this.judged = judged;
     this.#accepted = accepted;
     this.#head = head;
-    this.#transportOf = transportOf;
+    this.#options = options;
   }
 
   endpoints(): Endpoints {
@@ -117,9 +122,13 @@ class HandleUpgradeCall implements UpgradeCall {
     return this.#socket;
   }
 
+  refuse(answer: RefusalAnswer, limit: LastWriteLimit): void {
+    writeRefusal(this.socket(), answer, { ...limit, pending: this.#options.pending });
+  }
+
   accept(switching: Buffer): Transport {
     if (this.#socket === undefined) return FastTransport.fromAccepted(this.#accepted, switching, this.#head);
     this.#socket.write(switching);
-    return this.#transportOf(this.#socket, this.#head);
+    return this.#options.transportOf(this.#socket, this.#head);
   }
 }

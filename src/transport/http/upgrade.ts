@@ -6,6 +6,7 @@ import { Socket } from "node:net";
 import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
 import { type Accepted, judgeRequest, type Refused, type RequestFacts } from "../../engine/handshake/request.ts";
 import { endWith, type LastWriteLimit } from "../listen/last-write.ts";
+import type { PendingOpenings } from "../listen/pending-openings.ts";
 import { rawEndpointsOf } from "../listen/refused-opening.ts";
 import type { Duplex, IncomingMessage, NodeBuffer } from "../node-types.ts";
 import type { Endpoints, Transport } from "../transport.ts";
@@ -34,20 +35,22 @@ export interface UpgradeCall {
   endpoints(): Endpoints;
   /** Returns the socket, for a refusal or a later answer. Always returns the same object. */
   socket(): Duplex;
+  /** Answers with a refusal, and ends the socket within `linger`. */
+  refuse(answer: RefusalAnswer, limit: LastWriteLimit): void;
   /** Writes `switching` and returns the transport, which owns the connection. The call must not be used afterwards. */
   accept(switching: NodeBuffer): Transport;
 }
 
 /**
  * Returns the call of a request that node:http has read. `head` holds bytes that were read after the request. `raw` is the request
- * if the application may see it.
+ * if the application may see it. `pending` bounds the number of sockets that are being ended after a refusal.
  */
 export function upgradeCallOf(
   request: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
   transportOf: (socket: Duplex, head: Uint8Array) => Transport,
-  raw?: IncomingMessage,
+  { raw, pending }: { readonly raw?: IncomingMessage; readonly pending?: PendingOpenings | undefined } = {},
 ): UpgradeCall {
   // node:http has removed its error listener from the socket.
   ignoreErrors(socket);
@@ -58,6 +61,7 @@ export function upgradeCallOf(
     raw,
     endpoints: () => rawEndpointsOf(socket),
     socket: () => socket,
+    refuse: (answer, limit) => writeRefusal(socket, answer, { ...limit, pending }),
     accept: (switching) => {
       // The socket caches the address. After the answer it may be too late: the system knows no address of a peer that has gone.
       if (socket instanceof Socket) void socket.remoteAddress;

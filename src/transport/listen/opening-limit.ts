@@ -4,8 +4,9 @@ import type { Socket } from "node:net";
 import type { Refusal } from "../../base/refusals.ts";
 import { after, type Clock, type Instant, type Wakeup } from "../../base/time.ts";
 import { rawSocketOf } from "../internals/tcp.ts";
+import { EVICTED, PendingOpening, type PendingOpenings } from "./pending-openings.ts";
 
-/** Called when a socket has reached the limit, before the socket is destroyed. */
+/** Called when a socket has reached the limit, or is closed for a newer one, before the socket is destroyed. */
 export type Expired = (socket: Socket, reason: Refusal, detail: string) => void;
 
 export interface OpeningLimitOptions {
@@ -15,20 +16,47 @@ export interface OpeningLimitOptions {
   readonly expired: Expired;
   /** Called when a socket closes before its request is complete. */
   readonly disconnected: (socket: Socket) => void;
+  /** Bounds the number of sockets that have no complete request. Undefined: there is no bound. */
+  readonly pending?: PendingOpenings | undefined;
 }
 
-interface LimitedOpening {
+/**
+ * `idle`: after an answer, until the first byte of the next request arrives. `next`: after an answer, until the head of the next
+ * request is complete.
+ */
+type Phase = "tls" | "request" | "idle" | "next";
+
+class LimitedOpening extends PendingOpening {
+  readonly socket: Socket;
   readonly since: Instant;
   readonly length: number;
-  /**
-   * `idle`: after an answer, until the first byte of the next request arrives. `next`: after an answer, until the head of the next
-   * request is complete.
-   */
-  phase: "tls" | "request" | "idle" | "next";
+  readonly phase: Phase;
   /** The byte counters of the socket when the limit started. */
   readonly read: number;
   readonly written: number;
   wakeup: Wakeup | undefined;
+  readonly #evicted: (opening: LimitedOpening) => void;
+
+  constructor(
+    socket: Socket,
+    since: Instant,
+    length: number,
+    phase: Phase,
+    evicted: (opening: LimitedOpening) => void,
+  ) {
+    super();
+    this.socket = socket;
+    this.since = since;
+    this.length = length;
+    this.phase = phase;
+    this.read = socket.bytesRead;
+    this.written = socket.bytesWritten;
+    this.#evicted = evicted;
+  }
+
+  override evict(): void {
+    this.#evicted(this);
+  }
 }
 
 /**
@@ -61,16 +89,19 @@ export class OpeningLimit {
     return this.#openings.has(socket);
   }
 
-  /** Starts the limit of a socket that was accepted at `since`. Under TLS the limit includes the TLS handshake. */
-  begin(socket: Socket, since: Instant, phase: "tls" | "request"): void {
-    this.#bound(socket, since, phase);
+  /**
+   * Starts the limit of a socket that was accepted at `since`. Under TLS the limit includes the TLS handshake. `former`: the opening
+   * before its socket existed, whose position it gets.
+   */
+  begin(socket: Socket, since: Instant, phase: "tls" | "request", former?: PendingOpening): void {
+    this.#bound(socket, since, phase, former);
   }
 
   /** Call this when the TLS handshake is complete. The limit continues: the time of the handshake counts. */
   secured(socket: Socket): void {
     const raw = rawSocketOf(socket);
-    const opening = this.#end(raw ?? socket);
-    this.#bound(socket, opening?.since ?? this.#options.clock.now(), "request");
+    const former = this.#take(raw ?? socket);
+    this.#bound(socket, former?.since ?? this.#options.clock.now(), "request", former);
   }
 
   /** Ends the limit of a socket. Call this when the head of a request is complete, or when the socket was refused. */
@@ -112,18 +143,26 @@ export class OpeningLimit {
     for (const socket of [...this.#openings.keys()]) this.#end(socket);
   }
 
-  #bound(socket: Socket, since: Instant, phase: LimitedOpening["phase"]): void {
+  /** `former`: the opening of the same connection whose position the new one gets. */
+  #bound(socket: Socket, since: Instant, phase: Phase, former?: PendingOpening): void {
     this.#end(socket);
-    const { clock, openTimeout } = this.#options;
-    const length = openTimeout();
-    const { bytesRead: read, bytesWritten: written } = socket;
-    const opening: LimitedOpening = { since, length, phase, read, written, wakeup: undefined };
+    const { clock, openTimeout, pending } = this.#options;
+    const opening = new LimitedOpening(socket, since, openTimeout(), phase, this.#evict);
     this.#openings.set(socket, opening);
     socket.on("close", this.#closed);
-    opening.wakeup = clock.wakeAt(after(since, length), () => this.#expire(socket, opening));
+    opening.wakeup = clock.wakeAt(after(since, opening.length), () => this.#expire(opening));
+    // Between two requests of an application's server, the time is not bounded here, and neither is the number.
+    if (phase !== "idle") pending?.replace(former, opening);
   }
 
   #end(socket: Socket): LimitedOpening | undefined {
+    const opening = this.#take(socket);
+    if (opening !== undefined) this.#options.pending?.remove(opening);
+    return opening;
+  }
+
+  /** Ends the limit of a socket, which keeps its position among the pending ones. */
+  #take(socket: Socket): LimitedOpening | undefined {
     const opening = this.#openings.get(socket);
     if (opening === undefined) return undefined;
     this.#openings.delete(socket);
@@ -132,7 +171,14 @@ export class OpeningLimit {
     return opening;
   }
 
-  #expire(socket: Socket, { length, phase, read, written }: LimitedOpening): void {
+  readonly #evict = ({ socket, phase }: LimitedOpening): void => {
+    this.#end(socket);
+    // A client need not send another request.
+    if (phase !== "next") this.#options.expired(socket, "capacity", EVICTED);
+    socket.destroy();
+  };
+
+  #expire({ socket, length, phase, read, written }: LimitedOpening): void {
     this.#end(socket);
     if (socket.destroyed) return;
     if (phase === "next") {

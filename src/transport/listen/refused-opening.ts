@@ -1,5 +1,6 @@
 /** The facts of an opening that did not become a connection. */
 
+import type { LimitError } from "../../base/errors.ts";
 import type { Refusal } from "../../base/refusals.ts";
 import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
 import type { RequestFacts } from "../../engine/handshake/request.ts";
@@ -12,6 +13,8 @@ export interface RefusedOpening {
   readonly reason: Refusal;
   /** One sentence without a full stop, with the values that were compared or that exceeded a limit. */
   readonly detail: string;
+  /** The limit that was reached. Undefined for other reasons. */
+  readonly cause?: LimitError | undefined;
   /** Undefined if there are no addresses, for example after a failed accept. */
   readonly endpoints: Endpoints | undefined;
   /** Undefined if no request was read. */

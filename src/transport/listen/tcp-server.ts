@@ -10,6 +10,7 @@ import { networkPermitted } from "../permission.ts";
 import { endpointsOf, transportError } from "../socket/socket.ts";
 import { tlsProblem } from "../tls-problem.ts";
 import type { ListenAddress } from "./listen-address.ts";
+import { EVICTED, type PendingOpenings } from "./pending-openings.ts";
 import { type RefusedOpening, type ReportRefused, rawEndpointsOf } from "./refused-opening.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 
@@ -22,30 +23,44 @@ export interface TcpServerOptions {
   readonly accepted: (socket: Socket) => void;
   /** Called when a stream is ready for messages: after accept, under TLS after the handshake. */
   readonly opened: (socket: Socket) => void;
-  /** Called when a TLS handshake has failed. */
+  /** Called when a TLS handshake has failed, or is given up for a newer one. */
   readonly refused?: ReportRefused | undefined;
+  /** Bounds the number of TLS handshakes in progress. */
+  readonly pending: PendingOpenings;
 }
 
 /**
  * Creates the server. With `allowHalfOpen`, its sockets end only with this side's FIN, so that queued bytes can be sent after the
  * peer's FIN.
  */
-export function createTcpServer({ secure, tls, openTimeout, accepted, opened, refused }: TcpServerOptions): NetServer {
+export function createTcpServer(options: TcpServerOptions): NetServer {
+  const { secure, tls, openTimeout, accepted, opened, refused, pending } = options;
   if (!secure) {
     return createTcp({ allowHalfOpen: true }, (socket) => {
       accepted(socket);
       opened(socket);
     });
   }
-  const server = createTls({ ...serverTls(tls, openTimeout), allowHalfOpen: true }, opened);
+  /** The functions that remove the sockets of handshakes in progress from `pending`. */
+  const handshakes = new WeakMap<Socket, () => void>();
+  const evicted = new WeakSet<Socket>();
+  const server = createTls({ ...serverTls(tls, openTimeout), allowHalfOpen: true }, (socket) => {
+    handshakes.get(rawSocketOf(socket) ?? socket)?.();
+    opened(socket);
+  });
   server.on("tlsClientError", (error, socket) => {
-    refused?.(tlsFailure(error, socket, openTimeout));
+    if (!evicted.has(rawSocketOf(socket) ?? socket)) refused?.(tlsFailure(error, socket, openTimeout));
     // Node reports a handshake timeout, but leaves the socket open.
     socket.destroy();
   });
   return server.on("connection", (socket) => {
     if (refused !== undefined) cacheAddresses(socket);
     accepted(socket);
+    const onEvicted = (): void => {
+      evicted.add(socket);
+      refused?.({ reason: "capacity", detail: EVICTED, endpoints: { ...rawEndpointsOf(socket), secure: true } });
+    };
+    handshakes.set(socket, pending.addSocket(socket, onEvicted));
   });
 }
 
