@@ -63,6 +63,7 @@ export type {
   WaitOptions,
   WriterOptions,
 } from "./connection/contract.ts";
+export { type MemoryBudget, memoryBudget } from "./connection/memory-budget.ts";
 export type {
   ConnectionOptions,
   ErrorContext,

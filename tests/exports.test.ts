@@ -23,7 +23,7 @@ const MAIN = {
     ...["reconnect", "ReconnectingConnection", "shouldReconnect", "InDoubtError"],
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     ...["isConnectionError", "isText", "errorReporter", "httpProxy", "proxyFromEnvironment", "json"],
-    "WorkerError",
+    ...["memoryBudget", "WorkerError"],
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -46,6 +46,7 @@ const MAIN = {
       "MessageBytes",
       "MessageCodec",
       "MessageType",
+      "MemoryBudget",
       "MessageTyping",
       "FramedTyping",
       "MessageIterator",

@@ -12,7 +12,7 @@ import {
   type TimeoutError,
   type TransportError,
 } from "../base/errors.ts";
-import { after, type Instant } from "../base/time.ts";
+import type { Instant } from "../base/time.ts";
 import type { Message, Violation } from "../engine/protocol.ts";
 import {
   ABNORMAL,
@@ -24,6 +24,8 @@ import {
 import { PONG } from "../engine/websocket/frame.ts";
 import { withoutStack } from "../transport/errors-without-stack.ts";
 import type { TransportEvents } from "../transport/transport.ts";
+import { answerFinIfShown, lingerExpired } from "./close/answer-fin.ts";
+import { continueDraining } from "./close/drain.ts";
 import { farewellBytes } from "./close/farewell.ts";
 import type { InflaterOwner } from "./compression/inflate.ts";
 import type { CloseInfo, Connection } from "./contract.ts";
@@ -52,6 +54,8 @@ import {
   readPumpOf,
   refusalOf,
 } from "./lazy-parts.ts";
+import { endForMemory, heldChanged, inboxIsShortened } from "./memory-account.ts";
+import { type MemoryHolder, processBudget } from "./memory-budget.ts";
 import type { Overflow } from "./options.ts";
 import { dispatchMessage } from "./read/dispatch-message.ts";
 import { type ConnectionBase, ConnectionRecord } from "./record.ts";
@@ -83,7 +87,15 @@ const RESOLVED = Promise.resolve();
 
 export class Core
   extends ConnectionRecord
-  implements PartsOwner, LivenessOwner, CorkedOwner, DeferredOwner, InFlightOwner, TransportEvents, InflaterOwner
+  implements
+    PartsOwner,
+    LivenessOwner,
+    CorkedOwner,
+    DeferredOwner,
+    InFlightOwner,
+    TransportEvents,
+    InflaterOwner,
+    MemoryHolder
 {
   constructor(connection: Connection, base: ConnectionBase) {
     super(connection, base);
@@ -110,6 +122,7 @@ export class Core
     if (decodes) readPumpOf(this).receive(chunk, now);
     // A hook has already answered these messages, and its answers are written.
     if (this.hooked || !decodes) this.arrived = 0;
+    this.heldChanged();
     freeParts(this);
   }
 
@@ -144,6 +157,7 @@ export class Core
     this.readPump?.discard();
     this.rareParts?.deferredClose?.apply();
     closingOf(this).transportClosed(error);
+    this.heldChanged();
   }
 
   // ReadPumpOwner
@@ -158,7 +172,7 @@ export class Core
   }
 
   get inboxFull(): boolean {
-    return this.dispatcher?.inbox.full === true;
+    return this.dispatcher?.inbox.full === true || inboxIsShortened(this);
   }
 
   messagesArrived(): void {
@@ -195,6 +209,7 @@ export class Core
   }
 
   paused(): void {
+    if (inboxIsShortened(this)) processBudget.paused += 1;
     if (this.options.observe !== undefined) emit(this, { type: "pause", id: this.connection.id });
     const peerEnded = this.closing?.peerEndedAt !== undefined;
     if (peerEnded && this.rareParts?.draining === undefined) finLeftUnread(this, this.options.clock.now());
@@ -262,6 +277,7 @@ export class Core
     if (this.closing?.state === "over") return;
     readPumpOf(this).inflated(deliver);
     this.applyFin();
+    this.heldChanged();
   }
 
   // OutboxOwner, InFlightOwner
@@ -295,6 +311,10 @@ export class Core
   lowWater(): void {
     const { lowWater } = this.options.hooks;
     if (lowWater !== undefined) callHook(this, "lowWater", () => lowWater(this.connection));
+  }
+
+  heldChanged(): void {
+    heldChanged(this);
   }
 
   kernelHasRoom(): void {
@@ -405,6 +425,7 @@ export class Core
   }
 
   inboxHasRoom(): void {
+    this.heldChanged();
     if (this.readPump?.continue()) this.applyFin();
   }
 
@@ -443,34 +464,21 @@ export class Core
     closingOf(this).local(draining?.code ?? NORMAL, draining?.reason ?? "");
   }
 
-  /** The server closes. The connection closes after the application has handled the received messages. */
-  beginDraining(code: number, reason: string): void {
-    const error = closingOf(this).beginDraining(code, reason);
-    // A connection that is already closing continues.
-    if (error === undefined) return;
-    const rare = rarePartsOf(this);
-    rare.draining = { code, reason, error };
-    rare.closedPromise?.beginDraining(error);
-    this.closeIfDrained();
-  }
-
   /** Closes if the server closes and the application has handled all received messages. */
   closeIfDrained(): void {
-    const draining = this.rareParts?.draining;
-    if (draining === undefined || refusalOf(this) !== undefined || inputPending(this)) return;
-    const closing = closingOf(this);
-    closing.inputError ??= draining.error;
-    this.endInput(draining.error);
-    // The end of an `open` hook without a message hook is reported by `messageRequested`.
-    if (this.hooked && this.dispatcher?.working) this.dispatcher.whenDone(() => this.closeIfDrained());
-    else if (this.handler === "waits" || (this.handler === "none" && !this.busy))
-      closing.local(draining.code, draining.reason);
+    continueDraining(this);
   }
 
   /** Application code failed at `place`: calls `onError` and closes with 1011. */
   fault(error: unknown, place: ErrorPlace): void {
     this.options.onError(error, { place, connection: this.connection });
     closingOf(this).local(INTERNAL_ERROR, "internal error", error);
+  }
+
+  // MemoryHolder
+
+  endForMemory(error: LimitError): void {
+    endForMemory(this, error);
   }
 
   // ClosingOwner
@@ -575,19 +583,6 @@ function infoOf(core: Core): CloseInfo {
 function reportEnded(core: Core): void {
   if (core.handler !== "none") core.handler = "outlives";
   core.onEnded?.(core.connection);
-}
-
-/** Answers the peer's FIN with ours, once the application has seen the peer's end and does not want to send more. */
-function answerFinIfShown(core: Core): void {
-  if (core.closing?.state === "halfOpen" && !core.options.allowHalfOpen && !core.busy) core.closing.local(NORMAL, "");
-}
-
-/** The time limit for our FIN has expired. */
-function lingerExpired(core: Core, now: Instant): void {
-  const { allowHalfOpen, lingerTimeout } = core.options;
-  // While messages are being written, the application uses its half of the connection.
-  if (allowHalfOpen && queuedMessagesOf(core) > 0) setTimer(core, "linger", after(now, lingerTimeout));
-  else closingOf(core).local(NORMAL, "");
 }
 
 function callsExpired(core: Core, now: Instant): void {

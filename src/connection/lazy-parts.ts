@@ -285,6 +285,11 @@ export function queuedBytesOf({ shortPath, outbox, connection }: ConnectionRecor
   return hasDeferred(connection) ? bytes + deferredFor(connection).bytes : bytes;
 }
 
+/** The memory that the connection holds for messages, in bytes. Messages on a short path leave with this turn. */
+export function heldBytesOf({ readPump, outbox, dispatcher }: ConnectionRecord): number {
+  return (readPump?.heldBytes ?? 0) + (outbox?.heldBytes ?? 0) + (dispatcher?.inbox.heldBytes ?? 0);
+}
+
 export function queuedMessagesOf({ shortPath, outbox, connection }: ConnectionRecord): number {
   const length = shortPath !== undefined && shortPath.length > 0 ? shortPath.length : (outbox?.queuedMessages ?? 0);
   return hasDeferred(connection) ? length + deferredFor(connection).length : length;

@@ -66,6 +66,8 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   arrived = 0;
   /** True while a chunk is handled: messages sent meanwhile leave in one write at its end. */
   corked = false;
+  /** The memory that this connection holds for messages, as `memoryBudget` counts it. */
+  heldBytes = 0;
   /** The short path on which messages of this connection are. While it has one, it has nothing else to send. */
   shortPath: ShortPath | undefined;
 

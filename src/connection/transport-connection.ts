@@ -9,6 +9,7 @@ import type { Message } from "../engine/protocol.ts";
 import { ABNORMAL, NORMAL, TRY_AGAIN_LATER } from "../engine/websocket/close-codes.ts";
 import { CallContext } from "../transport/call-context.ts";
 import type { Endpoints, Transport } from "../transport/transport.ts";
+import { beginDraining } from "./close/drain.ts";
 import type {
   CloseInfo,
   Connection,
@@ -153,7 +154,7 @@ export class TransportConnection<UserData = unknown, In = Message, Out = Sendabl
 
   /** The server closes. The connection closes after the application has handled the messages already received. */
   closeWhenDone(code: number, reason: string): void {
-    this.#core.beginDraining(code, reason);
+    beginDraining(this.#core, code, reason);
   }
 
   /** True if the end was clean. False until the end is complete. */

@@ -83,6 +83,10 @@ export interface Decoder {
   end?(visitor: Visitor): void;
   /** The progress of the incomplete message. `received` is 0 at a message boundary. */
   readonly partial: Progress;
+  /** The memory that the incomplete message takes, in bytes. It can be more than was received, because arrays grow in steps. */
+  readonly heldBytes: number;
+  /** Frees that memory. Nothing may be decoded afterwards. */
+  discard(): void;
 }
 
 /** The part of a message that is being written. `whole` is a message that is not written in parts. */

@@ -22,11 +22,14 @@ const through = (visitor: Visitor, change: Partial<Visitor>): Visitor => ({
   ...change,
 });
 
+const UNCOUNTED = { heldBytes: 0, discard: () => undefined };
+
 /** Ours but for one flaw. */
 const flawed = (receive: Receive, limitsOf = (limits: DecoderLimits): DecoderLimits => limits) =>
   framesOf((role, limits, deflate) => {
     const decoder = new WebSocketDecoder(role, limitsOf(limits), deflate);
     return {
+      ...UNCOUNTED,
       get partial() {
         return decoder.partial;
       },
@@ -92,6 +95,7 @@ const FLAWS: Readonly<Record<string, ReturnType<typeof flawed>>> = {
   "forgets what came at the boundary of two chunks": framesOf((role, limits, deflate) => {
     let decoder = new WebSocketDecoder(role, limits, deflate);
     return {
+      ...UNCOUNTED,
       get partial() {
         return decoder.partial;
       },
@@ -104,6 +108,7 @@ const FLAWS: Readonly<Record<string, ReturnType<typeof flawed>>> = {
   "does not say how much has come": framesOf((role, limits, deflate) => {
     const decoder = new WebSocketDecoder(role, limits, deflate);
     return {
+      ...UNCOUNTED,
       partial: { received: 0, expected: undefined },
       receive: (chunk, from, visitor) => decoder.receive(chunk, from, visitor),
     };

@@ -7,6 +7,8 @@ import {
   isConnectionError,
   type ListenOptions,
   listen,
+  type MemoryBudget,
+  memoryBudget,
   type Server,
 } from "../../src/index.ts";
 import { openSockets } from "../kit/kernel-sockets.ts";
@@ -40,6 +42,7 @@ export interface Report {
   readonly refused: number;
   readonly queuedBytes: number;
   readonly queuedMessages: number;
+  readonly budget: MemoryBudget;
   /** How connections ended. */
   readonly ends: readonly End[];
   /** Bytes in use; without garbage if a collection was requested. */
@@ -202,6 +205,11 @@ async function look(): Promise<void> {
   setTimeout(look, 100).unref();
 }
 
+function budget(): MemoryBudget {
+  const { limit, heldBytes, refused, paused, ended } = memoryBudget;
+  return { limit, heldBytes, refused, paused, ended };
+}
+
 function report({ connections }: Server): Report {
   let queuedBytes = 0;
   let queuedMessages = 0;
@@ -211,7 +219,7 @@ function report({ connections }: Server): Report {
   }
   return {
     ...{ troubles, complaints, handled, connections: connections.size, paused, messages, payload, refused, ends },
-    ...{ queuedBytes, queuedMessages },
+    ...{ queuedBytes, queuedMessages, budget: budget() },
     live: inUse(),
     most,
     cpu: processorTime() - looked,

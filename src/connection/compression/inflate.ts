@@ -29,6 +29,8 @@ export class Inflater {
   readonly #ratio: number;
   readonly #window: SlidingWindow | undefined;
   #busy = false;
+  /** The memory of the message that another thread decompresses, in bytes. */
+  heldBytes = 0;
 
   constructor(limits: DecoderLimits, { maxInflationRatio, windowBits }: InflaterOptions) {
     this.#limits = limits;
@@ -55,8 +57,10 @@ export class Inflater {
       if (!larger) return this.#deliver(type, compressed.length, inflated, owner);
     }
     this.#busy = true;
+    this.heldBytes = compressed.length;
     inflateLater(compressed, dictionary, maxSize, (inflated) => {
       this.#busy = false;
+      this.heldBytes = 0;
       owner.inflated(() => this.#deliver(type, compressed.length, inflated, owner));
     });
     return false;

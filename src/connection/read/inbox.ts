@@ -6,6 +6,9 @@ import { BoundedQueue } from "../../engine/queue/bounded-queue.ts";
 import { DecodedValue } from "../codec.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
 
+// What the objects of one item take beside its bytes: measured on Node 20, 60 bytes for a short text and 260 for binary data.
+const ITEM_OVERHEAD = 256;
+
 /** A piece of a streamed message. */
 export interface Piece {
   readonly type: "text" | "binary";
@@ -43,6 +46,11 @@ export class Inbox {
 
   get length(): number {
     return this.#stored.length;
+  }
+
+  /** The memory that the items take, in bytes. */
+  get heldBytes(): number {
+    return this.#stored.bytes + this.#stored.length * ITEM_OVERHEAD;
   }
 
   get empty(): boolean {
@@ -84,6 +92,11 @@ export class Inbox {
       else calls.shift();
       call.resolve(item);
     }
+  }
+
+  /** Drops all items. */
+  discard(): void {
+    while (this.#stored.take() !== undefined);
   }
 
   shift(): InboxItem | undefined {

@@ -60,6 +60,11 @@ export class ReadPump {
     return this.#undecoded !== undefined || this.#isInflating();
   }
 
+  /** The memory that received bytes take before they are a message, in bytes. */
+  get heldBytes(): number {
+    return this.decoder.heldBytes + (this.#undecoded?.length ?? 0) + (this.#owner.protocol.inflater?.heldBytes ?? 0);
+  }
+
   /** True if this object is in its initial state: another connection may use it. */
   get isInitial(): boolean {
     return !this.#decoding && !this.#paused && !this.#insideMessage && !this.pending;
@@ -143,9 +148,10 @@ export class ReadPump {
     this.continue();
   }
 
-  /** Discards undecoded bytes. */
+  /** Discards received bytes that are not a message yet. Nothing is decoded afterwards. */
   discard(): void {
     this.#undecoded = undefined;
+    this.decoder.discard();
   }
 
   #stopReading(): void {

@@ -73,6 +73,13 @@ export class Outbox implements EndOfTurnTask {
     return this.#sendQueue.bytes;
   }
 
+  /** The memory that messages to send take, in bytes. */
+  get heldBytes(): number {
+    const write = this.#pendingWrite;
+    const encoded = write === undefined ? 0 : write.shared ? WRITE_BUFFER_SIZE : write.bytes.length;
+    return this.#sendQueue.heldBytes + encoded;
+  }
+
   get queuedMessages(): number {
     return this.#sendQueue.length;
   }
@@ -134,7 +141,10 @@ export class Outbox implements EndOfTurnTask {
   /** Queues `message`, or applies `overflow` to it. Its call, if it has one, always settles. */
   send(message: OutgoingMessage, overflow: Overflow): SendResult {
     const added = this.#sendQueue.enqueue(message, overflow, this.blocked);
-    if (added !== "queued") return added === "waiting" ? "queued" : "refused";
+    if (added !== "queued") {
+      this.#owner.heldChanged();
+      return added === "waiting" ? "queued" : "refused";
+    }
     this.#waterMarks.queueChanged(this.#owner);
     this.schedule();
     return this.#fitsWrite(0, 0) ? "sent" : "queued";
@@ -218,6 +228,7 @@ export class Outbox implements EndOfTurnTask {
     this.flush();
     this.#sendQueue.rejectUnwritten(error);
     this.#controlQueue.clear();
+    this.#owner.heldChanged();
   }
 
   /** The transport is gone: rejects all messages. */
@@ -335,6 +346,7 @@ export class Outbox implements EndOfTurnTask {
     this.#pendingWrite = write;
     this.#blockedSince = this.#options.clock.now();
     this.#owner.setWriteTimer(after(this.#blockedSince, this.#options.writeTimeout));
+    this.#owner.heldChanged();
   }
 
   /** The kernel has accepted all bytes of the last write. */

@@ -42,6 +42,11 @@ export class SendQueue implements Messages {
     return this.#queue.bytes;
   }
 
+  /** The bytes of all messages, also of those whose calls wait for room. */
+  get heldBytes(): number {
+    return this.#queue.heldBytes;
+  }
+
   /** Bytes of payload, without the overhead of each message. */
   get payloadBytes(): number {
     return this.#queue.payloadBytes;

@@ -8,6 +8,8 @@ import type { SendQueue } from "./send-queue.ts";
 export interface WaterMarksOwner {
   highWater(): void;
   lowWater(): void;
+  /** The memory that the connection holds has changed. */
+  heldChanged(): void;
 }
 
 export class WaterMarks {
@@ -59,5 +61,6 @@ export class WaterMarks {
       this.#aboveHighWater = false;
       owner.lowWater();
     }
+    owner.heldChanged();
   }
 }

@@ -6,6 +6,7 @@ import { isObject, kindOf } from "../../base/forms.ts";
 import { judgeOptions } from "../../base/judge.ts";
 import type { MessageType, MessageTyping, ReceivedBy } from "../../connection/codec.ts";
 import type { Connection, Sendable } from "../../connection/contract.ts";
+import { processBudget } from "../../connection/memory-budget.ts";
 import { settle } from "../../connection/options.ts";
 import { handledRejection } from "../../connection/time/pending-calls.ts";
 import { TransportConnection } from "../../connection/transport-connection.ts";
@@ -15,7 +16,6 @@ import { type UpgradeCall, upgradeCallOf } from "../../transport/http/upgrade.ts
 import type { Duplex, IncomingMessage } from "../../transport/node-types.ts";
 import type { AcceptOptions } from "../options.ts";
 import { OpeningEvents } from "./opening-events.ts";
-import { capacityError } from "./roster.ts";
 import {
   type RefusedUpgrade,
   refuseDisconnected,
@@ -128,8 +128,10 @@ function setupOf<UserData>(options: AcceptOptions<UserData>): UpgradeSetup<UserD
 /** There is no server that counts or closes the connections. */
 const NO_ROSTER: UpgradePlaces<unknown> = {
   closing: false,
-  refusal: capacityError(Infinity),
-  reservePlace: () => true,
+  get refusal() {
+    return processBudget.refusal();
+  },
+  reservePlace: () => processBudget.admits(),
   releasePlace: () => undefined,
   addConnection: () => undefined,
   onClosing: () => () => undefined,

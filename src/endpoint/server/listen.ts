@@ -239,7 +239,7 @@ function tcpServer(setup: ListenSetup): Prepared {
       const full = refusal instanceof LimitError;
       events?.refused({
         reason: full ? "capacity" : "closing",
-        detail: full ? "maxConnections is reached" : "the server is closing",
+        detail: full ? `${refusal.limit} is reached` : "the server is closing",
         cause: full ? refusal : undefined,
         endpoints: rawEndpointsOf(socket),
       });

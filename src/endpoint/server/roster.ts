@@ -5,6 +5,7 @@ import { type Complete, present } from "../../base/forms.ts";
 import { COUNT, DURATION_OR_ZERO, judgeNumber, judgeOptions } from "../../base/judge.ts";
 import { after, type Clock } from "../../base/time.ts";
 import type { Connection, Sendable } from "../../connection/contract.ts";
+import { processBudget } from "../../connection/memory-budget.ts";
 import type { TransportConnection } from "../../connection/transport-connection.ts";
 import type { Message } from "../../engine/protocol.ts";
 import { SlotBlock, SlotList } from "../../engine/queue/slot-list.ts";
@@ -203,7 +204,8 @@ export class Roster<UserData> implements ServerRoster<UserData> {
    * Reserves a place for a request. Returns false if there is none. `release` frees the place, `admit` gives it to a connection.
    */
   reservePlace(): boolean {
-    if (this.#closing || this.#connections.size + this.#reserved >= this.#max) return false;
+    if (this.#closing || !processBudget.admits()) return false;
+    if (this.#connections.size + this.#reserved >= this.#max) return false;
     if (this.#shared?.take() === false) return false;
     this.#reserved += 1;
     return true;
@@ -212,6 +214,7 @@ export class Roster<UserData> implements ServerRoster<UserData> {
   /** The error for a connection that got no place. */
   get refusal(): ConnectionError {
     if (this.#closing) return new ClosedError({ closeCode: GOING_AWAY, by: "local", wasClean: true });
+    if (processBudget.refuses) return processBudget.refusal();
     const full = this.#connections.size + this.#reserved >= this.#max;
     return capacityError(full ? this.#max : (this.#shared?.maximum ?? this.#max));
   }

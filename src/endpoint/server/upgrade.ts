@@ -113,7 +113,7 @@ export function settleUpgrade<UserData>(
 const CLIENT_LEFT = new Error("the client has left");
 const LEAVE_EVENTS = ["end", "close", "error"] as const;
 
-// How long a client that was refused because of `maxConnections` should wait before the next request, in seconds.
+// How long a client that was refused because of `maxConnections` or `memoryBudget` should wait before the next request, in seconds.
 const RETRY_HEADERS: ExtraHeaders = { "Retry-After": "5" };
 
 const CLOSING = "the server is closing";
@@ -137,7 +137,7 @@ export function upgrade<UserData>(
     const { refusal } = setup.roster;
     if (!(refusal instanceof LimitError)) return refuse(setup, call, "closing", textAnswer(503, CLOSING, {}), CLOSING);
     const answer = textAnswer(503, "too many connections", RETRY_HEADERS);
-    return refuse(setup, call, "capacity", answer, "maxConnections is reached", refusal);
+    return refuse(setup, call, "capacity", answer, `${refusal.limit} is reached`, refusal);
   }
   if (setup.upgrade.authorize === undefined) {
     // Decided synchronously, so the client cannot leave before the decision, and the socket needs no listeners for that.

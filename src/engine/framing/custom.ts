@@ -62,6 +62,15 @@ export class CustomDecoder implements Decoder {
     return { received: this.#failed ? 0 : this.#pendingSize, expected: undefined };
   }
 
+  get heldBytes(): number {
+    return this.#pending.length;
+  }
+
+  discard(): void {
+    this.#pending = NO_BYTES;
+    this.#failed = true;
+  }
+
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     let at = from;
     while (at < chunk.length && !this.#failed) {

@@ -29,6 +29,15 @@ export class DelimitedDecoder implements Decoder {
     return { received, expected: undefined };
   }
 
+  get heldBytes(): number {
+    return this.#assembler.heldBytes;
+  }
+
+  discard(): void {
+    this.#assembler.clear();
+    this.#failed = true;
+  }
+
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     const bytes = plainBytes(chunk);
     const delimiter = this.#delimiter;

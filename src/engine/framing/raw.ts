@@ -24,6 +24,12 @@ export class RawDecoder implements Decoder {
     return NO_PROGRESS;
   }
 
+  get heldBytes(): number {
+    return 0;
+  }
+
+  discard(): void {}
+
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     const bytes = plainBytes(chunk);
     let at = from;

@@ -36,6 +36,15 @@ export class SizedDecoder implements Decoder {
     };
   }
 
+  get heldBytes(): number {
+    return this.#assembler.heldBytes;
+  }
+
+  discard(): void {
+    this.#assembler.clear();
+    this.#failed = true;
+  }
+
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     const bytes = plainBytes(chunk);
     let at = from;

@@ -85,6 +85,11 @@ export class OverflowQueue<T extends Queueable> implements Iterable<T> {
     return this.#queue.bytes;
   }
 
+  /** The bytes of all messages, also of those whose calls wait for a place. */
+  get heldBytes(): number {
+    return this.#queue.bytes + this.#waiting.bytes;
+  }
+
   /** The payload of the messages with a place, in bytes. */
   get payloadBytes(): number {
     return this.#queue.bytes - this.#queue.length * MESSAGE_OVERHEAD;

@@ -73,6 +73,16 @@ export class WebSocketDecoder implements Decoder {
     };
   }
 
+  get heldBytes(): number {
+    return this.#assembler.heldBytes + (this.#compressed?.heldBytes ?? 0);
+  }
+
+  discard(): void {
+    this.#assembler.clear();
+    this.#compressed?.clear();
+    this.#ended = true;
+  }
+
   receive(chunk: Uint8Array, from: number, visitor: Visitor): number {
     // Converted here too, not only before copies: this loop is fast only if it always sees the same class of array.
     const bytes = plainBytes(chunk);

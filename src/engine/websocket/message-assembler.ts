@@ -38,6 +38,11 @@ export class MessageAssembler {
     return this.#size;
   }
 
+  /** The memory that the message takes, in bytes. */
+  get heldBytes(): number {
+    return this.#buffer.heldBytes;
+  }
+
   /** True if a message has begun and not ended. */
   get active(): boolean {
     return this.#active;

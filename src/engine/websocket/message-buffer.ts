@@ -34,6 +34,11 @@ export class MessageBuffer {
     return this.#size;
   }
 
+  /** The memory that is allocated, in bytes. */
+  get heldBytes(): number {
+    return this.#bytes.length;
+  }
+
   /** A view of the received bytes. It must be read before the next call. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#size);

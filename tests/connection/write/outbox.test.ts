@@ -21,7 +21,12 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
   };
   const transport = { write } as unknown as Transport;
   const options = settle({ clock: new ManualClock() }, "websocket");
-  const owner = { overflowed: () => undefined, highWater: () => undefined, lowWater: () => undefined };
+  const owner = {
+    overflowed: () => undefined,
+    highWater: () => undefined,
+    lowWater: () => undefined,
+    heldChanged: () => undefined,
+  };
   const outbox = new Outbox(webSocketProtocol("server")(options), options, {
     ...owner,
     ...{ transport, inFlight: undefined, setWriteTimer: () => undefined, clearWriteTimer: () => undefined },

@@ -1,0 +1,30 @@
+/** What one connection holds, as the memory budget of the process counts it, and what the budget does with the connection. */
+
+import type { LimitError } from "../base/errors.ts";
+import { TRY_AGAIN_LATER } from "../engine/websocket/close-codes.ts";
+import { closingOf, heldBytesOf, type PartsOwner, refusalOf } from "./lazy-parts.ts";
+import { type MemoryHolder, processBudget } from "./memory-budget.ts";
+
+// The peer learns nothing about the process.
+const REASON = "not enough memory";
+
+/** What the connection holds may have changed. */
+export function heldChanged(owner: PartsOwner & MemoryHolder): void {
+  // Behind the end nothing more is counted: the application may never take the messages that are left.
+  processBudget.changed(owner, owner.closing?.state === "over" ? 0 : heldBytesOf(owner));
+}
+
+/** True if the connection must not read, because there is little memory and its inbox has a message. */
+export function inboxIsShortened({ dispatcher }: PartsOwner): boolean {
+  return processBudget.shortens && dispatcher !== undefined && !dispatcher.inbox.empty && !dispatcher.inbox.full;
+}
+
+/** Ends the connection, and frees what it holds: its queue, its inbox, and the message that is partly received. */
+export function endForMemory(owner: PartsOwner & MemoryHolder, error: LimitError): void {
+  if (refusalOf(owner) === undefined) closingOf(owner).fail(error, TRY_AGAIN_LATER, REASON);
+  // The end has begun, and what is still to be written holds the memory.
+  else closingOf(owner).abort(error);
+  owner.readPump?.discard();
+  owner.dispatcher?.inbox.discard();
+  heldChanged(owner);
+}
