@@ -1,7 +1,8 @@
 /**
  * Runs tests on every Node that is supported: `npm run test:matrix`, with the arguments of `npm test`.
  *
- * Without arguments, the oldest and the newest run every test, and the others those that can differ by Node (tools/tiers.mjs).
+ * Without arguments, the oldest runs every test, the newest those of its set, and the others those that can differ by Node
+ * (tools/tiers.mjs).
  * `--others` leaves out the Node that runs this. Those that are missing are fetched once, into .cache. All of them run the same
  * build, one after the other: tests that bound time or memory would fail beside another suite.
  */
@@ -17,7 +18,10 @@ const COUNTS = ["tests", "suites", "pass", "fail", "cancelled", "skipped", "todo
 const given = process.argv.slice(2);
 const own = Number(process.versions.node.split(".")[0]);
 const majors = given.includes("--others") ? SUPPORTED.filter((major) => major !== own) : SUPPORTED;
-const ends = [Math.min(...SUPPORTED), Math.max(...SUPPORTED)];
+const SETS = new Map([
+  [Math.min(...SUPPORTED), "all"],
+  [Math.max(...SUPPORTED), "newest"],
+]);
 const filters = given.filter((one) => one !== "--others");
 
 await ready({ tests: true });
@@ -26,7 +30,7 @@ for (const major of majors) {
   const node = major === own ? process.execPath : await fetched(major);
   const { version, output, status } = await suiteOn(
     node,
-    filters.length > 0 ? filters : [`--set=${ends.includes(major) ? "all" : "node"}`],
+    filters.length > 0 ? filters : [`--set=${SETS.get(major) ?? "node"}`],
   );
   const counts = closing(output);
   for (const name of COUNTS) total[name] += counts[name] ?? 0;

@@ -34,24 +34,14 @@ const LONG = [
   "hostile",
 ];
 
+/** The tests that only the oldest Node runs: they are about documents, the developer's tools, compilers and other runtimes. */
+const ONCE = ["bench", "docs", "exports", "house", "package/types", "runtimes", "tools"];
+
 /**
  * The tests that only the oldest and the newest Node run. The Nodes between would give the same result: the functions are pure,
- * the bytes are compared with a table, or the test is about the network, other programs, documents or the developer's tools.
+ * the bytes are compared with a table, or the test is about the network or other programs.
  */
-const ALIKE = [
-  "bench",
-  "conformance",
-  "docs",
-  "engine",
-  "exports",
-  "faults",
-  "fuzz",
-  "house",
-  "interop",
-  "package/types",
-  "runtimes",
-  "tools",
-];
+const ALIKE = [...ONCE, "conformance", "engine", "faults", "fuzz", "interop"];
 
 /** Which test files belong to each set. */
 export const SETS = {
@@ -59,6 +49,7 @@ export const SETS = {
   usual: (path) => !listed(path, LONG),
   long: (path) => listed(path, LONG),
   all: () => true,
+  newest: (path) => !listed(path, ONCE),
   node: (path) => !listed(path, ALIKE),
 };
 
