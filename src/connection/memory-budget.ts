@@ -22,7 +22,7 @@ export interface MemoryHolder {
 
 /**
  * The memory that the connections of this process hold for messages: in send queues and inboxes, and as messages that are partly
- * received. What an idle connection takes, and what the kernel holds, is not counted.
+ * received. A message that a group sends to many members counts once. What an idle connection takes, and what the kernel holds, is not counted.
  *
  * | `heldBytes` reaches | what happens | counted in |
  * |---|---|---|
@@ -104,6 +104,12 @@ class ProcessBudget implements MemoryBudget {
     if (before === 0) this.#holders.add(holder);
     else if (held === 0) this.#holders.delete(holder);
     if (held > before && this.heldBytes > this.#limit) this.#exceededBy(holder);
+  }
+
+  /** A message that several connections share is in a queue now, or in none any more. */
+  sharedChanged(bytes: number): void {
+    this.heldBytes += bytes;
+    if (bytes > 0 && this.heldBytes > this.#limit) this.#relieveSoon();
   }
 
   /**

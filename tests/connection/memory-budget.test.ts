@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type CloseInfo, type Connection, LimitError, memoryBudget } from "../../src/index.ts";
+import { type CloseInfo, type Connection, Group, LimitError, memoryBudget } from "../../src/index.ts";
 import { settled, wired } from "../../src/testing/index.ts";
 import { blocked, charged, PLUG } from "../kit/blocked-connection.ts";
 import { framesIn, KEY, peerFrame } from "../kit/frames.ts";
@@ -70,6 +70,23 @@ describe("memoryBudget.heldBytes", () => {
     await read(6);
     assert.equal(memoryBudget.heldBytes, 0);
     await ends(connection);
+  });
+
+  it("counts a message of a group once, and its overhead for each member that has it in its queue", async () => {
+    const members = [await blocked(), await blocked(), await blocked()];
+    const before = memoryBudget.heldBytes;
+    const group = new Group();
+    for (const { connection } of members) group.join(connection);
+    group.send("x".repeat(10_000));
+    await settled();
+    assert.equal(memoryBudget.heldBytes - before, 10_000 + charged(0, 3));
+    await members[0]!.read(2);
+    assert.ok(memoryBudget.heldBytes >= 10_000 + charged(0, 2));
+    for (const { connection, plug } of members) {
+      plug.catch(() => undefined);
+      await ends(connection);
+    }
+    assert.equal(memoryBudget.heldBytes, 0);
   });
 
   it("counts messages that the application has not taken, two bytes for each character", async () => {

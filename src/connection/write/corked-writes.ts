@@ -203,7 +203,9 @@ class CorkedWrites implements ShortPath {
   }
 
   #writeMessages(owner: CorkedOwner): void {
-    const write = { bytes: firstBytes(acquireSharedBuffer() as Buffer, this.#at), operation: "write:data" } as const;
+    const bytes = firstBytes(acquireSharedBuffer() as Buffer, this.#at);
+    const heldBytes = owner.transport.lastWriteWaited ? bytes.length : WRITE_BUFFER_SIZE;
+    const write = { bytes, operation: "write:data", heldBytes } as const;
     this.#open = false;
     try {
       const accepted = passToTransport(owner.transport, write.bytes, true);

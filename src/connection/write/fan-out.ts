@@ -259,7 +259,8 @@ export class FanOut implements EndOfTurnTask {
     if (transport === undefined || passToTransport(transport, batch.bytes, false)) return;
     // The connection may have left during the write, because it has ended.
     const member = this.#slots[index]?.member;
-    member?.writeIsPending({ bytes: batch.bytes, operation: "write:data" }, batch.toQueue());
+    // The bytes are those of all members.
+    member?.writeIsPending({ bytes: batch.bytes, operation: "write:data", heldBytes: 0 }, batch.toQueue());
   }
 
   turnEnded(): void {

@@ -48,6 +48,8 @@ export class Outbox implements EndOfTurnTask {
   readonly #controlQueue = new ControlQueue();
   readonly #waterMarks: WaterMarks;
   #pendingWrite: EncodedWrite | undefined;
+  /** The memory of the pending write, in bytes. */
+  #pendingBytes = 0;
   /** The time since which the kernel has accepted nothing of the pending write. */
   #blockedSince: Instant;
   #scheduled = false;
@@ -75,9 +77,7 @@ export class Outbox implements EndOfTurnTask {
 
   /** The memory that messages to send take, in bytes. */
   get heldBytes(): number {
-    const write = this.#pendingWrite;
-    const encoded = write === undefined ? 0 : write.shared ? WRITE_BUFFER_SIZE : write.bytes.length;
-    return this.#sendQueue.heldBytes + encoded;
+    return this.#sendQueue.heldBytes + (this.#pendingWrite === undefined ? 0 : this.#pendingBytes);
   }
 
   get queuedMessages(): number {
@@ -294,10 +294,13 @@ export class Outbox implements EndOfTurnTask {
         this.#finishIfDone();
         return;
       }
-      const accepted = passToTransport(this.#owner.transport, write.bytes, write.shared === true);
+      const { transport } = this.#owner;
+      // The whole shared buffer, unless its content is copied.
+      const held = write.shared && !transport.lastWriteWaited ? WRITE_BUFFER_SIZE : write.bytes.length;
+      const accepted = passToTransport(transport, write.bytes, write.shared === true);
       this.#encoder.writeReturned(accepted);
       if (accepted) this.writeAccepted();
-      else this.#awaitRoom(write);
+      else this.#awaitRoom(write, held);
     }
   }
 
@@ -339,11 +342,12 @@ export class Outbox implements EndOfTurnTask {
       message.state = "written";
       this.#sendQueue.enqueue(message, "reject");
     }
-    this.#awaitRoom(write);
+    this.#awaitRoom(write, write.heldBytes ?? write.bytes.length);
   }
 
-  #awaitRoom(write: EncodedWrite): void {
+  #awaitRoom(write: EncodedWrite, held: number): void {
     this.#pendingWrite = write;
+    this.#pendingBytes = held;
     this.#blockedSince = this.#options.clock.now();
     this.#owner.setWriteTimer(after(this.#blockedSince, this.#options.writeTimeout));
     this.#owner.heldChanged();

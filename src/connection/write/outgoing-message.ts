@@ -4,9 +4,17 @@ import { lengthOf } from "../../base/bytes.ts";
 import type { LimitError } from "../../base/errors.ts";
 import type { Encoder, MessageContent, Part } from "../../engine/protocol.ts";
 import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
+import { processBudget } from "../memory-budget.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
 import { copyOf, MAX_RETAINED, MIN_RETAINED, RetainedCopy, retainedCopies } from "./retained-copies.ts";
 import { WRITE_BUFFER_SIZE } from "./write-buffer.ts";
+
+/** A frame that many connections write. */
+export interface SharedForm {
+  readonly frame: Uint8Array;
+  /** The number of send queues that hold it. The memory budget counts it once. */
+  queues: number;
+}
 
 /** The sender sets all options of the message before it is queued. They do not change afterwards. */
 export class OutgoingMessage {
@@ -22,7 +30,7 @@ export class OutgoingMessage {
   call: PendingCall<void> | undefined;
   key: string | undefined;
   /** Its frame, encoded once for many connections. */
-  frame: Uint8Array | undefined;
+  form: SharedForm | undefined;
   /** Whether it is compressed. Undefined: the threshold of the connection decides. */
   compress: boolean | undefined;
   /** True if the promise of its call is already resolved, so it must not be dropped. */
@@ -44,9 +52,30 @@ export class OutgoingMessage {
     this.text = typeof data === "string";
     this.call = undefined;
     this.key = undefined;
-    this.frame = undefined;
+    this.form = undefined;
     this.compress = undefined;
     this.compressed = undefined;
+  }
+
+  get frame(): Uint8Array | undefined {
+    return this.form?.frame;
+  }
+
+  /** The bytes that no other connection shares. */
+  get ownSize(): number {
+    return this.form === undefined ? this.size : 0;
+  }
+
+  entered(): void {
+    if (this.form === undefined) return;
+    this.form.queues += 1;
+    if (this.form.queues === 1) processBudget.sharedChanged(this.size);
+  }
+
+  left(): void {
+    if (this.form === undefined) return;
+    this.form.queues -= 1;
+    if (this.form.queues === 0) processBudget.sharedChanged(-this.size);
   }
 
   /** True if the message may be dropped: none of its bytes was passed to the transport, and its call is not resolved. */

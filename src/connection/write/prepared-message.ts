@@ -8,7 +8,7 @@ import { WebSocketDecoder } from "../../engine/websocket/decoder.ts";
 import { type AnyCodec, judgeCodec, type MessageCodec } from "../codec.ts";
 import type { PreparedMessage, Sendable } from "../contract.ts";
 import type { Protocol } from "../protocol.ts";
-import { OutgoingMessage } from "./outgoing-message.ts";
+import { OutgoingMessage, type SharedForm } from "./outgoing-message.ts";
 import { judgeCompress } from "./send-options.ts";
 import { writePayload } from "./write-buffer.ts";
 
@@ -16,8 +16,7 @@ import { writePayload } from "./write-buffer.ts";
 const FIN = 0x80;
 
 /** A message in the form that connections of one kind write. */
-export interface EncodedMessage {
-  readonly frame: Uint8Array;
+export interface EncodedMessage extends SharedForm {
   /**
    * The payload of the message and its size in bytes. To count the bytes of a text again for each member takes longer than all
    * other work.
@@ -58,7 +57,7 @@ export class Prepared implements Omit<PreparedMessage, typeof PREPARED> {
   toOutgoing({ encoder }: Protocol, form: EncodedMessage | undefined): OutgoingMessage {
     const { message } = this;
     const outgoing = new OutgoingMessage(message, form?.payload ?? encoder.payload(message, "whole"), form?.size);
-    outgoing.frame = form?.frame;
+    outgoing.form = form;
     outgoing.compress = this.compress;
     return outgoing;
   }
@@ -73,7 +72,7 @@ export class Prepared implements Omit<PreparedMessage, typeof PREPARED> {
     const frame = Buffer.allocUnsafeSlow(length + encoder.overhead);
     const start = encoder.before(frame, 0, length, text, "whole", compressed !== undefined);
     const end = writePayload(encoder, frame, start, written, length, "whole");
-    return { frame: frame.subarray(0, end), payload, size: bytes.length };
+    return { frame: frame.subarray(0, end), payload, size: bytes.length, queues: 0 };
   }
 }
 
@@ -95,7 +94,7 @@ class PreparedFrame extends Prepared {
     // The frame is not compressed, so the other forms are not either.
     super(message, false);
     const size = typeof message === "string" ? Buffer.byteLength(message) : message.length;
-    this.#form = { frame, payload: this.message, size };
+    this.#form = { frame, payload: this.message, size, queues: 0 };
   }
 
   override encodedFor(protocol: Protocol): EncodedMessage | undefined {

@@ -42,9 +42,9 @@ export class SendQueue implements Messages {
     return this.#queue.bytes;
   }
 
-  /** The bytes of all messages, also of those whose calls wait for room. */
+  /** The bytes of all messages, also of those whose calls wait for room, without what they share with other connections. */
   get heldBytes(): number {
-    return this.#queue.heldBytes;
+    return this.#queue.ownBytes;
   }
 
   /** Bytes of payload, without the overhead of each message. */

@@ -11,6 +11,8 @@ export interface EncodedWrite {
   readonly operation: "write:data" | Control["operation"];
   /** True if the bytes are in the shared write buffer. */
   readonly shared?: boolean;
+  /** The memory that the write alone takes while the kernel has no room, in bytes. Absent: its bytes. */
+  readonly heldBytes?: number;
 }
 
 /** Most bytes of one write. Progress is visible in steps of this size. */

@@ -6,6 +6,11 @@ export type Offer = "queued" | "full" | "never";
 /** An item of a queue: its size in bytes, which must not change while the item is in the queue. */
 export interface Sized {
   readonly size: number;
+  /** The part of `size` that no other item of any queue shares. Absent: all of it. */
+  readonly ownSize?: number;
+  /** Called when the item enters a queue, and when it leaves that queue. */
+  entered?(): void;
+  left?(): void;
 }
 
 // A power of two: each later capacity is twice the previous one, and positions are wrapped with a bit mask.
@@ -31,6 +36,7 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
   #head = 0;
   #length = 0;
   #bytes = 0;
+  #ownBytes = 0;
 
   constructor(maxBytes: number, maxItems: number, overhead: number = 0) {
     this.#maxBytes = maxBytes;
@@ -41,6 +47,11 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
   /** The sum of the sizes of all items, and of the overhead of each. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** As `bytes`, but without what items share with items of other queues. */
+  get ownBytes(): number {
+    return this.#ownBytes;
   }
 
   get length(): number {
@@ -56,6 +67,8 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
     this.#ring[this.#slot(this.#length)] = item;
     this.#length += 1;
     this.#bytes = bytes;
+    this.#ownBytes += (item.ownSize ?? item.size) + this.#overhead;
+    item.entered?.();
     return "queued";
   }
 
@@ -98,6 +111,9 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
     if (bytes > this.#maxBytes && this.#length > 1) return "full";
     this.#ring[this.#slot(index)] = item;
     this.#bytes = bytes;
+    this.#ownBytes += (item.ownSize ?? item.size) - (replaced.ownSize ?? replaced.size);
+    item.entered?.();
+    replaced.left?.();
     return replaced;
   }
 
@@ -136,6 +152,8 @@ export class BoundedQueue<T extends Sized> implements Iterable<T> {
     this.#head = this.#slot(1);
     this.#length -= 1;
     this.#bytes -= item.size + this.#overhead;
+    this.#ownBytes -= (item.ownSize ?? item.size) + this.#overhead;
+    item.left?.();
     if (this.#length > 0) return;
     // All slots of the array are undefined again, so another queue can use it.
     if (this.#ring.length <= MAX_SPARE) spareArray = this.#ring as undefined[];

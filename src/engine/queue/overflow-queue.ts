@@ -1,6 +1,6 @@
 /** The send queue: bounded, in the order of the calls, with an overflow policy for messages that do not fit. */
 
-import { BoundedQueue, type Offer } from "./bounded-queue.ts";
+import { BoundedQueue, type Offer, type Sized } from "./bounded-queue.ts";
 
 /**
  * The policy for a message that does not fit in the send queue. The `send` call of a refused or dropped message rejects with
@@ -30,9 +30,7 @@ export const MESSAGE_OVERHEAD = 512;
 export const WAITING_SHARE = 32;
 
 /** The properties of a message that the queue uses. */
-export interface Queueable {
-  /** The payload in bytes. */
-  readonly size: number;
+export interface Queueable extends Sized {
   /** With `coalesce`, a later message with the same key replaces this one. */
   readonly key: string | undefined;
   /** True if the message may be dropped: no byte of it was passed to the transport, and its call is not resolved. */
@@ -85,9 +83,9 @@ export class OverflowQueue<T extends Queueable> implements Iterable<T> {
     return this.#queue.bytes;
   }
 
-  /** The bytes of all messages, also of those whose calls wait for a place. */
-  get heldBytes(): number {
-    return this.#queue.bytes + this.#waiting.bytes;
+  /** The bytes of all messages, also of those whose calls wait for a place, without what they share with other queues. */
+  get ownBytes(): number {
+    return this.#queue.ownBytes + this.#waiting.ownBytes;
   }
 
   /** The payload of the messages with a place, in bytes. */

@@ -42,8 +42,8 @@ describe("the transport of a TCP connection", { skip }, () => {
     });
   }
 
-  // From Node 26 on, the property that the second one replaces cannot be redefined.
-  const replaceable = Number.parseInt(process.versions.node, 10) < 26;
+  // From Node 22 on, the property that the second one replaces cannot be redefined.
+  const replaceable = Number.parseInt(process.versions.node, 10) < 22;
   for (const broken of ["TLS takes no buffer", ...(replaceable ? ["TLS reads in another way"] : [])]) {
     it(`is the public one for TLS only, with one warning, on a Node on which ${broken}`, () => {
       const { warnings, ...chosen } = choice(broken);
