@@ -28,6 +28,7 @@ const CLOSING = "connection/close/closing";
 const IN_FLIGHT = "connection/write/in-flight";
 const UPGRADE = "endpoint/server/upgrade";
 const TABLE = "engine/closing";
+const ACCOUNT = "connection/memory-account";
 const TIMERS = "connection/time/timers";
 
 export const MUTANTS: readonly Mutant[] = [
@@ -232,6 +233,9 @@ export const MUTANTS: readonly Mutant[] = [
     'const AGREED = ["exchanged", "endedExchanged", "released"];',
   ),
   mutant("a Ping gets no answer", CORE, 'sendControl(this, "write:pong", PONG, payload);', ""),
+  // What the memory budget counts
+  mutant("messages count as held behind the end", ACCOUNT, 'owner.closing?.state === "over" ? 0 :', ""),
+  mutant("a message of a group counts as held for ever", BOUNDED, "item.left?.();", ""),
   // What a side says last, and what is in flight
   mutant("the farewell is not sent", CLOSING, "return explains ? this.#owner.farewell(this.refusal) : undefined;", ""),
   mutant(

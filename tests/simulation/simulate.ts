@@ -1,6 +1,7 @@
 /** One run: a world from a seed or from a list of choices, its steps, then no more faults, then quiet, then the judgement. */
 
 import "./replaceable-timers.ts";
+import { memoryBudget } from "../../src/index.ts";
 import { Client } from "./clients.ts";
 import { Entropy } from "./entropy.ts";
 import { VirtualLoop } from "./loop.ts";
@@ -72,6 +73,9 @@ function run(source: number | readonly number[], kept: boolean, reach: Reach, br
 
 function inLoop(loop: VirtualLoop, oracle: Oracle, source: number | readonly number[]): Outcome {
   const { trace, reach } = oracle;
+  // What processes that were killed in earlier runs hold is still counted.
+  const heldBefore = memoryBudget.heldBytes;
+  memoryBudget.limit = Infinity;
   const entropy = new Entropy(source, FIXED, PER_STEP);
   const world = new World(loop, oracle, entropy);
   // On such a link a write of 64 KiB takes longer than writeTimeout.
@@ -142,11 +146,12 @@ function inLoop(loop: VirtualLoop, oracle: Oracle, source: number | readonly num
     if (client.reconnecting?.machine.alive) client.reconnecting.close();
   }
   forward(1_000);
-  const processes = [...world.machines.values()];
-  // Timers of a process that was killed stay with it.
-  const whole = processes.every(({ restarts }) => restarts === 0) && oracle.ends.every(({ process }) => process.alive);
+  // Timers and memory of a process that was killed stay with it.
+  const everyProcessLives = (): boolean =>
+    [...world.machines.values()].every(({ restarts }) => restarts === 0) &&
+    oracle.ends.every(({ process }) => process.alive);
   if (
-    whole &&
+    everyProcessLives() &&
     !oracle.faulty &&
     world.openings.size === 0 &&
     oracle.ends.every(({ closedAt }) => closedAt !== undefined) &&
@@ -163,6 +168,8 @@ function inLoop(loop: VirtualLoop, oracle: Oracle, source: number | readonly num
   loop.run(25_000);
   world.sweep();
   if (oracle.violations.length === 0) finish(world, clients);
+  const held = memoryBudget.heldBytes - heldBefore;
+  if (everyProcessLives() && held !== 0) oracle.wrong("I7 memory budget", `${held} bytes although all have ended`);
   unhandled = undefined;
   return { hash: trace.hash, violations: oracle.violations, choices: entropy.choices, events: trace.events };
 }
