@@ -90,6 +90,7 @@ export type {
   HttpOptions,
   KeepAliveOptions,
   ListenOptions,
+  PerAddressOptions,
   RouteOptions,
   Routes,
   RouteTarget,

@@ -100,6 +100,7 @@ export {
   type PathParams,
   type PauseEvent,
   type PeerEndedEvent,
+  type PerAddressOptions,
   type PingOptions,
   type PreparedMessage,
   type PrepareOptions,

@@ -66,6 +66,7 @@ describe("the tables of limits in docs/security.md", () => {
     ...client,
     ...server,
     ...server.close,
+    ...Object.fromEntries(Object.entries(server.perAddress).map(([name, value]) => [`perAddress.${name}`, value])),
     ...compression,
     ...connection,
   };

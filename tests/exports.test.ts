@@ -63,6 +63,7 @@ const MAIN = {
       "ConnectOptions",
       "KeepAliveOptions",
       "ListenOptions",
+      "PerAddressOptions",
       "UpgradeOptions",
     ],
     ...[
@@ -227,7 +228,7 @@ const IN_WORDS = {
 
 describe("the documented defaults are those of DEFAULTS", () => {
   const { connection, client, server, compression, reconnect } = main.DEFAULTS;
-  const { close, origin, maxConnections, backlog, ...upgrade } = server;
+  const { close, origin, maxConnections, perAddress, backlog, ...upgrade } = server;
   const { delivery, overflow, ...policy } = reconnect;
   const { server: _, client: ofClients, ...sizes } = compression;
   const { framing, keepAlive, ...request } = upgrade;
@@ -237,7 +238,8 @@ describe("the documented defaults are those of DEFAULTS", () => {
     ["src/connection/options.ts", "HeartbeatOptions", connection.heartbeat],
     [OPTIONS, "KeepAliveOptions", keepAlive],
     [OPTIONS, "UpgradeOptions", { ...request, origin }],
-    [OPTIONS, "CapacityOptions", { maxConnections }],
+    [OPTIONS, "CapacityOptions", { maxConnections, perAddress }],
+    [OPTIONS, "PerAddressOptions", perAddress],
     [OPTIONS, "AttachOptions", {}, { path: "every path" }],
     [OPTIONS, "ListenOptions", { framing, keepAlive, backlog }, { network: "the system's" }],
     [OPTIONS, "ConnectOptions", client, { network: "the system's" }],

@@ -38,7 +38,7 @@ export function isInIpRange(address: IpBytes, { bytes, bits }: IpRange): boolean
 
 /** An IPv4 address has its usual form, also if `bytes` is its IPv4-mapped form. IPv6 has the form of RFC 5952. */
 export function formatIp(bytes: IpBytes): string {
-  if (MAPPED.every((byte, index) => bytes[index] === byte)) return bytes.slice(12).join(".");
+  if (isIpv4(bytes)) return bytes.slice(12).join(".");
   const groups = Array.from(
     { length: 8 },
     (_, index) => ((bytes[2 * index] as number) << 8) | (bytes[2 * index + 1] as number),
@@ -53,6 +53,21 @@ export function formatIp(bytes: IpBytes): string {
   const texts = groups.map((group) => group.toString(16));
   if (length === 1) return texts.join(":");
   return `${texts.slice(0, from).join(":")}::${texts.slice(from + length).join(":")}`;
+}
+
+/**
+ * The network that counts as one client: an IPv4 address, also in its IPv4-mapped form, or the /64 prefix of an IPv6 address, since
+ * one subscriber has all addresses of a /64 (RFC 6177). Any other text is returned unchanged.
+ */
+export function networkOfClient(address: string): string {
+  const bytes = parseIp(address);
+  if (bytes === undefined) return address;
+  if (isIpv4(bytes)) return formatIp(bytes);
+  return `${formatIp(bytes.map((byte, index) => (index < 8 ? byte : 0)))}/64`;
+}
+
+function isIpv4(bytes: IpBytes): boolean {
+  return MAPPED.every((byte, index) => bytes[index] === byte);
 }
 
 function parseIpv4(text: string): IpBytes | undefined {

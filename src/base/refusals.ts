@@ -16,6 +16,7 @@ export type Refusal =
   | "method"
   | "origin"
   | "path"
+  | "perAddress"
   | "request"
   | "silence"
   | "tls"
@@ -38,6 +39,7 @@ export const REFUSALS: Readonly<Record<Refusal, number | "none" | "any">> = Obje
   method: 405,
   origin: 403,
   path: 404,
+  perAddress: 429,
   request: 400,
   silence: "none",
   tls: "none",

@@ -34,6 +34,7 @@ export interface ClientDefaults {
 export interface ServerDefaults extends Omit<ClientDefaults, "maxConnecting" | "queueTimeout"> {
   readonly origin: "same-host";
   readonly maxConnections: number;
+  readonly perAddress: Complete<PerAddressOptions>;
   readonly backlog: number;
   /** The options of `server.close`. */
   readonly close: {
@@ -63,6 +64,7 @@ export const SERVER_DEFAULTS: ServerDefaults = Object.freeze({
   origin: "same-host",
   compression: false,
   maxConnections: 10_000,
+  perAddress: Object.freeze({ connections: Infinity, handshakes: Infinity }),
   backlog: 511,
   close: Object.freeze({ drain: 10_000, opening: 0, code: GOING_AWAY, reason: "" }),
 });
@@ -156,6 +158,21 @@ export interface UpgradeOptions<UserData = unknown, Request = UpgradeRequest> {
   readonly authorize?: ((request: Request) => Authorization<UserData> | Promise<Authorization<UserData>>) | undefined;
 }
 
+/** Limits for each address of clients. Both are off by default: many users may have one address, behind a NAT or a company's proxy. */
+export interface PerAddressOptions {
+  /**
+   * Most connections of one address at the same time, including requests for which `authorize` has not decided yet.
+   * @default Infinity
+   */
+  readonly connections?: number | undefined;
+  /**
+   * Most handshakes of one address per second: a whole number of tokens. Each request that gets a place takes one, whatever
+   * `authorize` decides, and so does each TCP connection. As many may arrive at once after a second without any.
+   * @default Infinity
+   */
+  readonly handshakes?: number | undefined;
+}
+
 /** Limits of a whole server. */
 export interface CapacityOptions {
   /**
@@ -170,12 +187,25 @@ export interface CapacityOptions {
    * @default 10_000
    */
   readonly maxConnections?: number | undefined;
+  /**
+   * Limits for each address: of its connections, and of its handshakes per second. A WebSocket request beyond them is refused with 429
+   * and `Retry-After`, before `authorize` is called. A TCP connection is closed at once, after its `farewell`. `observe` gets the
+   * reason `perAddress` and a LimitError in `cause`.
+   *
+   * The address is that of the socket, or with `trustProxy` that of the client behind the proxies. Set `trustProxy` behind a proxy:
+   * otherwise all clients have one address. IPv6 addresses count by their first 64 bits, because one client has all addresses of such
+   * a network. Peers of a unix socket have no address, and no limit. Plain HTTP requests are not limited. All routes of a server count
+   * together. With `accept`, all requests with the same options object do.
+   * @default { connections: Infinity, handshakes: Infinity }
+   */
+  readonly perAddress?: PerAddressOptions | undefined;
 }
 
 /** Options of `accept`. */
 export interface AcceptOptions<UserData = unknown, In = Message, Out = Sendable>
   extends ConnectionOptions<UserData, UpgradeRequest, In, Out>,
-    UpgradeOptions<UserData> {}
+    UpgradeOptions<UserData>,
+    Pick<CapacityOptions, "perAddress"> {}
 
 /** Options of `attach`. */
 export interface AttachOptions<UserData = unknown, In = Message, Out = Sendable>
@@ -375,7 +405,7 @@ export function refuseFraming(framing: unknown): void {
 // Options about requests, which no TCP connection has. Some of them each route may set, the others only the server.
 const UPGRADE_OPTIONS = ["origin", "subprotocols", "headers", "compression", "authorize", "trustProxy"] as const;
 const HTTP_OPTIONS = ["routes", "fetch", "request"] as const;
-const LISTENER_OPTIONS = ["maxConnections", "framing", "tls", "keepAlive", "backlog", "network"] as const;
+const LISTENER_OPTIONS = ["maxConnections", "perAddress", "framing", "tls", "keepAlive", "backlog", "network"] as const;
 
 /** The options of `connect` about the queue of opening handshakes. */
 const QUEUE_OPTIONS = ["maxConnecting", "queueTimeout"] as const;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { BlockList, isIP } from "node:net";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { formatIp, isInIpRange, parseIp, parseIpRange } from "../../src/base/ip-address.ts";
+import { formatIp, isInIpRange, networkOfClient, parseIp, parseIpRange } from "../../src/base/ip-address.ts";
 
 const shown = (text: string): string | undefined => {
   const bytes = parseIp(text);
@@ -82,5 +82,20 @@ describe("a range of IP addresses", () => {
 
   for (const text of ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0.0/8x", "x/8"]) {
     it(`is not ${text}`, () => assert.equal(parseIpRange(text), undefined));
+  }
+});
+
+describe("the network that counts as one client", () => {
+  for (const [address, network] of Object.entries({
+    "192.0.2.1": "192.0.2.1",
+    "::ffff:192.0.2.1": "192.0.2.1",
+    "2001:db8:0:1:2:3:4:5": "2001:db8:0:1::/64",
+    "2001:DB8:0:1::": "2001:db8:0:1::/64",
+    "2001:db8:0:2::1": "2001:db8:0:2::/64",
+    "fe80::1%eth0": "fe80::/64",
+    "::1": "::/64",
+    unknown: "unknown",
+  })) {
+    it(`of ${address} is ${network}`, () => assert.equal(networkOfClient(address), network));
   }
 });

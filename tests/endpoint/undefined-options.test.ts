@@ -94,6 +94,7 @@ const UPGRADE = {
   ...{ origin: undefined, subprotocols: undefined, compression: undefined, headers: undefined, authorize: undefined },
   trustProxy: undefined,
   maxConnections: undefined,
+  perAddress: undefined,
 };
 const ATTACH: Undefined<AttachOptions> = { ...CONNECTION, ...UPGRADE, path: undefined };
 const LISTEN: Undefined<ListenOptions> = {

@@ -135,6 +135,16 @@ for (const [name, open] of Object.entries(WAYS)) {
       judge((await way.openings.until(1))[0], "capacity", /maxConnections/);
     });
 
+    if (!unix)
+      it("S5-9: is an event with the reason perAddress: a connection too many of an address", async () => {
+        await using way = await open({ perAddress: { connections: 1 } });
+        await using _first = await accepted(way);
+        await using peer = await way.peer();
+        peer.write(live());
+        assert.equal((await peer.head()).status, REFUSALS.perAddress);
+        judge((await way.openings.until(1))[0], "perAddress", /perAddress\.connections \(1\).*127\.0\.0\.1/);
+      });
+
     it("S5-9: is an event with the reason closing: a server that ends during authorize", async () => {
       const asked = deferred();
       const authorize = (): Promise<never> => {

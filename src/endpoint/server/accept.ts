@@ -15,6 +15,7 @@ import { sharedTransportOf } from "../../transport/fast/select.ts";
 import { type UpgradeCall, upgradeCallOf } from "../../transport/http/upgrade.ts";
 import type { Duplex, IncomingMessage } from "../../transport/node-types.ts";
 import type { AcceptOptions } from "../options.ts";
+import { AddressLimits } from "./address-limits.ts";
 import { OpeningEvents } from "./opening-events.ts";
 import {
   type RefusedUpgrade,
@@ -112,13 +113,14 @@ function setupOf<UserData>(options: AcceptOptions<UserData>): UpgradeSetup<UserD
   judgeOptions(options);
   const known = SETUPS.get(options) as UpgradeSetup<UserData> | undefined;
   if (known !== undefined) return known;
-  const { origin, subprotocols, headers, compression, authorize, trustProxy, ...rest } = options;
+  const { origin, subprotocols, headers, compression, authorize, trustProxy, perAddress, ...rest } = options;
   const settled = settle(rest, "websocket");
   const setup: UpgradeSetup<UserData> = {
     ...settleUpgrade(options),
     options: settled,
     events: OpeningEvents.of(settled),
     roster: NO_ROSTER,
+    addresses: AddressLimits.of(perAddress, settled.clock),
     handler: undefined,
   };
   SETUPS.set(options, setup as unknown as UpgradeSetup<never>);
@@ -133,7 +135,10 @@ const NO_ROSTER: UpgradePlaces<unknown> = {
   },
   reservePlace: () => processBudget.admits(),
   releasePlace: () => undefined,
-  addConnection: () => undefined,
+  addConnection: (connection, addressPlace) => {
+    // Called once: there is no handler that could outlive the connection.
+    if (addressPlace !== undefined) connection.onEnd(() => addressPlace.release());
+  },
   onClosing: () => () => undefined,
 };
 

@@ -25,6 +25,7 @@ import type {
 import { formatAddress } from "../address.ts";
 import { type AttachOptions, type Handler, SERVER_DEFAULTS, settleArguments } from "../options.ts";
 import { callOf, claim, isClaimed } from "./accept.ts";
+import { AddressLimits } from "./address-limits.ts";
 import { OpeningEvents } from "./opening-events.ts";
 import { Roster } from "./roster.ts";
 import { Server } from "./server.ts";
@@ -74,6 +75,7 @@ export function attach<UserData>(
     compression: _,
     authorize,
     trustProxy,
+    perAddress,
     maxConnections = SERVER_DEFAULTS.maxConnections,
     ...rest
   } = options;
@@ -85,6 +87,7 @@ export function attach<UserData>(
     options: settled,
     events,
     roster,
+    addresses: AddressLimits.of(perAddress, settled.clock),
     handler,
   };
   let attachments = attachmentsByServer.get(httpServer);

@@ -1,8 +1,9 @@
 /** Starts a server on an address of its own. */
 
 import type { Server as NetServer, Socket } from "node:net";
-import { LimitError } from "../../base/errors.ts";
+import { type ConnectionError, LimitError } from "../../base/errors.ts";
 import { COUNT, judgeNumber, judgeOptions } from "../../base/judge.ts";
+import type { Refusal } from "../../base/refusals.ts";
 import { farewellBytes } from "../../connection/close/farewell.ts";
 import type { FramedTyping, MessageType, MessageTyping, ReceivedBy } from "../../connection/codec.ts";
 import type { Sendable } from "../../connection/contract.ts";
@@ -35,6 +36,7 @@ import {
   settleArguments,
   settleKeepAlive,
 } from "../options.ts";
+import { AddressLimits } from "./address-limits.ts";
 import { ListeningServer } from "./listening-server.ts";
 import { OpeningEvents } from "./opening-events.ts";
 import { plainListener } from "./plain-listener.ts";
@@ -54,6 +56,8 @@ interface ListenSetup {
   readonly given: ListenOptions<unknown, UpgradeRequest>;
   readonly options: SettledOptions;
   readonly maxConnections: number;
+  /** Undefined without `perAddress`. */
+  readonly addresses: AddressLimits | undefined;
   readonly handler: Handler<unknown, UpgradeRequest> | undefined;
   /** Undefined if there is no observer. */
   readonly events: OpeningEvents | undefined;
@@ -137,6 +141,7 @@ export async function listen<UserData>(
     given,
     options,
     maxConnections,
+    addresses: AddressLimits.of(given.perAddress, options.clock),
     handler,
     events: OpeningEvents.of(options),
     accepted,
@@ -173,7 +178,7 @@ function guardDescriptors(server: NetServer, { events, options }: ListenSetup): 
 }
 
 function webSocketServer(setup: ListenSetup): Prepared {
-  const { address, given, options, accepted, events, handler, maxConnections } = setup;
+  const { address, given, options, accepted, events, handler, maxConnections, addresses } = setup;
   const { clock, openTimeout, closeTimeout: linger } = options;
   const { tls, routes: more } = given;
   const places = new SharedPlaces(maxConnections);
@@ -183,6 +188,7 @@ function webSocketServer(setup: ListenSetup): Prepared {
     defaults: routeDefaultsOf(given),
     rosters,
     places,
+    addresses,
     events,
     clock,
     linger,
@@ -190,7 +196,7 @@ function webSocketServer(setup: ListenSetup): Prepared {
   });
   if (seesConnections(given, handler)) {
     const roster = new Roster(Infinity, clock, places);
-    routes.addOwn(address.path, { ...settleUpgrade(given), options, events, roster, handler });
+    routes.addOwn(address.path, { ...settleUpgrade(given), options, events, roster, addresses, handler });
   }
   if (more !== undefined) judgeOptions(more, "routes");
   for (const [pattern, target] of Object.entries(more ?? {})) routes.add(pattern, target);
@@ -228,29 +234,34 @@ function refusedBy(
 }
 
 function tcpServer(setup: ListenSetup): Prepared {
-  const { address, given, options, handler, accepted, events, maxConnections } = setup;
+  const { address, given, options, handler, accepted, events, maxConnections, addresses } = setup;
   const places = new SharedPlaces(maxConnections);
   const roster = new Roster<unknown>(Infinity, options.clock, places);
   const pending = new PendingOpenings(() => places.left);
   const protocol = framedProtocol(given.framing, options);
+  const refuse = (socket: Socket, reason: Refusal, detail: string, error: ConnectionError): void => {
+    const cause = error instanceof LimitError ? error : undefined;
+    events?.refused({ reason, detail, cause, endpoints: rawEndpointsOf(socket) });
+    const { clock, closeTimeout: linger } = options;
+    const encoder = options.farewell === undefined ? undefined : protocol(options).encoder;
+    const last = encoder && farewellBytes(options, encoder, error, undefined);
+    if (last !== undefined) endWith(socket, last, { clock, linger, pending });
+    else {
+      socket.on("error", () => undefined);
+      socket.destroy();
+    }
+  };
   const open = (socket: Socket): void => {
     if (!roster.reservePlace()) {
       const { refusal } = roster;
-      const full = refusal instanceof LimitError;
-      events?.refused({
-        reason: full ? "capacity" : "closing",
-        detail: full ? `${refusal.limit} is reached` : "the server is closing",
-        cause: full ? refusal : undefined,
-        endpoints: rawEndpointsOf(socket),
-      });
-      const { clock, closeTimeout: linger } = options;
-      const encoder = options.farewell === undefined ? undefined : protocol(options).encoder;
-      const last = encoder && farewellBytes(options, encoder, refusal, undefined);
-      if (last !== undefined) endWith(socket, last, { clock, linger, pending });
-      else {
-        socket.on("error", () => undefined);
-        socket.destroy();
-      }
+      if (refusal instanceof LimitError) refuse(socket, "capacity", `${refusal.limit} is reached`, refusal);
+      else refuse(socket, "closing", "the server is closing", refusal);
+      return;
+    }
+    const addressPlace = addresses?.take(rawEndpointsOf(socket).remoteAddress);
+    if (addressPlace !== undefined && "cause" in addressPlace) {
+      roster.releasePlace();
+      refuse(socket, "perAddress", addressPlace.detail, addressPlace.cause);
       return;
     }
     const transport = transportOf(socket);
@@ -258,7 +269,7 @@ function tcpServer(setup: ListenSetup): Prepared {
       ...{ transport, protocol, options, subprotocol: "", extensions: "", data: undefined },
       url: formatAddress(address),
     });
-    roster.addConnection(connection);
+    roster.addConnection(connection, addressPlace);
     runHandler(connection, handler as Handler | undefined, undefined);
   };
   const server = createTcpServer({

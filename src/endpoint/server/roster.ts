@@ -10,8 +10,10 @@ import type { TransportConnection } from "../../connection/transport-connection.
 import type { Message } from "../../engine/protocol.ts";
 import { SlotBlock, SlotList } from "../../engine/queue/slot-list.ts";
 import { closePayload, GOING_AWAY } from "../../engine/websocket/close-codes.ts";
+import { withoutStack } from "../../transport/errors-without-stack.ts";
 import { setImmediate } from "../../transport/timers.ts";
 import { SERVER_DEFAULTS } from "../options.ts";
+import type { AddressPlace } from "./address-limits.ts";
 
 // The number of connections that are closed in one event loop turn. With more, received bytes of other connections would wait.
 const BATCH = 256;
@@ -136,7 +138,9 @@ export class SharedPlaces {
 
 /** The error for an opening beyond `maxConnections`. */
 export function capacityError(maximum: number): LimitError {
-  return new LimitError({ operation: "accept", limit: "maxConnections", maximum, actual: maximum + 1 });
+  const facts = { operation: "accept", limit: "maxConnections", maximum, actual: maximum + 1 } as const;
+  // Peers cause it, as often as they like, and the stack takes longer than the rest.
+  return withoutStack(() => new LimitError(facts));
 }
 
 /** What a server does with all of its connections. */
@@ -160,6 +164,8 @@ export class Roster<UserData> implements ServerRoster<UserData> {
   readonly #onClosing = new Set<() => void>();
   #retired: (() => void) | undefined;
   #onEmpty: (() => void) | undefined;
+  /** The places of the connections among those of their addresses. Empty without `perAddress`. */
+  readonly #addressPlaces = new Map<TransportConnection<UserData>, AddressPlace>();
   readonly #endCounts = { clean: 0, cut: 0 };
   /** True when the time limit of the close has expired. */
   #drainExpired = false;
@@ -225,10 +231,14 @@ export class Roster<UserData> implements ServerRoster<UserData> {
     this.#resolveIfEmpty();
   }
 
-  /** Gives a reserved place to a connection. The place becomes free when the connection ends. */
-  addConnection(connection: TransportConnection<UserData>): void {
+  /**
+   * Gives a reserved place to a connection, and with it its place among those of its address. The places become free when the
+   * connection ends.
+   */
+  addConnection(connection: TransportConnection<UserData>, addressPlace?: AddressPlace): void {
     this.#reserved -= 1;
     this.#connections.add(connection);
+    if (addressPlace !== undefined) this.#addressPlaces.set(connection, addressPlace);
     connection.onEnd(this.#connectionEnded);
   }
 
@@ -254,6 +264,8 @@ export class Roster<UserData> implements ServerRoster<UserData> {
     if (this.#connections.has(connection)) {
       this.#connections.delete(connection);
       this.#shared?.free();
+      this.#addressPlaces.get(connection)?.release();
+      this.#addressPlaces.delete(connection);
       if (this.#closing) this.#endCounts[connection.endedClean ? "clean" : "cut"] += 1;
       if (connection.handled) this.#runningHandlers += 1;
     } else this.#runningHandlers -= 1;

@@ -12,6 +12,7 @@ import type { Message } from "../../engine/protocol.ts";
 import { GOING_AWAY } from "../../engine/websocket/close-codes.ts";
 import { pathOfTarget, type UpgradeCall } from "../../transport/http/upgrade.ts";
 import { type RouteOptions, settleRoute } from "../options.ts";
+import type { AddressLimits } from "./address-limits.ts";
 import { OpeningEvents } from "./opening-events.ts";
 import {
   type DrainOptions,
@@ -84,6 +85,8 @@ interface RoutesOptions {
   readonly defaults: RouteOptions;
   readonly rosters: Rosters;
   readonly places: SharedPlaces;
+  /** The limits for each address, which all routes share. */
+  readonly addresses: AddressLimits | undefined;
   /** Reports requests that no route takes. Undefined if there is no observer. */
   readonly events: OpeningEvents | undefined;
   readonly clock: Clock;
@@ -111,7 +114,7 @@ export class RouteTable {
 
   /** Adds a route. Throws TypeError for an invalid pattern or option, and ClosedError if the server is closing. */
   add(source: string, target: unknown): Route<unknown> {
-    const { clock, defaults, events: ofServer, places, rosters } = this.#options;
+    const { clock, defaults, events: ofServer, places, addresses, rosters } = this.#options;
     if (rosters.closing) throw new ClosedError({ closeCode: GOING_AWAY, by: "local", wasClean: true });
     const pattern = parsePattern(source);
     const conflict = this.#table.conflictOf(pattern);
@@ -121,7 +124,7 @@ export class RouteTable {
     }
     const { given, handler } = settleRoute(source, target);
     const { maxConnections = Infinity, ...own } = present(given);
-    for (const name of ["clock", "ref"]) {
+    for (const name of ["clock", "ref", "perAddress"]) {
       if (name in own) throw new TypeError(`Cannot use ${name} for a route: it is an option of the server`);
     }
     const all: RouteOptions = { ...defaults, ...own };
@@ -129,7 +132,7 @@ export class RouteTable {
     const options = settle({ ...rest, clock }, "websocket");
     const roster = new Roster<unknown>(maxConnections, clock, places);
     const events = own.observe === undefined ? ofServer : OpeningEvents.of(options);
-    const setup = { ...settleUpgrade(all), options, events, roster, handler };
+    const setup = { ...settleUpgrade(all), options, events, roster, addresses, handler };
     rosters.add(roster);
     this.#table.add(pattern, setup);
     return new Route(source, roster, () => {

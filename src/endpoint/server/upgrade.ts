@@ -40,6 +40,7 @@ import {
 import type { Endpoints } from "../../transport/transport.ts";
 import { unlessAborted, WaitLimit } from "../../transport/wait-limit.ts";
 import { type Handler, SERVER_DEFAULTS, type UpgradeOptions } from "../options.ts";
+import type { AddressLimits, AddressPlace } from "./address-limits.ts";
 import { isAdmission } from "./admission.ts";
 import type { OpeningEvents } from "./opening-events.ts";
 import { NEVER_ABORTS, ReceivedRequest } from "./received-request.ts";
@@ -61,7 +62,7 @@ export interface UpgradePlaces<UserData> {
   readonly refusal: ConnectionError;
   reservePlace(): boolean;
   releasePlace(): void;
-  addConnection(connection: TransportConnection<UserData>): void;
+  addConnection(connection: TransportConnection<UserData>, addressPlace?: AddressPlace): void;
   onClosing(listener: () => void): () => void;
 }
 
@@ -84,6 +85,8 @@ export interface UpgradeSetup<UserData> {
   /** Undefined if there is no observer. */
   readonly events: OpeningEvents | undefined;
   readonly roster: UpgradePlaces<UserData>;
+  /** Undefined without `perAddress`. */
+  readonly addresses: AddressLimits | undefined;
   readonly handler: Handler<UserData, UpgradeRequest> | undefined;
 }
 
@@ -139,9 +142,17 @@ export function upgrade<UserData>(
     const answer = textAnswer(503, "too many connections", RETRY_HEADERS);
     return refuse(setup, call, "capacity", answer, `${refusal.limit} is reached`, refusal);
   }
+  const addressPlace = setup.addresses?.take(endpointsOf(call, setup.upgrade.trustProxy).remoteAddress);
+  if (addressPlace !== undefined && "cause" in addressPlace) {
+    const { retryAfter, detail, cause } = addressPlace;
+    const answer = textAnswer(429, "too many connections of this address", { "Retry-After": String(retryAfter) });
+    const outcome = refuse(setup, call, "perAddress", answer, detail, cause);
+    setup.roster.releasePlace();
+    return outcome;
+  }
   if (setup.upgrade.authorize === undefined) {
     // Decided synchronously, so the client cannot leave before the decision, and the socket needs no listeners for that.
-    const opening = { call, accepted: result, params, request: undefined };
+    const opening = { call, accepted: result, params, request: undefined, addressPlace };
     return carryOut(
       setup,
       opening,
@@ -149,7 +160,7 @@ export function upgrade<UserData>(
     );
   }
   const request = new ReceivedRequest(call, result, endpointsOf(call, setup.upgrade.trustProxy), params);
-  const opening = { call, accepted: result, params, request };
+  const opening = { call, accepted: result, params, request, addressPlace };
   return decide(setup, opening, setup.upgrade.authorize).then(
     (decision) => carryOut(setup, opening, () => decision),
     (error) => carryOut(setup, opening, () => ({ left: false, place: "authorize", error })),
@@ -162,16 +173,17 @@ interface Opening<Request extends ReceivedRequest | undefined = ReceivedRequest 
   readonly accepted: Accepted;
   readonly params: PathParams;
   readonly request: Request;
+  readonly addressPlace: AddressPlace | undefined;
 }
 
-/** Carries out a decision. Afterwards the reserved place belongs to a connection, or is free. */
+/** Carries out a decision. Afterwards the reserved places belong to a connection, or are free. */
 function carryOut<UserData>(
   setup: UpgradeSetup<UserData>,
   opening: Opening,
   decisionOf: () => Decision<UserData>,
 ): UpgradeOutcome<UserData> {
   const { roster } = setup;
-  const { call, accepted, params } = opening;
+  const { call, accepted, params, addressPlace } = opening;
   let outcome: UpgradeOutcome<UserData>;
   try {
     const decision = decisionOf();
@@ -185,9 +197,10 @@ function carryOut<UserData>(
   }
   if (!(outcome instanceof TransportConnection)) {
     roster.releasePlace();
+    addressPlace?.release();
     return outcome;
   }
-  roster.addConnection(outcome);
+  roster.addConnection(outcome, addressPlace);
   const { request = new ReceivedRequest(call, accepted, outcome.endpoints, params) } = opening;
   request.signal = NEVER_ABORTS;
   runHandler(outcome, setup.handler, request);
