@@ -117,6 +117,7 @@ const MACHINES: readonly Scenario[] = [
   ]),
   scenario(19, "ten thousand handshakes stay incomplete", [
     ["faults/half-done-handshakes", "and other clients are served"],
+    ["faults/half-done-handshakes", "leave a server with few places on the"],
   ]),
   scenario(41, "a server has no descriptor for a new connection", [
     ["faults/no-descriptors", "of descriptors, as holdfast serve accepts"],
