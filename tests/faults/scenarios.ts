@@ -200,12 +200,10 @@ const PEERS: readonly Scenario[] = [
     ["hostile/fragments", "each holds at most twice its payload, for any number of fragments"],
     ["conformance/sections/sizes", 'fragmented("9.3", TEXT)'],
   ]),
-  scenario(
-    24,
-    "many peers begin a message in fragments and do not end it",
-    [["hostile/crowd", "hold twice the size of the messages that they begin, and nothing after those have ended"]],
-    "a budget for all connections together does not exist: the bound is maxConnections times the cost of one, see docs/security.md",
-  ),
+  scenario(24, "many peers begin a message in fragments and do not end it", [
+    ["hostile/crowd", "hold twice the size of the messages that they begin, and nothing after those have ended"],
+    ["hostile/budget", "messages that do not end"],
+  ]),
   scenario(25, "a peer sends Pings and does not read the Pongs", [
     ["hostile/pings", "whose Pongs are never read holds only the newest few"],
     ["hostile/pings", "whose Pongs are never read is ended by writeTimeout"],

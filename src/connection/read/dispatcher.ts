@@ -156,7 +156,8 @@ export class Dispatcher {
       this.#fail(error, "message");
     }
     this.#calling = wasCalling;
-    this.#callOnDoneIfIdle();
+    // Checked here: a call for each message is 2 % of an echo.
+    if (this.#onDone !== undefined) this.#callOnDoneIfIdle();
   }
 
   #fail(error: unknown, place: ErrorPlace): void {
