@@ -11,7 +11,9 @@ const REASON = "not enough memory";
 /** What the connection holds may have changed. */
 export function heldChanged(owner: PartsOwner & MemoryHolder): void {
   // Behind the end nothing more is counted: the application may never take the messages that are left.
-  processBudget.changed(owner, owner.closing?.state === "over" ? 0 : heldBytesOf(owner));
+  const over = owner.closing?.state === "over";
+  processBudget.changed(owner, over ? 0 : heldBytesOf(owner));
+  if (over) processBudget.forget(owner);
 }
 
 /** True if the connection must not read, because there is little memory and its inbox has a message. */

@@ -16,6 +16,8 @@ const DEFAULT_SHARE = 1 / 4;
 export interface MemoryHolder {
   /** What the connection holds, as the budget has counted it. Only the budget changes it. */
   heldBytes: number;
+  /** True if the budget refers to the connection. Only the budget changes it. */
+  countsMemory: boolean;
   /** Ends the connection because of `error`, and frees what it holds. */
   endForMemory(error: LimitError): void;
 }
@@ -55,8 +57,10 @@ export interface MemoryBudget {
 
 class ProcessBudget implements MemoryBudget {
   #limit = Math.floor(heapLimit() * DEFAULT_SHARE);
-  /** The connections that hold something. */
+  /** The connections that hold something, or have held something and have not ended. */
   readonly #holders = new Set<MemoryHolder>();
+  /** The number of those that hold something now. */
+  #holding = 0;
   #relieving = false;
   heldBytes = 0;
   refused = 0;
@@ -101,9 +105,17 @@ class ProcessBudget implements MemoryBudget {
     if (held === before) return;
     holder.heldBytes = held;
     this.heldBytes += held - before;
-    if (before === 0) this.#holders.add(holder);
-    else if (held === 0) this.#holders.delete(holder);
+    if (before === 0) {
+      this.#holding += 1;
+      if (!holder.countsMemory) this.#holders.add(holder);
+      holder.countsMemory = true;
+    } else if (held === 0) this.#holding -= 1;
     if (held > before && this.heldBytes > this.#limit) this.#exceededBy(holder);
+  }
+
+  /** `holder` has ended, and holds nothing. */
+  forget(holder: MemoryHolder): void {
+    if (holder.countsMemory) this.#holders.delete(holder);
   }
 
   /** A message that several connections share is in a queue now, or in none any more. */
@@ -118,7 +130,7 @@ class ProcessBudget implements MemoryBudget {
    */
   #exceededBy(holder: MemoryHolder): void {
     this.#relieveSoon();
-    if (holder.heldBytes >= this.#limit / this.#holders.size) this.#end(holder);
+    if (holder.heldBytes >= this.#limit / this.#holding) this.#end(holder);
   }
 
   #relieveSoon(): void {
