@@ -127,7 +127,7 @@ export function document(results) {
   return [
     "# Results",
     "",
-    "Drawn by `npm run bench` from the files beside it. The method is in [bench/README.md](../README.md). Rates depend on the",
+    "Drawn by `npm run bench` from the files beside it. The method is in `bench/README.md`. Rates depend on the",
     "machine and on its day; ratios are between runs of the same minute: the median, and the least and the most of all pairs.",
     "",
     ...described,
