@@ -63,7 +63,9 @@ export const LATER_STEPS: readonly Step[] = [
     name: "half-close of a feed",
     run: (_world, _, client) => {
       const end = client.ends.findLast(({ connection }) => connection.url.endsWith(":9"));
-      if (end?.process.alive && !end.process.frozen && end.connection.state === "OPEN") void end.connection.close();
+      if (!end?.process.alive || end.process.frozen || end.connection.state !== "OPEN") return;
+      end.closedHere = "close";
+      void end.connection.close();
     },
   },
   { name: "deadlines", run: (world, _, client, a) => deadlines(world, client, a) },
@@ -123,7 +125,9 @@ export const LATER_STEPS: readonly Step[] = [
       // Nothing handles the rejections: they are counted, and reported to onError.
       for (let many = 0; many < 6; many += 1) {
         const text = world.text(40_000);
-        end.sending(text, true).state = "accepted";
+        const sent = end.sending(text, true);
+        sent.state = "accepted";
+        sent.awaited = false;
         void end.connection.send(text, { overflow: "reject" });
       }
     },
@@ -168,6 +172,7 @@ function deadlines(world: World, client: Client, a: number): void {
   else if (a % 4 === 2) {
     connection.setWriteDeadline({ in: length });
     end.writeDeadline = true;
+    end.hadWriteDeadline = true;
     for (let many = 0; many < 6; many += 1) void send(world, end, world.text(3_000));
     world.loop.after(length + 300, () => {
       if (connection.state !== "OPEN") return;
@@ -200,6 +205,7 @@ function listenInVain(world: World, machine: Machine, url: string): void {
 /** A session of `reconnect` that is aborted, and that may throw afterwards. */
 function session(world: World, machine: Machine, a: number): void {
   if (!machine.alive || machine.frozen) return;
+  machine.sessions += 1;
   const controller = new AbortController();
   const reason = new Planned("aborted");
   const { overflow: _, ...options } = world.options("client", machine);

@@ -51,6 +51,8 @@ export interface Sent {
   /** The call was made while the connection was open. */
   readonly inTime: boolean;
   state: "pending" | "accepted" | "rejected" | "in doubt";
+  /** False if nothing handles the result of the call: it counts as accepted. */
+  awaited: boolean;
   arrived: boolean;
 }
 
@@ -119,6 +121,8 @@ export class End {
   readsAll = false;
   /** A write deadline is set, and may have passed. */
   writeDeadline = false;
+  /** A write deadline was set at some time. */
+  hadWriteDeadline = false;
   /** The application takes no message: the option `messageType` is "none". */
   sendsOnly = false;
   /** The connection has a last message for its peer. */
@@ -181,7 +185,7 @@ export class End {
   /** A message that is passed to the library now. */
   sending(text: string, lossy: boolean, whole = true): Sent {
     const inTime = whole && this.connection.state === "OPEN";
-    const sent: Sent = { text, lossy, whole, inTime, state: "pending", arrived: false };
+    const sent: Sent = { text, lossy, whole, inTime, state: "pending", awaited: true, arrived: false };
     this.out.sent.push(sent);
     this.#largest = Math.max(this.#largest, text.length);
     return sent;
@@ -485,7 +489,12 @@ export class End {
     if (says && peer.info.by === "peer" && peer.info.wasClean && peer.#farewell === undefined)
       this.#oracle.wrong("F1 no farewell", `${this.name}: ${info.code}`);
     const ended = info.by === "local" && info.wasClean && peer.info.by === "peer" && peer.info.wasClean;
-    const missing = this.out.sent.filter((one) => !one.arrived && one.state === "accepted");
+    // An application that closes takes no more, and its connection can still have ended by the FIN of its peer.
+    if (peer.closedHere !== undefined) return;
+    // A call that nothing handles may have ended by a write deadline, which counts nothing.
+    const missing = this.out.sent.filter(
+      (one) => !one.arrived && one.state === "accepted" && !(this.hadWriteDeadline && !one.awaited),
+    );
     // Every message that was refused or dropped is counted.
     const { droppedMessages, refusedMessages } = this.connection;
     const dropped = droppedMessages + refusedMessages - this.counted;

@@ -28,6 +28,8 @@ export interface Machine extends Process {
   host: Host;
   /** How many processes this machine has had before. */
   readonly restarts: number;
+  /** The number of sessions of `reconnect` so far. */
+  sessions: number;
 }
 
 const POLICIES: readonly Overflow[] = ["wait", "reject", "drop-newest", "drop-oldest", "coalesce", "close"];
@@ -52,7 +54,7 @@ const LIMITS: Limits = {
 /** A call of `connect` that is not settled. */
 export interface Opening {
   readonly since: number;
-  readonly process: Process;
+  readonly process: Machine;
   /** Number of openings of this process that were in progress before this one. */
   readonly ahead: number;
 }
@@ -139,7 +141,7 @@ export class World {
 
   #machine(name: string): Machine {
     const restarts = (this.machines.get(name)?.restarts ?? -1) + 1;
-    const machine = { name, restarts, host: this.net.host(name), alive: true, frozen: false, thawedAt: 0 };
+    const machine = { name, restarts, sessions: 0, host: this.net.host(name), alive: true, frozen: false, thawedAt: 0 };
     this.machines.set(name, machine);
     return machine;
   }
@@ -235,10 +237,10 @@ export class World {
     this.oracle.sweep();
     for (const { since, process, ahead } of this.openings) {
       if (!process.alive || process.frozen) continue;
-      // openTimeout begins with the turn. Each opening before this one may have the turn for openTimeout, and so may one of the
+      // openTimeout begins with the turn. Each opening before this one may have the turn for openTimeout, and so may one of each
       // reconnecting client of this process.
       const waited = now - Math.max(since, process.thawedAt);
-      if (waited > (2 + ahead) * this.limits.openTimeout + 100)
+      if (waited > (2 + ahead + process.sessions) * this.limits.openTimeout + 100)
         this.oracle.wrong("I4 openTimeout too late", `${process.name}: ${now - since} ms`);
       if (waited > this.queueTimeout + this.limits.openTimeout + 100)
         this.oracle.wrong("I4 queueTimeout too late", `${process.name}: ${now - since} ms`);
