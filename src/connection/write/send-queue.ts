@@ -154,8 +154,7 @@ export class SendQueue implements Messages {
       const open = queued instanceof OutgoingStream && this.#openStreams.has(queued);
       if (open && queued.started) {
         behindTruncated = true;
-        queued.ended = true;
-        for (const part of queued.parts.splice(queued.parts.findLastIndex(isStarted) + 1)) part.call?.reject(error);
+        truncate(queued, error);
         if (queued.parts.length > 0) continue;
       } else if (open || behindTruncated) reject(queued, error);
       else continue;
@@ -169,7 +168,9 @@ export class SendQueue implements Messages {
   rejectUnwritten(error: unknown): void {
     for (let message = this.#queue.takeWaiting(); message !== undefined; message = this.#queue.takeWaiting())
       reject(message, error);
-    const unstarted = (queued: Queued): boolean => !(queued instanceof OutgoingMessage) || queued.state === "waiting";
+    for (const queued of this.#queue) if (queued instanceof OutgoingStream) truncate(queued, error);
+    const unstarted = (queued: Queued): boolean =>
+      queued instanceof OutgoingMessage ? queued.state === "waiting" : queued.parts.length === 0;
     for (
       let dropped = this.#queue.removeOldest(unstarted);
       dropped !== undefined;
@@ -220,6 +221,12 @@ function returnedOf(queued: Queued): { returned?: MessageContent } {
   if (!(queued instanceof OutgoingMessage) || queued.original === undefined) return {};
   const { original } = queued;
   return { returned: original instanceof RetainedCopy ? original.toData() : original };
+}
+
+/** Ends a message in parts behind the last part that has begun: its frame must be complete before another frame follows. */
+function truncate(stream: OutgoingStream, error: unknown): void {
+  stream.ended = true;
+  for (const part of stream.parts.splice(stream.parts.findLastIndex(isStarted) + 1)) part.call?.reject(error);
 }
 
 function reject(queued: Queued, error: unknown): void {

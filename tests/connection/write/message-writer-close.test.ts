@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError } from "../../../src/index.ts";
-import { pair, type RawPeer, settled, wired } from "../../../src/testing/index.ts";
+import { ManualClock, pair, type RawPeer, settled, type Wired, wired } from "../../../src/testing/index.ts";
 import { blocked, stateOf } from "../../kit/blocked-connection.ts";
 import { FrameReader, framesIn, KEY, messagesIn, peerFrame } from "../../kit/frames.ts";
 
@@ -109,4 +109,40 @@ describe("a message in parts when the connection closes", () => {
     void client.close();
     await assert.rejects(server.receive(), { code: "PROTOCOL", clause: "unexpected-eof" });
   });
+});
+
+describe("a connection that fails while a part of a message is being written", () => {
+  const failures: Record<
+    string,
+    { readonly code: number; readonly fail: (scene: Wired, clock: ManualClock) => unknown }
+  > = {
+    "by a frame that breaks a rule": { code: 1002, fail: ({ peer }) => peer.write([0x82, 0]) },
+    "by a time limit": { code: 1001, fail: (_, clock) => clock.advance(5_000) },
+    "by the application": { code: 4000, fail: ({ connection }) => void connection.close(4000) },
+  };
+  for (const [how, { code, fail }] of Object.entries(failures)) {
+    for (const text of [true, false]) {
+      it(`completes its frame before the Close frame: ${how}, ${text ? "text" : "bytes"}`, async () => {
+        const clock = new ManualClock();
+        const scene = wired({ capacity: 1_000, connection: { clock, idleTimeout: 5_000, heartbeat: false } });
+        const { connection, peer } = scene;
+        peer.pause();
+        // More than one write, of which the kernel has accepted a part.
+        const part = "x".repeat(200_000);
+        const writer = connection.writer(text ? "text" : "binary");
+        const calls = [part, "never written"].map((data) => writer.write(text ? data : Buffer.from(data)));
+        for (const call of calls) call.catch(() => undefined);
+        await settled();
+        await fail(scene, clock);
+        await settled();
+        peer.resume();
+        await peer.until(({ received }) => new FrameReader().push(received).some(({ opcode }) => opcode === 8));
+        const [first, close] = new FrameReader().push(peer.received);
+        assert.deepEqual([first?.opcode, first?.fin, first?.payload.length], [text ? 1 : 2, false, part.length]);
+        assert.ok(first?.payload.equals(Buffer.from(part)));
+        assert.deepEqual([close?.opcode, close?.payload.readUInt16BE()], [8, code]);
+        connection.terminate();
+      });
+    }
+  }
 });
