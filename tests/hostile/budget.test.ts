@@ -10,8 +10,8 @@ import { Attacker } from "./attacker.ts";
 const LIMIT = { timeout: 240_000 };
 // Opened together, so that the backlog has room.
 const AT_ONCE = 100;
-// What an idle connection takes is not part of the budget.
-const IDLE = 4_096;
+// What a connection takes beside its messages, while it opens and ends, is not part of the budget. On Node 22 up to 4.5 KB.
+const BESIDE = 8_192;
 const SIZE = 200_000;
 
 const key = [1, 2, 3, 4] as const;
@@ -44,7 +44,7 @@ describe("many connections at their own limits, and a heap of 128 MiB", LIMIT, (
         }
         const ends = new Promise((resolve) => setTimeout(resolve, 20_000).unref());
         await Promise.race([ends, Promise.all(crowd.map((one) => one.flood(bytes, 1).catch(() => 0)))]);
-        const during = await attacked.within(2 * budget.limit + connections * IDLE);
+        const during = await attacked.within(2 * budget.limit + connections * BESIDE);
         assert.ok(during.budget.ended > 0);
         assert.ok(during.budget.heldBytes <= 2 * budget.limit);
         for (const { error, limit, code } of during.ends)
