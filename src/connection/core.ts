@@ -477,8 +477,8 @@ export class Core
 
   // MemoryHolder
 
-  endForMemory(error: LimitError): void {
-    endForMemory(this, error);
+  endForMemory(error: LimitError): boolean {
+    return endForMemory(this, error);
   }
 
   // ClosingOwner

@@ -16,15 +16,19 @@ const DEFAULT_SHARE = 1 / 4;
 export interface MemoryHolder {
   /** What the connection holds, as the budget has counted it. Only the budget changes it. */
   heldBytes: number;
-  /** True if the budget refers to the connection. Only the budget changes it. */
-  countsMemory: boolean;
-  /** Ends the connection because of `error`, and frees what it holds. */
-  endForMemory(error: LimitError): void;
+  /** True if the connection is in the list of the budget. Only the budget changes it. */
+  inMemoryBudget: boolean;
+  /**
+   * Ends the connection because of `error`, and frees what it holds. What is being written is freed a little later. Returns false if
+   * the connection was ended for this reason before: then it is cut off.
+   */
+  endForMemory(error: LimitError): boolean;
 }
 
 /**
  * The memory that the connections of this process hold for messages: in send queues and inboxes, and as messages that are partly
- * received. A message that a group sends to many members counts once. What an idle connection takes, and what the kernel holds, is not counted.
+ * received. A message that a group sends to many members counts once. What an idle connection takes, and what the kernel holds, is
+ * not counted.
  *
  * | `heldBytes` reaches | what happens | counted in |
  * |---|---|---|
@@ -32,8 +36,8 @@ export interface MemoryHolder {
  * | 90 % | each connection reads no further while its inbox has a message | `paused` |
  * | 100 % | the connections that hold most end, until less than 90 % is held: Close code 1013, a LimitError with `limit: "memoryBudget"` | `ended` |
  *
- * A connection that holds less than its equal share of `limit` never ends for this reason while it grows, so together they can
- * exceed `limit`, but not its double.
+ * The connections that hold most end in the next turn of the event loop. Until then, a connection that grows ends at once if it holds
+ * its equal share of `limit` or more. So `heldBytes` can exceed `limit`, but not its double.
  *
  * ```ts
  * memoryBudget.limit = 64 * 1_048_576;
@@ -62,6 +66,7 @@ class ProcessBudget implements MemoryBudget {
   /** The number of those that hold something now. */
   #holding = 0;
   #relieving = false;
+  #ending = false;
   heldBytes = 0;
   refused = 0;
   paused = 0;
@@ -107,15 +112,15 @@ class ProcessBudget implements MemoryBudget {
     this.heldBytes += held - before;
     if (before === 0) {
       this.#holding += 1;
-      if (!holder.countsMemory) this.#holders.add(holder);
-      holder.countsMemory = true;
+      if (!holder.inMemoryBudget) this.#holders.add(holder);
+      holder.inMemoryBudget = true;
     } else if (held === 0) this.#holding -= 1;
     if (held > before && this.heldBytes > this.#limit) this.#exceededBy(holder);
   }
 
   /** `holder` has ended, and holds nothing. */
   forget(holder: MemoryHolder): void {
-    if (holder.countsMemory) this.#holders.delete(holder);
+    if (holder.inMemoryBudget) this.#holders.delete(holder);
   }
 
   /** A message that several connections share is in a queue now, or in none any more. */
@@ -130,7 +135,8 @@ class ProcessBudget implements MemoryBudget {
    */
   #exceededBy(holder: MemoryHolder): void {
     this.#relieveSoon();
-    if (holder.heldBytes >= this.#limit / this.#holding) this.#end(holder);
+    // A hook that is called for an end may send to other connections. To end those inside it could exceed the stack.
+    if (!this.#ending && holder.heldBytes >= this.#limit / this.#holding) this.#end(holder);
   }
 
   #relieveSoon(): void {
@@ -145,16 +151,24 @@ class ProcessBudget implements MemoryBudget {
   #relieve(): void {
     if (this.heldBytes <= this.#limit) return;
     const largestFirst = [...this.#holders].sort((one, other) => other.heldBytes - one.heldBytes);
+    // Not by what is held after each end, because what is being written is freed later.
+    let left = this.heldBytes;
     for (const holder of largestFirst) {
-      if (this.heldBytes < this.#limit * SHORTENING) return;
+      if (left < this.#limit * SHORTENING) return;
+      if (holder.heldBytes === 0) continue;
+      left -= holder.heldBytes;
       this.#end(holder);
     }
   }
 
   #end(holder: MemoryHolder): void {
     const error = this.#error("receive", `this connection holds ${holder.heldBytes} of`);
-    this.ended += 1;
-    holder.endForMemory(error);
+    this.#ending = true;
+    try {
+      if (holder.endForMemory(error)) this.ended += 1;
+    } finally {
+      this.#ending = false;
+    }
   }
 
   #error(operation: "accept" | "receive", what: string): LimitError {

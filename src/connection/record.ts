@@ -68,7 +68,7 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   corked = false;
   /** The memory that this connection holds for messages, as `memoryBudget` counts it. */
   heldBytes = 0;
-  countsMemory = false;
+  inMemoryBudget = false;
   /** The short path on which messages of this connection are. While it has one, it has nothing else to send. */
   shortPath: ShortPath | undefined;
 

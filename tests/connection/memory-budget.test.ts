@@ -189,6 +189,44 @@ describe("at memoryBudget.limit", () => {
     }
   });
 
+  it("no connection ends that holds nothing, although what is being written is freed later", async () => {
+    const idle = [wired(), wired()];
+    for (const { connection, peer } of idle) {
+      peer.write(text(10));
+      await connection.receive();
+    }
+    const slow = [await blocked(), await blocked(), await blocked()];
+    const each = memoryBudget.heldBytes / slow.length;
+    memoryBudget.limit = Math.floor(1.5 * each);
+    await settled();
+    assert.equal(taken().ended, 2, "the third one holds less than 90 % of the limit");
+    for (const { connection } of idle) assert.equal(connection.state, "OPEN");
+    for (const { connection } of [...idle, ...slow]) await ends(connection);
+    for (const { plug } of slow) await plug.catch(() => undefined);
+  });
+
+  it("hooks of ends that send to other connections do not end those inside one another", async () => {
+    let [depth, deepest, endings] = [0, 0, 0];
+    const closing = (): void => {
+      depth += 1;
+      endings += 1;
+      deepest = Math.max(deepest, depth);
+      for (const { connection } of members) if (connection.state === "OPEN") connection.trySend("left ".repeat(1_000));
+      depth -= 1;
+    };
+    const members: Awaited<ReturnType<typeof blocked>>[] = [];
+    for (let count = 0; count < 20; count += 1) members.push(await blocked({ closing, maxQueuedBytes: 1_000_000 }));
+    for (const { plug } of members) plug.catch(() => undefined);
+    memoryBudget.limit = memoryBudget.heldBytes + 20_000;
+    for (let count = 0; count < 5; count += 1)
+      for (const { connection } of members) connection.trySend("x".repeat(3_000));
+    await settled();
+    assert.ok(endings > 1, `${endings} connections have ended`);
+    assert.equal(deepest, 1);
+    assert.ok(taken().ended <= members.length, "each is counted once");
+    for (const { connection } of members) await ends(connection);
+  });
+
   it("a connection that sends more than its share ends, and its sends reject with the error", async () => {
     const { connection, plug } = await blocked({ maxQueuedBytes: 1_000_000 });
     plug.catch(() => undefined);

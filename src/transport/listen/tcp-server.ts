@@ -23,7 +23,7 @@ export interface TcpServerOptions {
   readonly accepted: (socket: Socket) => void;
   /** Called when a stream is ready for messages: after accept, under TLS after the handshake. */
   readonly opened: (socket: Socket) => void;
-  /** Called when a TLS handshake has failed, or is given up for a newer one. */
+  /** Called when a TLS handshake has failed, and when its socket is closed because there is no room for a newer one. */
   readonly refused?: ReportRefused | undefined;
   /** Bounds the number of TLS handshakes in progress. */
   readonly pending: PendingOpenings;
