@@ -202,7 +202,7 @@ export const MUTANTS: readonly Mutant[] = [
     "if (false)\n            callHookAtEnd",
   ),
   mutant(
-    "the end is told before it is complete",
+    "the end is reported before it is complete",
     CORE,
     "    endBegun(refusal) {",
     '    endBegun(refusal) {\n        this.rareParts?.closedPromise?.endComplete({ code: 1006, reason: "", by: "local", wasClean: false, cause: refusal });\n        this.options.hooks.close?.(this.connection, { code: 1006, reason: "", by: "local", wasClean: false, cause: refusal });',
