@@ -10,7 +10,19 @@ import { blanked } from "./kit/blanked-source.ts";
  */
 const FLOORS = [
   ...["base/", "engine/", "transport/", "connection/", "endpoint/", "core.ts"],
-  ...["group/", "reconnect/", "workers/", "kernel/", "defaults.ts", "index.ts", "testing/", "cli/", "dashboard/"],
+  ...[
+    "group/",
+    "broker/",
+    "hub/",
+    "reconnect/",
+    "workers/",
+    "kernel/",
+    "defaults.ts",
+    "index.ts",
+    "testing/",
+    "cli/",
+    "dashboard/",
+  ],
 ];
 
 /** They name no `node:*`, clock, timer, randomness, promise or process: what they need of the world is passed in. */
@@ -26,7 +38,7 @@ const TIMERS = "transport/timers.ts";
 const TIMER = /(?<![.\w])(set|clear)(Immediate|Timeout|Interval)\b(?!\?)/g;
 
 /** They are built on the core: of connections and endpoints they use what `core.ts` exports, and nothing else. */
-const EXTRAS = ["group/", "reconnect/", "workers/", "kernel/"];
+const EXTRAS = ["group/", "broker/", "hub/", "reconnect/", "workers/", "kernel/"];
 /**
  * They use the library as its users do, which proves that the entry points are sufficient. `base/` is no part of what it does:
  * they may import from there instead of repeating it.
