@@ -5,7 +5,8 @@ import type { ProtocolErrorReason } from "./protocol-reasons.ts";
 import type { Refusal } from "./refusals.ts";
 
 /**
- * The operation that was in progress when the error happened. `write:pong` and similar values name the frame that was written.
+ * The operation that was in progress when the error happened. `write:pong` and similar values name the frame that was written;
+ * `publish` and `history` are operations of a topic, on its broker.
  */
 export type ConnectionOperation =
   | "connect:target"
@@ -22,6 +23,8 @@ export type ConnectionOperation =
   | "drain"
   | "close"
   | "lifetime"
+  | "publish"
+  | "history"
   | "write:data"
   | "write:ping"
   | "write:pong"
@@ -149,6 +152,7 @@ function inWords(operation: ConnectionOperation): string {
   const [action, detail] = operation.split(":");
   if (operation === "lifetime") return "keep the connection open";
   if (operation === "write:data") return "write";
+  if (operation === "history") return "read the history";
   if (detail === undefined) return operation;
   return action === "connect" ? `connect (in phase ${detail})` : `${action} a ${detail}`;
 }
@@ -255,7 +259,7 @@ export class LimitError extends ConnectionErrorBase {
 
   constructor(
     facts: {
-      readonly operation: "send" | "receive" | "accept" | "connect";
+      readonly operation: "send" | "receive" | "accept" | "connect" | "publish";
       readonly problem?: string | undefined;
       readonly limit: string;
       readonly maximum: number;
@@ -297,8 +301,8 @@ export class TransportError extends ConnectionErrorBase {
 
 /**
  * It is unknown whether the peer has received a message: its transmission had begun when the connection ended, or when the
- * timeout or deadline of the call was reached. Only reconnecting connections report this error. `cause` is the error that ended
- * the connection or the call.
+ * timeout or deadline of the call was reached. Only reconnecting connections report this error, and brokers of topics, for which
+ * the peer is the server. `cause` is the error that ended the connection or the call.
  */
 export class InDoubtError extends ConnectionErrorBase {
   override readonly name = "InDoubtError";

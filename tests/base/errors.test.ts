@@ -120,6 +120,8 @@ describe("a TimeoutError", () => {
       ["write:pong", "Cannot write a pong: "],
       ["write:data", "Cannot write: "],
       ["drain", "Cannot drain: "],
+      ["publish", "Cannot publish: "],
+      ["history", "Cannot read the history: "],
     ] as const) {
       const { message } = new TimeoutError({ ...facts, operation });
       assert.equal(message, `${words}timeout of 100 ms reached after 101 ms`);
