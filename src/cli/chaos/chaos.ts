@@ -4,19 +4,17 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type ChaosProxy, chaosProxy } from "../../testing/index.ts";
 import { ignoreOutputErrors } from "../broken-pipe.ts";
+import { type Command, command } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { cannotListen } from "../listen-error.ts";
 import { chaosControl } from "./control.ts";
-import { CHAOS_USAGE, type ChaosFlags, parseChaosFlags } from "./flags.ts";
+import { CHAOS_LINE, type ChaosFlags } from "./flags.ts";
 
-export class ChaosCommand {
-  /** Starts the proxy; SIGTERM or SIGINT stops it. Resolves with 0 for `--help`, else with undefined: the proxy keeps running. */
-  async run(args: readonly string[]): Promise<number | undefined> {
-    const flags = parseChaosFlags(args);
-    if (flags === undefined) {
-      process.stdout.write(CHAOS_USAGE);
-      return 0;
-    }
+export const chaosCommand: Command = command(CHAOS_LINE, (flags) => new ChaosCommand().run(flags));
+
+class ChaosCommand {
+  /** Starts the proxy; SIGTERM or SIGINT stops it. Resolves with undefined: the proxy keeps running. */
+  async run(flags: ChaosFlags): Promise<undefined> {
     ignoreOutputErrors();
     const proxy = await startProxy(flags);
     const control = flags.control === undefined ? undefined : await startControl(proxy, flags.control);

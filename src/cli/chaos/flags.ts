@@ -1,38 +1,80 @@
-/** The flags of `holdfast chaos`, their help text and their validation. */
+/** The manual of `holdfast chaos`, and the validation of its flags. */
 
-import type { ParseArgsConfig } from "node:util";
 import type { ChaosFaults } from "../../testing/index.ts";
-import { parseFlags, UsageError, wholeNumber } from "../flags.ts";
+import { type CommandLine, commandLine } from "../command.ts";
+import { UsageError, wholeNumber } from "../flags.ts";
+import type { FlagTable, Given, Manual } from "../manual.ts";
 
-export const CHAOS_USAGE: string = `Usage: holdfast chaos --to HOST:PORT [flags]
+const FAULTS = { section: "Faults" } as const;
 
-Forwards TCP connections with the given faults, until SIGTERM or SIGINT. It knows no protocol, so it can be used between
-any two programs.
+const CHAOS_FLAGS = {
+  to: { type: "string", value: "HOST:PORT", required: true, text: "the target of the connections" },
+  listen: {
+    ...{ type: "string", value: "HOST:PORT", default: "127.0.0.1:0" },
+    text: "the address to listen on; port 0 picks a free one",
+  },
+  seed: {
+    type: "string",
+    value: "N",
+    text: "the seed of all random decisions; without it a random one, which is printed",
+  },
+  control: {
+    type: "string",
+    value: "PORT",
+    text: "HTTP on 127.0.0.1 that changes the faults at run time; 0 picks a free port",
+  },
+  json: { type: "boolean", text: "print the addresses and the seed as one line of JSON" },
+  direction: {
+    ...{ type: "string", value: "NAME", choices: ["both", "to-server", "to-client"], ...FAULTS },
+    text: "the direction of the faults, without this flag both",
+  },
+  latency: { type: "string", value: "MS", ...FAULTS, text: "delay of all bytes and of the FIN" },
+  jitter: { type: "string", value: "MS", ...FAULTS, text: "largest random delay in addition to the latency" },
+  bandwidth: { type: "string", value: "BYTES", ...FAULTS, text: "bytes per second; 0: nothing is read" },
+  blackhole: { type: "boolean", ...FAULTS, text: "nothing is forwarded, and neither side gets an error" },
+  "reset-after": { type: "string", value: "BYTES", ...FAULTS, text: "a reset after this many bytes in one direction" },
+  "reset-rate": {
+    type: "string",
+    value: "N",
+    ...FAULTS,
+    text: "average number of resets per second of each connection",
+  },
+  "truncate-after": {
+    ...{ type: "string", value: "BYTES", ...FAULTS },
+    text: "a FIN after this many bytes in one direction, in place of the rest",
+  },
+  refuse: { type: "boolean", ...FAULTS, text: "do not listen: new connections are refused" },
+} as const satisfies FlagTable;
 
-Flags:
-  --to HOST:PORT         the target of the connections
-  --listen HOST:PORT     the address to listen on             (default 127.0.0.1:0, a free port)
-  --seed N               the seed of all random decisions     (default random; it is printed)
-  --control PORT         HTTP on 127.0.0.1 that changes the faults at run time; 0 picks a free port
-  --json                 print the addresses and the seed as one line of JSON
-  --help                 print this
-
-Faults:
-  --direction NAME       both, to-server or to-client: the direction of the faults (default both)
-  --latency MS           delay of all bytes and of the FIN
-  --jitter MS            largest random delay in addition to the latency
-  --bandwidth BYTES      bytes per second; 0: nothing is read
-  --blackhole            nothing is forwarded, and neither side gets an error
-  --reset-after BYTES    a reset after this many bytes in one direction
-  --reset-rate N         average number of resets per second of each connection
-  --truncate-after BYTES a FIN after this many bytes in one direction, in place of the rest
-  --refuse               do not listen: new connections are refused
-
-With --control:
-  curl http://127.0.0.1:PORT/                                         shows the faults and the counts
-  curl --json '{"latency":200,"blackhole":true}' http://127.0.0.1:PORT/faults   changes the given faults
-  curl --json '{}' http://127.0.0.1:PORT/heal                         removes all faults; also /reset and /fin, for all connections
-`;
+const CHAOS_MANUAL: Manual<typeof CHAOS_FLAGS> = {
+  name: "chaos",
+  description: [
+    "Forwards TCP connections with the given faults, until SIGTERM or SIGINT. It knows no protocol, so it can be used between any two programs.",
+  ],
+  flags: CHAOS_FLAGS,
+  notes: {
+    Control: [
+      "With --control, PORT has an HTTP interface. Only programs of this machine can use it.",
+      "GET / answers with the faults and the counts as JSON. POST changes them; it needs a body of JSON, with Content-Type: application/json.",
+      '  POST /faults  changes the given faults: {"latency":200,"blackhole":true}',
+      "  POST /heal    removes all faults: {}",
+      "  POST /reset   resets all connections: {}",
+      "  POST /fin     ends all connections with a FIN: {}",
+    ],
+  },
+  statuses: { 0: "ended by a signal", 1: "cannot listen", 2: "wrong use" },
+  examples: [
+    {
+      text: "A slow and unsteady network before a server",
+      line: "holdfast chaos --to 127.0.0.1:9000 --latency 80 --jitter 40",
+    },
+    { text: "The same faults in each run", line: "holdfast chaos --to 127.0.0.1:9000 --reset-rate 0.1 --seed 7" },
+    {
+      text: "No fault yet: a test sets them at run time, and reads the addresses as JSON",
+      line: "holdfast chaos --to 127.0.0.1:9000 --control 0 --json",
+    },
+  ],
+};
 
 export interface ChaosFlags {
   readonly to: string;
@@ -45,39 +87,19 @@ export interface ChaosFlags {
   readonly faults: ChaosFaults;
 }
 
-const CHAOS_OPTIONS = {
-  to: { type: "string" },
-  listen: { type: "string", default: "127.0.0.1:0" },
-  seed: { type: "string" },
-  control: { type: "string" },
-  json: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-  direction: { type: "string" },
-  latency: { type: "string" },
-  jitter: { type: "string" },
-  bandwidth: { type: "string" },
-  blackhole: { type: "boolean" },
-  "reset-after": { type: "string" },
-  "reset-rate": { type: "string" },
-  "truncate-after": { type: "string" },
-  refuse: { type: "boolean" },
-} as const satisfies ParseArgsConfig["options"];
-
 const NUMBERS = ["latency", "jitter", "bandwidth", "reset-after", "reset-rate", "truncate-after"] as const;
 
-/** Parses the flags; undefined for `--help`. Throws UsageError for a wrong flag. The proxy validates the values of the faults. */
-export function parseChaosFlags(args: readonly string[]): ChaosFlags | undefined {
-  const values = parseFlags("chaos", CHAOS_OPTIONS, args);
-  if (values.help) return undefined;
-  if (values.to === undefined) throw new UsageError('--to is missing; run "holdfast chaos --help" for the flags');
+export const CHAOS_LINE: CommandLine<ChaosFlags> = commandLine(CHAOS_MANUAL, settle);
+
+/** Validates the flags. Throws UsageError for a wrong one. The proxy validates the values of the faults. */
+function settle(values: Given<typeof CHAOS_FLAGS>): ChaosFlags {
   const faults: Record<string, unknown> = {};
   for (const name of NUMBERS) {
     const text = values[name];
     if (text !== undefined) faults[camelCase(name)] = faultNumber(name, text);
   }
-  for (const name of ["direction", "blackhole", "refuse"] as const) {
-    if (values[name] !== undefined) faults[name] = values[name];
-  }
+  if (values.direction !== undefined) faults["direction"] = values.direction;
+  for (const name of ["blackhole", "refuse"] as const) if (values[name]) faults[name] = true;
   return {
     to: values.to,
     listen: values.listen,

@@ -3,9 +3,10 @@
 import { joinHostPort } from "../../base/host-port.ts";
 import { TransportError } from "../../index.ts";
 import { type KernelReport, type KernelSocket, KernelSockets } from "../../kernel/index.ts";
+import { type Command, command } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { type Diagnosis, diagnose, type Finding } from "./diagnosis.ts";
-import { DOCTOR_USAGE, type DoctorFlags, parseDoctorFlags } from "./flags.ts";
+import { DOCTOR_LINE, type DoctorFlags } from "./flags.ts";
 
 // Reads per report. A moving queue may by chance have the same size in two reads, but hardly in all of these.
 const SAMPLES = 5;
@@ -13,17 +14,14 @@ const SAMPLES = 5;
 // Sockets printed for each finding.
 const EXAMPLES = 5;
 
-export class DoctorCommand {
+export const doctorCommand: Command = command(DOCTOR_LINE, (flags) => new DoctorCommand().run(flags));
+
+class DoctorCommand {
   #stopped = false;
   #endSleep: () => void = () => undefined;
 
   /** Prints the reports. Resolves with the exit status: 1 if the last report has a finding, else 0. */
-  async run(args: readonly string[]): Promise<number> {
-    const flags = parseDoctorFlags(args);
-    if (flags === undefined) {
-      process.stdout.write(DOCTOR_USAGE);
-      return 0;
-    }
+  async run(flags: DoctorFlags): Promise<number> {
     if (flags.watch) for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop());
     const { pid = "any", port } = flags;
     const sockets = new KernelSockets(port === undefined ? { pid } : { pid, port });

@@ -1,7 +1,8 @@
-/** The flags of `holdfast doctor`, their help text and their validation. */
+/** The manual of `holdfast doctor`, and the validation of its flags. */
 
-import type { ParseArgsConfig } from "node:util";
-import { parseFlags, UsageError, wholeNumber } from "../flags.ts";
+import { type CommandLine, commandLine } from "../command.ts";
+import { UsageError, wholeNumber } from "../flags.ts";
+import type { FlagTable, Given, Manual } from "../manual.ts";
 
 // As long as the library itself leaves a socket in CLOSE_WAIT, by default.
 const DEFAULT_BOUND = 5_000;
@@ -9,22 +10,30 @@ const DEFAULT_BOUND = 5_000;
 // Milliseconds. TCP retransmits after 200 ms at the earliest, so in a shorter time no peer can be judged.
 const MIN_BOUND = 500;
 
-export const DOCTOR_USAGE: string = `Usage: holdfast doctor [flags]
+const DOCTOR_FLAGS = {
+  pid: { type: "string", value: "PID", text: "the sockets of this process, instead of all of this network namespace" },
+  port: { type: "string", value: "PORT", text: "the sockets with this local port, and the processes that hold them" },
+  bound: {
+    ...{ type: "string", value: "MS", default: String(DEFAULT_BOUND) },
+    text: "how long a socket may make no progress before it counts as a fault; the samples take as long",
+  },
+  watch: { type: "boolean", text: "continue, with a report after each bound, until SIGINT or SIGTERM" },
+  json: { type: "boolean", text: "print each report as one line of JSON" },
+} as const satisfies FlagTable;
 
-Samples the kernel's data about TCP sockets for a while, and reports faults. It works for any process of this machine.
-Only Linux is supported.
-
-Flags:
-  --pid PID         the sockets of this process           (default: all of this network namespace)
-  --port PORT       the sockets with this local port, and the processes that hold them
-  --bound MS        how long a socket may make no progress before it counts as a fault; the samples
-                    take as long                          (default ${DEFAULT_BOUND})
-  --watch           continue, with a report after each bound, until SIGINT or SIGTERM
-  --json            print each report as one line of JSON
-  --help            print this
-
-Exit status: 0 without a fault, 1 with a fault, 2 for wrong use, and if the sockets cannot be read.
-`;
+const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
+  name: "doctor",
+  description: [
+    "Samples the kernel's data about TCP sockets for a while, and reports faults. It works for any process of this machine. Only Linux is supported.",
+  ],
+  flags: DOCTOR_FLAGS,
+  statuses: { 0: "no fault was found", 1: "a fault was found", 2: "wrong use, or the sockets cannot be read" },
+  examples: [
+    { text: "The sockets of one process", line: "holdfast doctor --pid $PID" },
+    { text: "The sockets of a server, judged after a second", line: "holdfast doctor --port 9000 --bound 1000" },
+    { text: "A report after each 5 s, for a program", line: "holdfast doctor --watch --json" },
+  ],
+};
 
 export interface DoctorFlags {
   /** Undefined for all processes of this network namespace. */
@@ -35,19 +44,10 @@ export interface DoctorFlags {
   readonly json: boolean;
 }
 
-const DOCTOR_OPTIONS = {
-  pid: { type: "string" },
-  port: { type: "string" },
-  bound: { type: "string", default: String(DEFAULT_BOUND) },
-  watch: { type: "boolean", default: false },
-  json: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-} as const satisfies ParseArgsConfig["options"];
+export const DOCTOR_LINE: CommandLine<DoctorFlags> = commandLine(DOCTOR_MANUAL, settle);
 
-/** Parses the flags; undefined for `--help`. Throws UsageError, which says what is wrong and what is expected. */
-export function parseDoctorFlags(args: readonly string[]): DoctorFlags | undefined {
-  const values = parseFlags("doctor", DOCTOR_OPTIONS, args);
-  if (values.help) return undefined;
+/** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
+function settle(values: Given<typeof DOCTOR_FLAGS>): DoctorFlags {
   if (values.pid !== undefined && values.port !== undefined) {
     throw new UsageError("cannot use --pid with --port: expected one of them");
   }

@@ -2,6 +2,7 @@
 
 import { joinHostPort } from "../../base/host-port.ts";
 import type { ConnectionEvent, Observer } from "../../index.ts";
+import { printableLine } from "../terminal.ts";
 
 /** Returns an observer that writes a line to stderr for each opening, end and refusal. `where` is the path or the protocol. */
 export function reportConnections(where: string): Observer {
@@ -31,6 +32,5 @@ function lineOf(event: ConnectionEvent, where: string): string | undefined {
 const MAX_LINE = 500;
 
 function shown(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?").slice(0, MAX_LINE);
+  return printableLine(text.slice(0, MAX_LINE)).slice(0, MAX_LINE);
 }

@@ -1,37 +1,69 @@
-/** The flags of `holdfast serve`, their help text and their validation. */
+/** The manual of `holdfast serve`, and the validation of its flags. */
 
-import type { ParseArgsConfig } from "node:util";
 import { DEFAULTS } from "../../index.ts";
-import { parseFlags, UsageError, wholeNumber } from "../flags.ts";
+import { type CommandLine, commandLine } from "../command.ts";
+import { UsageError, wholeNumber } from "../flags.ts";
+import type { FlagTable, Given, Manual } from "../manual.ts";
 
 const DEFAULT_TCP_PORT = "9001";
 
-export const SERVE_USAGE: string = `Usage: holdfast serve [flags]
+const SERVE_FLAGS = {
+  host: { type: "string", value: "HOST", default: "127.0.0.1", text: "address to listen on" },
+  port: { type: "string", value: "PORT", default: "9000", text: "for HTTP and WebSocket; 0 picks a free port" },
+  "tcp-port": {
+    ...{ type: "string", value: "PORT" },
+    text: `for TCP, without it ${DEFAULT_TCP_PORT}; 0 picks a free port`,
+  },
+  "no-tcp": { type: "boolean", text: "no TCP" },
+  "max-message-size": {
+    ...{ type: "string", value: "BYTES", default: String(DEFAULTS.connection.maxMessageSize) },
+    text: "largest received message",
+  },
+  "max-connections": {
+    ...{ type: "string", value: "N", default: String(DEFAULTS.server.maxConnections) },
+    text: "connections at the same time, for each protocol",
+  },
+  origin: {
+    ...{ type: "string", value: "ORIGIN", multiple: true },
+    text: "pages that may connect, such as https://example.com, or any for all; without it pages of this server",
+  },
+  token: {
+    ...{ type: "string", value: "TOKEN" },
+    text: 'WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN; no TCP',
+  },
+  tls: { type: "boolean", text: "wss:, https: and tls: with a certificate made now, for this machine" },
+  compress: { type: "boolean", text: "compress messages for clients that offer it" },
+  verbose: { type: "boolean", text: "a line on stderr for each connection that opens, ends or is refused" },
+  workers: {
+    ...{ type: "string", value: "N" },
+    text: "serve in N processes, instead of only in this one; SIGHUP restarts them one by one",
+  },
+  json: { type: "boolean", text: "print the addresses as one line of JSON" },
+} as const satisfies FlagTable;
 
-Serves, until SIGTERM or SIGINT:
-  ws://HOST:PORT/echo     sends every message back
-  ws://HOST:PORT/chat     sends every message to all connections, the sender included
-  tcp://HOST:TCP-PORT     sends every line back
-  GET /                   a page that talks to both from a browser
-  GET /healthz            ok
-
-Flags:
-  --host HOST              address to listen on          (default 127.0.0.1)
-  --port PORT              for HTTP and WebSocket        (default 9000; 0 picks a free port)
-  --tcp-port PORT          for TCP                       (default ${DEFAULT_TCP_PORT}; 0 picks a free port)
-  --no-tcp                 no TCP
-  --max-message-size BYTES largest received message      (default ${DEFAULTS.connection.maxMessageSize})
-  --max-connections N      connections at the same time  (default ${DEFAULTS.server.maxConnections}; for each protocol)
-  --origin ORIGIN          pages that may connect, such as https://example.com; any for all; may be repeated
-                           (default: pages of this server)
-  --token TOKEN            WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN; no TCP
-  --tls                    wss:, https: and tls: with a certificate made now, for this machine
-  --compress               compress messages for clients that offer it
-  --verbose                a line on stderr for each connection that opens, ends or is refused
-  --workers N              serve in N processes; SIGHUP restarts them one by one (default: only in this process)
-  --json                   print the addresses as one line of JSON
-  --help                   print this
-`;
+const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
+  name: "serve",
+  description: [
+    "Serves, until SIGTERM or SIGINT:",
+    "  ws://HOST:PORT/echo  sends every message back",
+    "  ws://HOST:PORT/chat  sends every message to all connections, the sender included",
+    "  tcp://HOST:TCP-PORT  sends every line back",
+    "  GET /                a page that talks to both from a browser",
+    "  GET /healthz         ok",
+  ],
+  flags: SERVE_FLAGS,
+  statuses: {
+    0: "ended by a signal, after the connections",
+    1: "cannot listen, or ended at once by a second signal",
+    2: "wrong use",
+  },
+  examples: [
+    { text: "On ports 9000 and 9001 of this machine", line: "holdfast serve" },
+    { text: "With TLS, and a line for each connection", line: "holdfast serve --tls --verbose" },
+    { text: "In four processes, WebSocket only", line: "holdfast serve --workers 4 --no-tcp" },
+    { text: "On free ports, for a program", line: "holdfast serve --port 0 --tcp-port 0 --json" },
+  ],
+};
 
 // More than the processors of any machine. A port number passed here by mistake is rejected.
 const MAX_WORKERS = 1024;
@@ -61,27 +93,10 @@ export interface ServeFlags {
   readonly json: boolean;
 }
 
-const SERVE_OPTIONS = {
-  host: { type: "string", default: "127.0.0.1" },
-  port: { type: "string", default: "9000" },
-  "tcp-port": { type: "string" },
-  "no-tcp": { type: "boolean", default: false },
-  "max-message-size": { type: "string", default: String(DEFAULTS.connection.maxMessageSize) },
-  "max-connections": { type: "string", default: String(DEFAULTS.server.maxConnections) },
-  origin: { type: "string", multiple: true },
-  token: { type: "string" },
-  tls: { type: "boolean", default: false },
-  compress: { type: "boolean", default: false },
-  verbose: { type: "boolean", default: false },
-  workers: { type: "string" },
-  json: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-} as const satisfies ParseArgsConfig["options"];
+export const SERVE_LINE: CommandLine<ServeFlags> = commandLine(SERVE_MANUAL, settle);
 
-/** Parses the flags; undefined for `--help`. Throws UsageError, which says what is wrong and what is expected. */
-export function parseServeFlags(args: readonly string[]): ServeFlags | undefined {
-  const values = parseFlags("serve", SERVE_OPTIONS, args);
-  if (values.help) return undefined;
+/** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
+function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
   if (values["no-tcp"] && values["tcp-port"] !== undefined) {
     throw new UsageError("cannot use --tcp-port with --no-tcp: expected one of them");
   }
@@ -108,15 +123,15 @@ export function parseServeFlags(args: readonly string[]): ServeFlags | undefined
   };
 }
 
-function originPolicy(given: readonly string[] | undefined): ServeFlags["origin"] {
-  if (given?.includes("any")) return "any";
-  for (const origin of given ?? []) {
+function originPolicy(given: readonly string[]): ServeFlags["origin"] {
+  if (given.includes("any")) return "any";
+  for (const origin of given) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)
       throw new UsageError(
         `cannot use --origin ${JSON.stringify(origin)}: expected any or one such as https://example.com`,
       );
   }
-  return given;
+  return given.length === 0 ? undefined : given;
 }
 
 function tcpPortBeside(port: number, text: string): number {

@@ -15,10 +15,11 @@ import {
 } from "../../index.ts";
 import { startWorkers, type WorkerEvent } from "../../workers/index.ts";
 import { ignoreOutputErrors } from "../broken-pipe.ts";
+import { type Command, command } from "../command.ts";
 import { cannotListen } from "../listen-error.ts";
 import { type SelfSigned, selfSigned } from "./certificate.ts";
 import { reportConnections } from "./connection-report.ts";
-import { parseServeFlags, SERVE_USAGE, type ServeFlags } from "./flags.ts";
+import { SERVE_LINE, type ServeFlags } from "./flags.ts";
 import { page } from "./page.ts";
 
 // Milliseconds for connections to end after a stop signal. Orchestrators wait 10 s or more before they kill a process.
@@ -27,17 +28,14 @@ const DRAIN_TIME = 5_000;
 // Milliseconds in which sockets that a worker accepted before its end may complete their opening.
 const OPENING_TIME = 2_000;
 
-export class ServeCommand {
+export const serveCommand: Command = command(SERVE_LINE, (flags) => new ServeCommand().run(flags));
+
+class ServeCommand {
   readonly #servers: Server[] = [];
   readonly #stopSignals = new StopSignals();
 
-  /** Starts serving; a signal stops it. Resolves with 0 for `--help`, else with undefined: the servers keep running. */
-  async run(args: readonly string[]): Promise<number | undefined> {
-    const flags = parseServeFlags(args);
-    if (flags === undefined) {
-      process.stdout.write(SERVE_USAGE);
-      return 0;
-    }
+  /** Starts serving; a signal stops it. Resolves with undefined: the servers keep running. */
+  async run(flags: ServeFlags): Promise<undefined> {
     ignoreOutputErrors();
     if (flags.workers !== undefined) {
       const { workers } = flags;

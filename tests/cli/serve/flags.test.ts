@@ -24,7 +24,7 @@ function assertRefused({ status, stdout, stderr }: Exit, said: RegExp): void {
 
 describe("holdfast reports an error in one line", LIMIT, () => {
   const wrong: Record<string, [readonly string[], RegExp]> = {
-    "a flag that there is not": [["serve", "--prot", "9000"], /--prot/],
+    "a flag that there is not": [["serve", "--nothing", "9000"], /--nothing/],
     "a short flag that there is not": [["serve", "-x"], /-x/],
     "a flag without its value": [["serve", "--port"], /--port/],
     "a value for a flag that has none": [["serve", "--json=yes"], /--json/],
@@ -54,7 +54,9 @@ describe("holdfast reports an error in one line", LIMIT, () => {
     "workers that are none": [["serve", "--workers", "0"], /--workers "0": expected a whole number from 1/],
     "a negative number of workers": [["serve", "--workers=-1"], /--workers "-1"/],
     "workers that are no number": [["serve", "--workers", "x"], /--workers "x"/],
-    "a command that there is not": [["server"], /"server".*expected serve, doctor or chaos/],
+    "a command that there is not": [["listen"], /"listen": expected one of serve, doctor, chaos/],
+    "a mistyped command": [["server"], /"server": perhaps serve/],
+    "a mistyped flag": [["serve", "--prot", "9000"], /unknown flag --prot, perhaps --port/],
   };
   for (const [what, [args, said]] of Object.entries(wrong)) {
     it(what, async () => assertRefused(await run(args), said));

@@ -1,0 +1,26 @@
+/** The table of all commands. A new command is one entry here. */
+
+import type { Command } from "./command.ts";
+
+interface Entry {
+  /** What the command does, in the list of all commands: a phrase without a full stop. */
+  readonly summary: string;
+  /** Loads the code of the command. Only the command that runs is loaded, so that help and errors appear at once. */
+  readonly load: () => Promise<Command>;
+}
+
+/** In the order of the help. */
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  serve: {
+    summary: "serves WebSocket echo and chat, TCP echo of lines, and a page that uses them",
+    load: async () => (await import("./serve/serve.ts")).serveCommand,
+  },
+  doctor: {
+    summary: "reads the kernel's data about the sockets of a process, and reports faults",
+    load: async () => (await import("./doctor/doctor.ts")).doctorCommand,
+  },
+  chaos: {
+    summary: "runs a proxy that causes network faults, for tests of any program that uses TCP",
+    load: async () => (await import("./chaos/chaos.ts")).chaosCommand,
+  },
+};
