@@ -259,7 +259,7 @@ export class LimitError extends ConnectionErrorBase {
 
   constructor(
     facts: {
-      readonly operation: "send" | "receive" | "accept" | "connect" | "publish";
+      readonly operation: "send" | "receive" | "accept" | "connect" | "publish" | "subscribe" | "join" | "read";
       readonly problem?: string | undefined;
       readonly limit: string;
       readonly maximum: number;

@@ -19,3 +19,8 @@ export function maskKey(): number {
 export function handshakeKey(): string {
   return randomBytes(16).toString("base64");
 }
+
+/** A name that nothing else has: 64 random bits in base64url. */
+export function randomToken(): string {
+  return randomBytes(8).toString("base64url");
+}
