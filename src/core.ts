@@ -29,6 +29,7 @@ export type {
   OverflowEvent,
   PauseEvent,
   PeerEndedEvent,
+  PhaseEvent,
   RefusedEvent,
 } from "./base/events.ts";
 export type { Complete } from "./base/forms.ts";

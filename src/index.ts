@@ -101,6 +101,7 @@ export {
   type PauseEvent,
   type PeerEndedEvent,
   type PerAddressOptions,
+  type PhaseEvent,
   type PingOptions,
   type PreparedMessage,
   type PrepareOptions,

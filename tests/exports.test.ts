@@ -127,7 +127,7 @@ const MAIN = {
     ],
     ...["ConnectionError", "ConnectionOperation", "ConnectPhase", "ConnectionSide", "ProtocolErrorReason"],
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "OpenEvent", "OverflowEvent"],
-    ...["PauseEvent", "PeerEndedEvent", "AcceptedEvent", "RefusedEvent", "Refusal"],
+    ...["PauseEvent", "PeerEndedEvent", "PhaseEvent", "AcceptedEvent", "RefusedEvent", "Refusal"],
     ...["Dialer", "DialAttempt", "DialDestination", "DialOptions", "DialPlace", "HttpProxyOptions"],
     ...["Clock", "Deadline", "Instant", "Wakeup", "Network", "NetworkListener"],
     ...[

@@ -1,6 +1,6 @@
 /** The events that an observer receives: small readonly objects that are complete when the observer is called. */
 
-import type { ConnectionSide, LimitError } from "./errors.ts";
+import type { ConnectionSide, ConnectPhase, LimitError } from "./errors.ts";
 import type { Refusal } from "./refusals.ts";
 
 /** One WebSocket frame, or one framed message on plain TCP, was read or written. */
@@ -16,6 +16,16 @@ export interface FrameEvent {
   readonly masked: boolean;
   /** The payload length in bytes. For a WebSocket frame: the length that its header announces. */
   readonly length: number;
+}
+
+/**
+ * A client's attempt to connect has reached a phase. An attempt has only the phases that it needs: with an IP address there is no
+ * `dns`, only a WebSocket has `queue` and `upgrade`, and only `wss:` and `tls:` have `tls`. If the attempt succeeds, the `open`
+ * event follows its last phase.
+ */
+export interface PhaseEvent {
+  readonly type: "phase";
+  readonly phase: ConnectPhase;
 }
 
 /** An opening handshake succeeded. `in`: this side is the server. `out`: this side is the client. The `open` event follows. */
@@ -120,6 +130,7 @@ export interface CloseEvent {
 /** All events that an observer can receive. `id` is the number of the connection; events before `open` have none. */
 export type ConnectionEvent =
   | FrameEvent
+  | PhaseEvent
   | AcceptedEvent
   | RefusedEvent
   | OpenEvent

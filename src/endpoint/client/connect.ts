@@ -8,7 +8,7 @@ import { DURATION_OR_ZERO, judgeNumber, judgeOptions, judgeSignal } from "../../
 import type { FramedTyping, MessageType, ReceivedBy } from "../../connection/codec.ts";
 import { type Compression, type SettledCompression, settleCompression } from "../../connection/compression/options.ts";
 import type { Connection, Sendable } from "../../connection/contract.ts";
-import { type AnyConnectionOptions, type SettledOptions, settle } from "../../connection/options.ts";
+import { type AnyConnectionOptions, settle } from "../../connection/options.ts";
 import { framedProtocol, type ProtocolFactory, webSocketProtocol } from "../../connection/protocol.ts";
 import { TransportConnection } from "../../connection/transport-connection.ts";
 import { judgeDeflate, offerDeflate } from "../../engine/deflate/negotiation.ts";
@@ -127,6 +127,7 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
     const origin = formatAddress({ protocol, secure, host, port, socketPath: address.socketPath, path: "/" });
     return `that to ${origin} began ${attempt.sinceTurn} ms ago and is in phase ${attempt.phaseOf()}`;
   });
+  const events = OpeningEvents.of(settled);
   const opening = attempt.run(async (limit) => {
     const dialled = dial(address, {
       network,
@@ -134,6 +135,7 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
       tls: tls ?? {},
       signal: limit.signal,
       turn: framed === undefined ? (addresses) => attempt.wait(limit, permit, addresses) : undefined,
+      reached: events && ((phase) => events.phase(phase)),
       route,
       dialer: dialer && { call: dialer, kind: address.protocol, timeout: () => attempt.remaining(limit) },
     });
@@ -147,7 +149,8 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
     const selectTransport = dialled.foreign ? sharedTransportOf : transportOf;
     if (framed !== undefined) return newConnection(selectTransport(socket), framed, "", "");
     attempt.phaseOf = () => "upgrade";
-    const agreed = await upgradeSocket(socket, request, limit.signal, settled, permit);
+    events?.phase("upgrade");
+    const agreed = await upgradeSocket(socket, request, limit.signal, events, permit);
     const protocol = webSocketProtocol("client", agreed.compression);
     return newConnection(
       selectTransport(socket, agreed.head),
@@ -204,7 +207,7 @@ async function upgradeSocket(
   socket: Duplex,
   { path, fields, accept, protocols, extensions, compression }: UpgradeRequestFacts,
   signal: AbortSignal,
-  options: SettledOptions,
+  events: OpeningEvents | undefined,
   permit: DialPermit,
 ): Promise<Agreed> {
   let answer: UpgradeAnswer;
@@ -222,7 +225,6 @@ async function upgradeSocket(
     : typeof deflate === "string"
       ? `${deflate} (RFC 7692 7.1)`
       : undefined;
-  const events = OpeningEvents.of(options);
   events?.answered({ path, offered: protocols, fields, ends: endpointsOf(socket) }, answer, refusal);
   if (result.agreed && typeof deflate !== "string") {
     return { protocol: result.protocol, extensions: result.extensions, compression: deflate, head };

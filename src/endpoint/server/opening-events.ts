@@ -1,5 +1,6 @@
 /** Reports openings to the observer: one event for each that succeeded, was refused, or failed before there was a request. */
 
+import type { ConnectPhase } from "../../base/errors.ts";
 import { type AcceptedEvent, guarded, type Observer } from "../../base/events.ts";
 import type { SettledOptions } from "../../connection/options.ts";
 import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
@@ -29,6 +30,10 @@ export class OpeningEvents {
   static of({ observe, onError }: Pick<SettledOptions, "observe" | "onError">): OpeningEvents | undefined {
     if (observe === undefined) return undefined;
     return new OpeningEvents(guarded(observe, (error) => onError(error, { place: "observe", connection: undefined })));
+  }
+
+  phase(phase: ConnectPhase): void {
+    this.#observer({ type: "phase", phase });
   }
 
   accepted({ request, ends: endpoints, fields, offered, subprotocol }: AcceptedOpening): void {

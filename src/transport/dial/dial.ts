@@ -46,6 +46,8 @@ export interface DialSetup {
   /** If it aborts, every socket is destroyed. */
   readonly signal: AbortSignal;
   readonly turn: DialTurn | undefined;
+  /** Called with each phase when it is reached. */
+  readonly reached?: ((phase: ConnectPhase) => void) | undefined;
   readonly route: DialRoute;
   readonly dialer?: DialerOptions | undefined;
 }
@@ -61,6 +63,7 @@ export function dial(destination: DialAddress, options: DialSetup): Dial {
   let foreign = false;
   const report = (reached: ConnectPhase): void => {
     phase = reached;
+    options.reached?.(reached);
   };
   const open = async (): Promise<Duplex> => {
     if (dialer === undefined) return openTcp(destination, options, report);

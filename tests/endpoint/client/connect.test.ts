@@ -374,13 +374,42 @@ describe("a response that does not accept the upgrade", LIMIT, () => {
     const events: ConnectionEvent[] = [];
     await using server = await agreeing({ "Sec-WebSocket-Accept": "x" });
     await refusal(connect(urlOf(server), { observe: (event) => events.push(event), headers: { "X-A": "a" } }));
-    const [event] = events;
-    assert.equal(events.length, 1);
+    const event = events.find(({ type }) => type === "refused");
+    assert.equal(events.filter(({ type }) => type !== "phase").length, 1);
     assert.ok(event?.type === "refused");
     assert.deepEqual([event.direction, event.reason, event.status], ["out", "answer", 101]);
     assert.match(event.detail, /Sec-WebSocket-Accept/);
     assert.equal(event.requestHeaders?.["x-a"], "a");
     assert.equal(event.responseHeaders?.["sec-websocket-accept"], "x");
+  });
+});
+
+describe("the phases of an attempt", LIMIT, () => {
+  const observed = (): { readonly phases: string[]; readonly observe: (event: ConnectionEvent) => void } => {
+    const phases: string[] = [];
+    return { phases, observe: (event) => void phases.push(event.type === "phase" ? event.phase : event.type) };
+  };
+
+  it("are reported to observe, before the opening", async () => {
+    const { phases, observe } = observed();
+    await using server = await agreeing();
+    await using _connection = await connect(urlOf(server).replace("127.0.0.1", "localhost"), { family: 4, observe });
+    assert.deepEqual(phases, ["dns", "queue", "tcp", "upgrade", "accepted", "open"]);
+  });
+
+  it("are only those that the address needs", async () => {
+    const { phases, observe } = observed();
+    await using server = await rawServer(() => undefined);
+    await using connection = await connect(`tcp://127.0.0.1:${server.port}`, { observe });
+    assert.deepEqual(phases, ["tcp", "open"]);
+    connection.terminate();
+  });
+
+  it("end with the one that failed", async () => {
+    const { phases, observe } = observed();
+    await using server = await rawServer((peer) => void peer.socket.destroy());
+    await refusal(connect(`tls://127.0.0.1:${server.port}`, { observe }));
+    assert.deepEqual(phases, ["tcp", "tls"]);
   });
 });
 
