@@ -1,5 +1,6 @@
 /** A broker in the memory of this process, for hubs of one process and for tests. */
 
+import { reasonOf } from "../base/forms.ts";
 import { judgeOptions } from "../base/judge.ts";
 import { between, type Clock, type Instant } from "../base/time.ts";
 import { systemClock } from "../transport/clock.ts";
@@ -94,15 +95,17 @@ class MemoryBroker implements Broker {
   async publish(topic: string, message: Uint8Array, options: BrokerPublishOptions): Promise<Published> {
     judgePublication(topic, message, options.id);
     this.#throwIfClosed();
-    const { history, id, fence } = options;
+    const { history, id, fence, signal } = options;
+    if (signal?.aborted) throw reasonOf(signal);
+    if (fence !== undefined && fence.attempt < (this.#logs.get(topic)?.fences.get(fence.producer) ?? 0)) {
+      throw producerFenced(fence.producer, fence.attempt);
+    }
     if (history === undefined) {
       this.#deliver(topic, { epoch: "", offset: 0, previous: undefined, message });
       return { epoch: "", offset: 0, duplicate: false };
     }
     const log = this.#logOf(topic);
     const now = this.#clock.now();
-    const claimed = fence === undefined ? 0 : (log.fences.get(fence.producer) ?? 0);
-    if (fence !== undefined && fence.attempt < claimed) throw producerFenced(fence.producer, fence.attempt);
     const known = id === undefined ? undefined : log.known(id, now);
     if (known !== undefined) return { epoch: log.epoch, offset: known, duplicate: true };
     const entry = log.append(message, history, now);
@@ -128,7 +131,9 @@ class MemoryBroker implements Broker {
   }
 
   async read(topic: string, request: ReadRequest): Promise<Slice> {
+    judgeTopicName(topic);
     this.#throwIfClosed();
+    if (request.signal?.aborted) throw reasonOf(request.signal);
     const { after = 0, before = Infinity, reverse = false, messages, bytes, history } = request;
     const log = this.#logOf(topic);
     log.trim(history, this.#clock.now());
