@@ -27,6 +27,7 @@ struct options {
   size_t size;      /* of a message's payload */
   size_t stuff;     /* bytes to broadcast before the measurement, to fill the buffers of those that do not read */
   double warmup, seconds;
+  double rate;      /* messages per second by the clock, whether or not answers have come; 0: the next when one has come back */
   bool deflate, text, hold, tls;
   const char *payload; /* a file to send instead of made-up bytes */
 };

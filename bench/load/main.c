@@ -49,7 +49,8 @@ static const struct option FLAGS[] = {
   {"inflight", 1, NULL, 'k'}, {"burst", 1, NULL, 'b'},  {"slow", 1, NULL, 'l'},    {"dials", 1, NULL, 'd'},
   {"size", 1, NULL, 's'},     {"stuff", 1, NULL, 'u'},  {"warmup", 1, NULL, 'w'},  {"seconds", 1, NULL, 't'},
   {"path", 1, NULL, 'r'},     {"protocol", 1, NULL, 'o'}, {"payload", 1, NULL, 'y'}, {"deflate", 0, NULL, 'z'},
-  {"text", 0, NULL, 'x'},     {"hold", 0, NULL, 'h'},   {"tls", 0, NULL, 'T'},   {NULL, 0, NULL, 0}};
+  {"text", 0, NULL, 'x'},     {"hold", 0, NULL, 'h'},   {"tls", 0, NULL, 'T'},   {"rate", 1, NULL, 'R'},
+  {NULL, 0, NULL, 0}};
 
 static void parse(int count, char **given) {
   options.work = (enum work)one_of(given[1], WORKS, "work");
@@ -74,6 +75,7 @@ static void parse(int count, char **given) {
       case 'x': options.text = true; break;
       case 'h': options.hold = true; break;
       case 'T': options.tls = true; break;
+      case 'R': options.rate = atof(optarg); break;
       default: fail("usage", "see bench/load/main.c");
     }
   }

@@ -28,6 +28,28 @@ static void send_messages(struct connection *c, uint32_t count) {
   flush(c);
 }
 
+/*
+ * The open loop: a message is sent when it is due, whatever has come back, and its time runs from when it was due. It is sent by
+ * looking at the clock again and again, since no timer is as exact as a round trip on loopback.
+ */
+static uint64_t rate_began, rate_sent;
+
+static uint64_t due_at(uint64_t message) {
+  return rate_began + (uint64_t)((double)message * 1e9 / options.rate);
+}
+
+static void send_due(void) {
+  for (uint64_t at = now_ns(); due_at(rate_sent) <= at; rate_sent++) {
+    struct connection *c = &connections[rate_sent % (uint64_t)options.connections];
+    if (c->queued - c->received >= (uint64_t)options.inflight) {
+      fail("overrun", "more than %d messages are under way on connection %u", options.inflight, c->id);
+    }
+    c->times[c->queued++ % (uint64_t)options.inflight] = due_at(rate_sent);
+    c->to_send++;
+    flush(c);
+  }
+}
+
 static void publish(void) {
   awaited = readers * (uint32_t)options.burst;
   for (int message = 0; message < options.burst; message++) burst_times[message] = now;
@@ -45,7 +67,7 @@ static void finished(uint64_t since) {
 void on_message(struct connection *c) {
   if (options.work == ECHO) {
     finished(c->times[(c->received - 1) % (uint64_t)options.inflight]);
-    if (going) send_messages(c, 1);
+    if (going && options.rate == 0) send_messages(c, 1);
   } else if (options.work == BROADCAST) {
     if (awaited == 0) fail("corrupt", "connection %u was sent a message twice", c->id);
     finished(burst_times[0]);
@@ -95,6 +117,11 @@ static void turn(uint64_t until, int opened) {
       fail("stalled", "nothing has come for %.0f s, with %d of %d connections open", PATIENCE / 1e9, open_connections,
            options.connections);
     }
+    if (going && options.rate > 0) {
+      send_due();
+      poll_once(0);
+      continue;
+    }
     uint64_t left = (until - now) / 1000000 + 1;
     poll_once(left > 1000 ? 1000 : (int)left);
   }
@@ -143,7 +170,9 @@ static void open_all(void) {
 static void begin(void) {
   now = progress_at = now_ns();
   going = true;
-  if (options.work == ECHO) {
+  if (options.work == ECHO && options.rate > 0) {
+    rate_began = now;
+  } else if (options.work == ECHO) {
     for (int at = 0; at < options.connections; at++) send_messages(&connections[at], (uint32_t)options.inflight);
   } else if (options.work == BROADCAST) {
     if (options.stuff > 0) {

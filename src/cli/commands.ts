@@ -15,6 +15,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "serves WebSocket echo and chat, TCP echo of lines, and a page that uses them",
     load: async () => (await import("./serve/serve.ts")).serveCommand,
   },
+  bench: {
+    summary: "measures a server under load, and checks what it answers",
+    load: async () => (await import("./bench/bench.ts")).benchCommand,
+  },
   doctor: {
     summary: "reads the kernel's data about the sockets of a process, and reports faults",
     load: async () => (await import("./doctor/doctor.ts")).doctorCommand,

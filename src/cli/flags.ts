@@ -94,3 +94,16 @@ export function wholeNumber(flag: string, text: string, least: number, most: num
   if (isInRange(value, range)) return value;
   throw new UsageError(`cannot use ${flag} ${JSON.stringify(text)}: expected ${rangeInWords(range)}`);
 }
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Parses a length of time such as `500ms`, `1.5s`, `2m` or `1h`; in milliseconds. Throws UsageError for anything else. */
+export function duration(flag: string, text: string, least: number, most: number): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const value = number === "" ? Number.NaN : Number(number) * (UNITS[unit] ?? Number.NaN);
+  if (isInRange(value, { least, most })) return value;
+  const range = rangeInWords({ least, most, unit: "ms" });
+  throw new UsageError(
+    `cannot use ${flag} ${JSON.stringify(text)}: expected a time such as 500ms, 10s or 2m, ${range}`,
+  );
+}
