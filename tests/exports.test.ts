@@ -7,6 +7,7 @@ import { join, posix } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import * as redis from "../src/broker/redis/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
 import * as testing from "../src/testing/index.ts";
@@ -163,6 +164,14 @@ const KERNEL = {
     ...["SocketState", "SocketTimer"],
   ],
 };
+const REDIS = {
+  values: ["redisBroker", "REDIS_BROKER_DEFAULTS"],
+  types: [
+    ...["RedisBrokerOptions", "RedisTarget", "RedisClientTarget", "RedisClusterTarget", "RedisSentinelTarget"],
+    ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
+    ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
+  ],
+};
 const TESTING = {
   values: ["ManualClock", "chaosProxy", "network", "pair", "settled", "wired"],
   types: [
@@ -205,6 +214,7 @@ describe("the package's doors", () => {
     ["holdfast/testing", "src/testing/index.ts", testing, TESTING],
     ["holdfast/workers", "src/workers/index.ts", workers, WORKERS],
     ["holdfast/kernel", "src/kernel/index.ts", kernel, KERNEL],
+    ["holdfast/redis", "src/broker/redis/index.ts", redis, REDIS],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -285,6 +295,7 @@ describe("the documented defaults are those of DEFAULTS", () => {
         observe: "writes to stderr each event that was not expected",
       },
     ],
+    ["src/broker/redis/options.ts", "RedisBrokerOptions", redis.REDIS_BROKER_DEFAULTS],
   ];
   for (const [path, type, defaults, inWords = {}] of tables) {
     it(`of ${type}`, () => {
@@ -313,6 +324,7 @@ describe("the documented defaults are those of DEFAULTS", () => {
       typeof value !== "object" || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
     assert.ok(frozen(main.DEFAULTS));
     assert.ok(frozen(workers.WORKER_DEFAULTS));
+    assert.ok(frozen(redis.REDIS_BROKER_DEFAULTS));
   });
 });
 
@@ -345,7 +357,7 @@ describe("the published package", () => {
     const { exports, bin } = JSON.parse(read("package.json"));
     const pointedTo = [
       bin.holdfast,
-      ...[".", "./testing", "./workers", "./kernel"].flatMap((door) => Object.values(exports[door])),
+      ...[".", "./testing", "./workers", "./kernel", "./redis"].flatMap((door) => Object.values(exports[door])),
     ] as string[];
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
     const strays = files.filter(
@@ -360,7 +372,7 @@ describe("the published package", () => {
 
   it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
     const reached = new Set<string>();
-    const queue = [".", "./testing", "./workers", "./kernel"].map(
+    const queue = [".", "./testing", "./workers", "./kernel", "./redis"].map(
       (door) => JSON.parse(read("package.json")).exports[door].types as string,
     );
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

@@ -12,7 +12,13 @@ import { parseArgs } from "node:util";
 import { ready, root } from "./ready.mjs";
 
 /** By the name of the report. The first is the main entry point: the others may use what it exports. */
-const ENTRIES = { holdfast: "index", testing: "testing/index", workers: "workers/index", kernel: "kernel/index" };
+const ENTRIES = {
+  holdfast: "index",
+  testing: "testing/index",
+  workers: "workers/index",
+  kernel: "kernel/index",
+  redis: "broker/redis/index",
+};
 
 /** Types that are not exported on purpose. */
 const HIDDEN = {

@@ -30,6 +30,8 @@ const LONG = [
   // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.
   "tools",
   "cli/serve/slow-openings",
+  // Servers of Redis, which the tests start and kill.
+  "broker/redis-contract",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.
   "hostile",
 ];

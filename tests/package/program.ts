@@ -11,6 +11,7 @@ import {
   ReconnectingConnection,
 } from "holdfast";
 import { KernelSockets } from "holdfast/kernel";
+import { type Broker, redisBroker } from "holdfast/redis";
 import { ManualClock, pair } from "holdfast/testing";
 import { startWorkers } from "holdfast/workers";
 
@@ -75,4 +76,19 @@ export async function others(): Promise<void> {
   exactly<string>()(client.url);
   exactly<typeof KernelSockets>()(KernelSockets);
   exactly<"function">()(typeof startWorkers as "function");
+}
+
+export async function topics(): Promise<void> {
+  const broker = redisBroker("redis://127.0.0.1:6379", { prefix: "app" });
+  exactly<Broker>()(broker);
+  const history = { messages: 100, bytes: 65_536, age: 60_000 };
+  const options = { history, id: undefined, fence: undefined, timeout: 1_000, signal: undefined };
+  exactly<number>()((await broker.publish("room", new Uint8Array(1), options)).offset);
+  // Options of the package `redis` that are not named here are accepted, too.
+  redisBroker({ socket: { host: "127.0.0.1" }, clientInfoTag: "app" });
+  redisBroker({ rootNodes: [{ url: "redis://127.0.0.1:7000" }], defaults: { password: "secret" } });
+  redisBroker({ name: "mymaster", sentinelRootNodes: [{ host: "127.0.0.1", port: 26379 }] });
+  // @ts-expect-error: a number is no target.
+  redisBroker(6379);
+  await broker.close();
 }
