@@ -155,6 +155,8 @@ const WORKERS = {
     "WorkerScope",
     "Workers",
     "WorkersOptions",
+    ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
+    ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
   ],
 };
 const KERNEL = {

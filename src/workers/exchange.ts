@@ -4,7 +4,7 @@ import type { Exchange, ExchangeReceiver, ExchangeSubscription } from "../group/
 import { atEndOfTurn } from "../transport/end-of-turn.ts";
 import type { Post } from "./cluster.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
-import type { FromWorker, Mail, ToWorker } from "./messages.ts";
+import { type FromWorker, type Mail, type Place, TOPIC_CHANNEL, type ToWorker } from "./messages.ts";
 
 /** One announcement of channels. `confirmed` resolves when the first process has confirmed it. */
 interface Announcement {
@@ -12,9 +12,12 @@ interface Announcement {
   readonly confirm: () => void;
 }
 
+/** Called with each message of a channel. `place` is there if the channel is a topic and its log keeps the message. */
+export type MailReceiver = (message: Uint8Array, place: Place | undefined) => void;
+
 interface Channel {
   /** One object for each subscription: a program may subscribe twice with one function. */
-  readonly subscribers: Set<{ readonly receive: ExchangeReceiver }>;
+  readonly subscribers: Set<{ readonly receive: MailReceiver }>;
   readonly ready: Promise<void>;
 }
 
@@ -27,7 +30,10 @@ export interface CountingExchange extends Exchange {
 }
 
 export class WorkerExchange implements CountingExchange {
-  readonly #mailbox: Mailbox;
+  /** What leaves this process, also for the broker. */
+  readonly mailbox: Mailbox;
+  /** Called when this process has missed messages, before the next message. */
+  onMissed: (messages: number) => void = () => undefined;
   readonly #post: Post;
   readonly #report: (error: unknown) => void;
   readonly #channels = new Map<string, Channel>();
@@ -45,7 +51,7 @@ export class WorkerExchange implements CountingExchange {
 
   constructor(post: Post, limits: MailboxLimits, report: (error: unknown) => void) {
     this.#post = post;
-    this.#mailbox = new Mailbox(post, limits);
+    this.mailbox = new Mailbox(post, limits);
     this.#report = report;
   }
 
@@ -58,19 +64,39 @@ export class WorkerExchange implements CountingExchange {
   }
 
   publish(channel: string, message: Uint8Array, except?: ExchangeReceiver): boolean {
+    judgeChannel(channel);
     const mail: Mail = [channel, message];
-    const accepted = this.#mailbox.reserve(mail);
-    if (accepted) {
-      this.#mail.push(mail);
-      this.#schedule();
-    } else {
-      this.#refused += 1;
-    }
+    const accepted = this.#carry(mail);
+    if (!accepted) this.#refused += 1;
     this.#deliver(mail, except);
     return accepted;
   }
 
   subscribe(channel: string, receive: ExchangeReceiver): ExchangeSubscription {
+    judgeChannel(channel);
+    return this.#subscribe(channel, receive);
+  }
+
+  /** Publishes a message of a topic that is not kept. Returns false if there is no room: then no subscription gets it. */
+  publishUnkept(topic: string, message: Uint8Array): boolean {
+    const mail: Mail = [TOPIC_CHANNEL + topic, message];
+    const accepted = this.#carry(mail);
+    if (accepted) this.#deliver(mail, undefined);
+    return accepted;
+  }
+
+  subscribeTopic(topic: string, receive: MailReceiver): ExchangeSubscription {
+    return this.#subscribe(TOPIC_CHANNEL + topic, receive);
+  }
+
+  #carry(mail: Mail): boolean {
+    if (!this.mailbox.reserve(mail)) return false;
+    this.#mail.push(mail);
+    this.#schedule();
+    return true;
+  }
+
+  #subscribe(channel: string, receive: MailReceiver): ExchangeSubscription {
     let subscribed = this.#channels.get(channel);
     if (subscribed === undefined) {
       this.#nextAnnouncement ??= newAnnouncement();
@@ -92,20 +118,21 @@ export class WorkerExchange implements CountingExchange {
   }
 
   /** Handles a message of the first process. */
-  handle(message: Exclude<ToWorker, { readonly holdfast: "stop" }>): void {
+  handle(message: Extract<ToWorker, { readonly holdfast: "confirmed" | "mail" }>): void {
     if (message.holdfast === "confirmed") {
       this.#announcements.get(message.announcement)?.confirm();
       this.#announcements.delete(message.announcement);
       return;
     }
     this.#missed += message.missed;
+    if (message.missed > 0) this.onMissed(message.missed);
     for (const mail of message.mail) this.#deliver(mail, undefined);
   }
 
   /** Resolves when all published messages have left this process. */
   async flushed(): Promise<void> {
     this.turnEnded();
-    await new Promise<void>((resolve) => this.#mailbox.whenEmpty(resolve));
+    await new Promise<void>((resolve) => this.mailbox.whenEmpty(resolve));
   }
 
   /** Sends all messages that were published in one event loop turn as one message. */
@@ -115,17 +142,17 @@ export class WorkerExchange implements CountingExchange {
     if (this.#mail.length === 0) return;
     const mail = this.#mail;
     this.#mail = [];
-    this.#mailbox.send({ holdfast: "mail", mail } satisfies FromWorker, mail);
+    this.mailbox.send({ holdfast: "mail", mail } satisfies FromWorker, mail);
   }
 
   #deliver(mail: Mail, except: ExchangeReceiver | undefined): void {
-    const [channel, message] = mail;
+    const [channel, message, place] = mail;
     const subscribers = this.#channels.get(channel)?.subscribers;
     if (subscribers === undefined) return;
     for (const subscriber of [...subscribers]) {
       if (subscriber.receive === except || !subscribers.has(subscriber)) continue;
       try {
-        subscriber.receive(message);
+        subscriber.receive(message, place);
       } catch (error) {
         this.#report(error);
       }
@@ -165,6 +192,12 @@ export class WorkerExchange implements CountingExchange {
       () => undefined,
     );
   }
+}
+
+/** Throws RangeError for a channel that is a topic. */
+function judgeChannel(channel: string): void {
+  if (!channel.startsWith(TOPIC_CHANNEL)) return;
+  throw new RangeError(`Cannot use channel ${JSON.stringify(channel)}: topics have the names that begin with this`);
 }
 
 function newAnnouncement(): Announcement {

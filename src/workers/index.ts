@@ -1,5 +1,17 @@
 /** The entry point `holdfast/workers`: one program in several processes of one machine. */
 
+export type {
+  Broker,
+  BrokerEntry,
+  BrokerHonours,
+  BrokerListener,
+  BrokerPublishOptions,
+  BrokerSubscription,
+  HistoryLimits,
+  Published,
+  ReadRequest,
+  Slice,
+} from "../broker/broker.ts";
 export type { CountingExchange } from "./exchange.ts";
 export {
   WORKER_DEFAULTS,

@@ -1,7 +1,9 @@
 /** The messages that wait on their way to another process, bounded in bytes and in number. */
 
 import type { Post } from "./cluster.ts";
-import type { Mail } from "./messages.ts";
+
+/** What uses room: a message of a channel, or anything else with a name and a length. */
+export type MailSize = readonly [channel: string, message: { readonly length: number }, ...rest: unknown[]];
 
 export interface MailboxLimits {
   readonly maxQueuedBytes: number;
@@ -28,17 +30,21 @@ export class Mailbox {
     return this.#messages === 0;
   }
 
-  /** Reserves room for a message that is sent afterwards. Returns false if there is no room. */
-  reserve([channel, message]: Mail): boolean {
+  /**
+   * Reserves room for a message that is sent afterwards. Returns false if there is no room. A message that is alone has room in
+   * any case if `alone` is true.
+   */
+  reserve([channel, message]: MailSize, alone: boolean = false): boolean {
     const bytes = this.#bytes + sizeOf(channel, message);
-    if (bytes > this.#limits.maxQueuedBytes || this.#messages >= this.#limits.maxQueuedMessages) return false;
+    const fits = bytes <= this.#limits.maxQueuedBytes && this.#messages < this.#limits.maxQueuedMessages;
+    if (!fits && !(alone && this.empty)) return false;
     this.#bytes = bytes;
     this.#messages += 1;
     return true;
   }
 
   /** Sends `message`, which contains `mail`. The room that was reserved for `mail` becomes free when it has left this process. */
-  send(message: object, mail: readonly Mail[]): void {
+  send(message: object, mail: readonly MailSize[]): void {
     this.#post(message, () => {
       this.#messages -= mail.length;
       for (const [channel, bytes] of mail) this.#bytes -= sizeOf(channel, bytes);
@@ -56,6 +62,6 @@ export class Mailbox {
   }
 }
 
-function sizeOf(channel: string, message: Uint8Array): number {
+function sizeOf(channel: string, message: { readonly length: number }): number {
   return OVERHEAD + 2 * channel.length + message.length;
 }

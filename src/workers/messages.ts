@@ -1,7 +1,34 @@
 /** The messages between the process of a worker and the process that started it. */
 
-/** A message of a channel. */
-export type Mail = readonly [channel: string, message: Uint8Array];
+import type { BrokerPublishOptions, Published, ReadRequest, Slice } from "../broker/broker.ts";
+
+/** The place of a message in the log of its topic. */
+export type Place = readonly [epoch: string, offset: number];
+
+/** A message of a channel. `place` is there if the channel is a topic and its log keeps the message. */
+export type Mail = readonly [channel: string, message: Uint8Array, place?: Place];
+
+/** The channels of topics begin with this. Those of groups may not. */
+export const TOPIC_CHANNEL = "\u0000topic ";
+
+/** What a worker asks of the logs in the first process. */
+export type LogRequest =
+  | {
+      readonly ask: "publish";
+      readonly topic: string;
+      readonly message: Uint8Array;
+      readonly options: Pick<BrokerPublishOptions, "history" | "id" | "fence">;
+    }
+  /** Without `signal`, which cannot be sent to another process. */
+  | { readonly ask: "read"; readonly topic: string; readonly request: Omit<ReadRequest, "signal"> }
+  | { readonly ask: "renew"; readonly topic: string; readonly epoch: string }
+  | { readonly ask: "claim"; readonly topic: string; readonly producer: string; readonly attempt: number };
+
+/** The answer to a request: its result, or the facts of the error with which it was refused. */
+export type LogAnswer =
+  | { readonly result: Published | Slice | string | boolean }
+  | { readonly fenced: { readonly producer: string; readonly attempt: number } }
+  | { readonly limit: string; readonly maximum: number; readonly actual: number };
 
 export type FromWorker =
   | { readonly holdfast: "serving"; readonly urls: readonly string[] }
@@ -18,13 +45,16 @@ export type FromWorker =
       readonly announcement: number;
       readonly changes: readonly (readonly [channel: string, subscribed: boolean])[];
     }
-  | { readonly holdfast: "mail"; readonly mail: readonly Mail[] };
+  | { readonly holdfast: "mail"; readonly mail: readonly Mail[] }
+  /** Each is answered in `answers`, with its number. */
+  | { readonly holdfast: "asks"; readonly asks: readonly (readonly [number: number, request: LogRequest])[] };
 
 export type ToWorker =
   | { readonly holdfast: "stop" }
   | { readonly holdfast: "confirmed"; readonly announcement: number }
   /** `missed`: the number of messages before these for which there was no room. */
-  | { readonly holdfast: "mail"; readonly mail: readonly Mail[]; readonly missed: number };
+  | { readonly holdfast: "mail"; readonly mail: readonly Mail[]; readonly missed: number }
+  | { readonly holdfast: "answers"; readonly answers: readonly (readonly [number: number, answer: LogAnswer])[] };
 
 /**
  * Returns the message if it is one of this library, otherwise undefined: the program may send messages of its own. The fields are

@@ -4,6 +4,8 @@ import type { WorkerError } from "../base/errors.ts";
 import { guarded } from "../base/events.ts";
 import { type Complete, present } from "../base/forms.ts";
 import { COUNT, DURATION, judgeBoolean, judgeFunction, judgeNames, judgeNumber, judgeOptions } from "../base/judge.ts";
+import type { Broker } from "../broker/broker.ts";
+import { LOG_STORE_DEFAULTS } from "../broker/log-store.ts";
 import type { DrainOptions } from "../core.ts";
 import { printError, printLine } from "../transport/error-report.ts";
 import type { CountingExchange } from "./exchange.ts";
@@ -51,6 +53,12 @@ export interface WorkersOptions {
   /** The maximum number of these messages. @default 65_536 */
   readonly maxQueuedMessages?: number | undefined;
   /**
+   * Most memory that the logs of topics use in the first process, in bytes: see `maxBytes` of `memoryBroker`. @default 268_435_456
+   */
+  readonly maxLogBytes?: number | undefined;
+  /** Most topics that have a log in the first process: see `maxTopics` of `memoryBroker`. @default 1_000_000 */
+  readonly maxLogTopics?: number | undefined;
+  /**
    * Whether the first process and the workers handle signals. SIGHUP restarts the workers one by one. SIGTERM and SIGINT stop all
    * workers; if one of these is received again, the workers are killed. @default true
    */
@@ -65,6 +73,8 @@ export const WORKER_DEFAULTS: Complete<Omit<WorkersOptions, "workers" | "observe
   stopTimeout: 30_000,
   maxQueuedBytes: 16_777_216,
   maxQueuedMessages: 65_536,
+  maxLogBytes: LOG_STORE_DEFAULTS.maxBytes,
+  maxLogTopics: LOG_STORE_DEFAULTS.maxTopics,
   signals: true,
 });
 
@@ -76,6 +86,11 @@ export interface WorkerScope {
   readonly id: number;
   /** Carries messages to the other workers: `new Group({ name, exchange })`. */
   readonly exchange: CountingExchange;
+  /**
+   * Connects the topics of all workers: `new Hub({ broker })`. Its logs are in the first process, so they survive the end of a
+   * worker.
+   */
+  readonly broker: Broker;
 }
 
 /** A `Server`, or any other object that can be closed. */
@@ -96,7 +111,8 @@ export function settleWorkers(all: WorkersOptions, processors: () => number): Se
   judgeNames(Object.keys(given), (name) => known.includes(name));
   const options = { ...WORKER_DEFAULTS, workers: given.workers ?? processors(), observe: printEvent, ...given };
   judgeNumber("workers", options.workers, { least: 1, whole: true });
-  for (const name of ["maxQueuedBytes", "maxQueuedMessages"] as const) judgeNumber(name, options[name], COUNT);
+  for (const name of ["maxQueuedBytes", "maxQueuedMessages", "maxLogBytes", "maxLogTopics"] as const)
+    judgeNumber(name, options[name], COUNT);
   for (const name of ["startTimeout", "stopTimeout"] as const) judgeNumber(name, options[name], DURATION);
   judgeBoolean("signals", options.signals);
   judgeFunction("observe", options.observe);

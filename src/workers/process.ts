@@ -84,7 +84,7 @@ export class WorkerProcess {
 
   #handle(message: FromWorker | undefined): void {
     if (message === undefined) return;
-    if (message.holdfast === "channels" || message.holdfast === "mail") {
+    if (message.holdfast === "channels" || message.holdfast === "mail" || message.holdfast === "asks") {
       this.#routed.handle(message);
     } else if (this.#state !== "starting") {
       // Too late: the process has already served, failed, or been stopped.

@@ -1,8 +1,10 @@
 /** Runs a program in several processes, so that it uses all processor cores of one machine. */
 
 import { judgeFunction } from "../base/judge.ts";
+import { systemClock } from "../transport/clock.ts";
 import { printError, textOf } from "../transport/error-report.ts";
 import { setImmediate } from "../transport/timers.ts";
+import { WorkerBroker } from "./broker.ts";
 import { exitProcess, isPrimary, onSignals, type Parent, parent, processors } from "./cluster.ts";
 import { WorkerExchange } from "./exchange.ts";
 import { type FromWorker, libraryMessage, type ToWorker } from "./messages.ts";
@@ -67,6 +69,7 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
   const exchange = new WorkerExchange(from.post, options, (error) => {
     printError(error, { place: "exchange", connection: undefined });
   });
+  const broker = new WorkerBroker(exchange, options, systemClock);
   let servers: readonly WorkerServer[] | undefined;
   let stopping = false;
   const stop = (): void => {
@@ -75,6 +78,7 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
     // A worker that does not serve yet has no connections to close.
     if (servers === undefined) exitProcess(0);
     void Promise.all(servers.map((server) => server.close({ opening: OPENING })))
+      .then(() => broker.flushed())
       .then(() => exchange.flushed())
       .then(
         () => exitProcess(0),
@@ -88,12 +92,13 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
   from.listen((message) => {
     const ours = libraryMessage<ToWorker>(message);
     if (ours?.holdfast === "stop") stop();
+    else if (ours?.holdfast === "answers") broker.handle(ours);
     else if (ours !== undefined) exchange.handle(ours);
   });
   // A terminal sends SIGINT and SIGHUP to all processes of the program. Workers ignore them, because the first process handles
   // them and sends `stop`.
   if (options.signals) onSignals({ SIGTERM: stop, SIGINT: () => undefined, SIGHUP: () => undefined });
-  void runWork(work, { id: from.worker, exchange }).then(
+  void runWork(work, { id: from.worker, exchange, broker }).then(
     (all) => {
       if (stopping) return;
       servers = all;

@@ -48,7 +48,7 @@ export class Workers implements AsyncDisposable {
     // Between the end of a worker and its replacement, nothing else may keep this process alive.
     holdProcess();
     this.#options = options;
-    this.#router = new MessageRouter(options);
+    this.#router = new MessageRouter(options, systemClock);
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -129,6 +129,7 @@ export class Workers implements AsyncDisposable {
     for (const { wakeup } of this.#slots) wakeup?.cancel();
     // Includes a process that a restart has just started.
     await Promise.all([...this.#processes].map((process) => process.stop()));
+    this.#router.clear();
     letProcessGo();
     this.#removeSignalListeners();
     this.#resolveEnded();

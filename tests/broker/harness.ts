@@ -20,6 +20,8 @@ export interface BrokerHarness {
   readonly honours: BrokerHonours;
   /** The faults that the server cannot suffer, each with the reason. */
   readonly excuses: Partial<Record<keyof ServerFaults, string>>;
+  /** Why a frozen server, a partition, or both lose no entry, so that no `interrupted` is due. Absent: they may lose entries. */
+  readonly lossless?: string;
   /** How many topics one node subscribes to in point 17. @default 100_000 */
   readonly topics?: number;
   /** The longest time of one test, in milliseconds. @default 60_000 */
@@ -213,14 +215,18 @@ export class Contract {
    */
   test(
     name: string,
-    needs: { readonly honoured?: boolean; readonly faults?: readonly (keyof ServerFaults)[] },
+    needs: {
+      readonly honoured?: boolean;
+      readonly faults?: readonly (keyof ServerFaults)[];
+      readonly excuse?: string | undefined;
+    },
     run: (server: BrokerServer) => Promise<void>,
   ): void {
     const { excuses, timeout = 60_000 } = this.harness;
     const excuse =
       needs.honoured === false
         ? "its honours deny this"
-        : needs.faults?.map((one) => excuses[one]).find((reason) => reason !== undefined);
+        : (needs.excuse ?? needs.faults?.map((one) => excuses[one]).find((reason) => reason !== undefined));
     if (excuse !== undefined) {
       it(`${name} (excused: ${excuse})`, () => undefined);
       return;

@@ -144,7 +144,8 @@ const COMPRESSION: Undefined<CompressionOptions> = {
 };
 const WORKERS: Undefined<WorkersOptions> = {
   ...{ workers: undefined, startTimeout: undefined, stopTimeout: undefined, maxQueuedBytes: undefined },
-  ...{ maxQueuedMessages: undefined, signals: undefined, observe: undefined },
+  ...{ maxQueuedMessages: undefined, maxLogBytes: undefined, maxLogTopics: undefined },
+  ...{ signals: undefined, observe: undefined },
 };
 const KERNEL: Undefined<KernelSocketsOptions> = { pid: undefined, port: undefined, clock: undefined };
 const LINKED = {

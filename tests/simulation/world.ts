@@ -254,7 +254,7 @@ export class Planned extends Error {}
 /** The exchange of workers between the servers of a run: each message takes 3 ms to the first process, and 3 ms to a worker. */
 class Relay {
   readonly #world: World;
-  readonly #router = new MessageRouter(RELAY_LIMITS);
+  readonly #router: MessageRouter;
   readonly #workers = new Map<string, RoutedWorker>();
   /** The published messages by their bytes: the text, and the process that has sent it. */
   readonly #published = new Map<string, { readonly text: string; readonly machine: Machine }>();
@@ -264,6 +264,8 @@ class Relay {
 
   constructor(world: World) {
     this.#world = world;
+    // No run has topics yet.
+    this.#router = new MessageRouter({ ...RELAY_LIMITS, maxLogBytes: 1e6, maxLogTopics: 100 }, world.loop);
   }
 
   /** The exchange, as one process sees it. */

@@ -4,66 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Group } from "../../src/index.ts";
 import { pair, settled } from "../../src/testing/index.ts";
-import { WorkerExchange } from "../../src/workers/exchange.ts";
-import type { FromWorker, ToWorker } from "../../src/workers/messages.ts";
-import { MessageRouter, type RoutedWorker } from "../../src/workers/router.ts";
+import type { WorkerExchange } from "../../src/workers/exchange.ts";
+import { AMPLE, Machine } from "./machine.ts";
 
-const AMPLE = { maxQueuedBytes: 1e9, maxQueuedMessages: 1e9 };
 const bytes = (text: string): Uint8Array => Buffer.from(text);
-
-/** A router and its workers. A closed pipe holds messages, in order. */
-class Machine {
-  readonly router: MessageRouter;
-  readonly exchanges: WorkerExchange[] = [];
-  readonly missed: number[][] = [];
-  readonly errors: unknown[] = [];
-  /** How often each worker has announced channels. */
-  readonly announced: number[] = [];
-  readonly #shut = new Set<number>();
-  readonly #held = new Map<number, (() => void)[]>();
-
-  constructor(workers: number, limits = AMPLE) {
-    this.router = new MessageRouter(limits);
-    for (let index = 0; index < workers; index += 1) {
-      const missed: number[] = [];
-      this.missed.push(missed);
-      this.announced.push(0);
-      const down = (message: unknown, posted: () => void): void => {
-        this.#pass(index, () => {
-          const told = message as ToWorker;
-          if (told.holdfast !== "stop") this.exchanges[index]?.handle(told);
-          posted();
-        });
-      };
-      const seat: RoutedWorker = this.router.add(down, (messages) => missed.push(messages));
-      const up = (message: unknown, posted: () => void): void => {
-        this.#pass(-1 - index, () => {
-          const said = message as FromWorker;
-          if (said.holdfast === "channels") this.announced[index] = (this.announced[index] ?? 0) + 1;
-          if (said.holdfast === "channels" || said.holdfast === "mail") seat.handle(said);
-          posted();
-        });
-      };
-      this.exchanges.push(new WorkerExchange(up, limits, (error) => this.errors.push(error)));
-    }
-  }
-
-  /** The pipe to a worker; -1 - index for that from it. */
-  shut(pipe: number): void {
-    this.#shut.add(pipe);
-  }
-
-  open(pipe: number): void {
-    this.#shut.delete(pipe);
-    for (const pass of this.#held.get(pipe) ?? []) pass();
-    this.#held.delete(pipe);
-  }
-
-  #pass(pipe: number, pass: () => void): void {
-    if (!this.#shut.has(pipe)) queueMicrotask(pass);
-    else this.#held.set(pipe, [...(this.#held.get(pipe) ?? []), pass]);
-  }
-}
 
 /** What an exchange's subscriber gets. */
 function ear(exchange: WorkerExchange | undefined, channel: string) {

@@ -5,7 +5,7 @@ import { type Connection, connect } from "../../src/index.ts";
 import { ChildProgram } from "../kit/child-process.ts";
 import type { Script } from "./worker-program.ts";
 
-const PROGRAM = fileURLToPath(new URL("worker-program.js", import.meta.url));
+const programOf = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
 /** A line of the program's output. */
 export interface Fact {
@@ -22,8 +22,9 @@ export class WorkersProcess implements AsyncDisposable {
   readonly #facts: Fact[] = [];
   #read = 0;
 
-  constructor(script: Script) {
-    this.#child = new ChildProgram(PROGRAM, [JSON.stringify(script)], { stderr: "kept" });
+  /** `program` is the name of a file in this folder. */
+  constructor(script: Script, program = "worker-program") {
+    this.#child = new ChildProgram(programOf(program), [JSON.stringify(script)], { stderr: "kept" });
     this.ended = this.#child.exit.then(({ status }) => status);
   }
 
@@ -41,8 +42,8 @@ export class WorkersProcess implements AsyncDisposable {
   }
 
   /** Resolves when all workers serve. */
-  static async start(script: Script = {}): Promise<WorkersProcess> {
-    const scene = new WorkersProcess({ workers: 2, ...script });
+  static async start(script: Script = {}, program?: string): Promise<WorkersProcess> {
+    const scene = new WorkersProcess({ workers: 2, ...script }, program);
     await scene.until((facts) => facts.some(({ type }) => type === "urls"));
     return scene;
   }
