@@ -145,4 +145,5 @@ export { Streams } from "./connection/web-streams.ts";
 export { Deferral, type DeferringGroup, otherDeferralsThan } from "./connection/write/deferred-messages.ts";
 export { FanOut } from "./connection/write/fan-out.ts";
 export { encodedBy, ownedMessage, type Prepared, prepared } from "./connection/write/prepared-message.ts";
+export type { MemberMessageOptions, RefusalOwner } from "./connection/write/send-options.ts";
 export { CLIENT_DEFAULTS, type ClientDefaults, SERVER_DEFAULTS, type ServerDefaults } from "./endpoint/options.ts";

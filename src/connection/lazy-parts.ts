@@ -13,7 +13,7 @@ import type { ConnectionRecord } from "./record.ts";
 import { PendingCalls, type PendingCallsOwner } from "./time/pending-calls.ts";
 import { Pings } from "./time/pings.ts";
 import { UnhandledCalls } from "./time/unhandled-calls.ts";
-import { deferredFor, hasDeferred, nextDeferred } from "./write/deferred-messages.ts";
+import { deferredFor, dropDeferred, hasDeferred, nextDeferred } from "./write/deferred-messages.ts";
 import { Outbox, type OutboxOwner } from "./write/outbox.ts";
 import type { OutgoingMessage } from "./write/outgoing-message.ts";
 import type { OutgoingPath } from "./write/short-path.ts";
@@ -91,7 +91,11 @@ function queueDeferred(owner: PartsOwner, outbox: Outbox, begins: boolean): void
       outgoing.key = messageOptions.key;
       // No hook is called any more, and no policy can end the connection.
       if (begins) outbox.queueMessages([outgoing]);
-      else outbox.send(outgoing, messageOptions.overflow ?? options.overflow);
+      else if (outbox.send(outgoing, messageOptions.overflow ?? options.overflow) === "refused") {
+        const { refusal } = messageOptions;
+        if (refusal !== undefined) dropDeferred(connection, refusal);
+        refusal?.refused(connection, messageOptions);
+      }
     } catch (error) {
       // The framing cannot encode it.
       options.onError(error, { place: "send", connection });

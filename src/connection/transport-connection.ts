@@ -52,6 +52,7 @@ import { ping, pong } from "./write/control-frames.ts";
 import type { DeferredOwner } from "./write/deferred-messages.ts";
 import type { FanOut } from "./write/fan-out.ts";
 import { encodedBy, type Prepared } from "./write/prepared-message.ts";
+import type { MemberMessageOptions } from "./write/send-options.ts";
 import { drain, send, trySend, writer } from "./write/send.ts";
 
 /** Results of the opening handshake. */
@@ -403,16 +404,18 @@ export function sendToMember(
   fanOut: FanOut | undefined,
   member: GroupMember,
   message: Prepared & PreparedMessage,
-  options: Pick<SendOptions, "overflow" | "key">,
+  options: MemberMessageOptions,
 ): SendResult {
   const core = TransportConnection.coreOf(member);
   if (core !== undefined) {
     if (core.hasDeferred) outboxOf(core);
     return fanOut?.attach(core, message, options) ? "sent" : trySend(core, message, options);
   }
-  if (options.overflow !== "close") return member.trySend(message, options);
+  const { overflow, key } = options;
+  const plain = key === undefined ? {} : { key };
+  if (overflow !== "close") return member.trySend(message, { ...plain, overflow });
   // Not every sender has the policy `close`: a client that reconnects does not end because its queue is full.
-  const result = member.trySend(message, { ...options, overflow: "reject" });
+  const result = member.trySend(message, { ...plain, overflow: "reject" });
   if (result === "refused") void member.close(TRY_AGAIN_LATER, QUEUE_FULL);
   return result;
 }

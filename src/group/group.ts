@@ -1,28 +1,19 @@
 /** Groups of connections that get the same messages. */
 
-import { isObject, kindOf } from "../base/forms.ts";
 import { judgeOptions, judgeString } from "../base/judge.ts";
 import {
   type AnyCodec,
   type Connection,
-  connectionOf,
-  Deferral,
-  detachMember,
   encodedBy,
-  endOfMember,
-  FanOut,
   type GroupMember,
   judgeCodec,
   type MessageCodec,
-  memberIsEnding,
-  otherDeferralsThan,
-  type Prepared,
   type PreparedMessage,
   prepared,
   type Sendable,
-  sendToMember,
 } from "../core.ts";
 import type { Exchange, ExchangeSubscription } from "./exchange.ts";
+import { GroupMembers, judgeMember } from "./members.ts";
 import { decodeGroupMessage, encodeGroupMessage, type GroupOverflow } from "./wire-form.ts";
 
 /** Options of a group of one process. */
@@ -84,20 +75,6 @@ export interface GroupSendResult {
 }
 
 /**
- * How many members that are not on the fan-out get a message during one call of `send`, which takes up to 4 ms. If there are more
- * of them, these get it at the end of the next turns. Tests change the value.
- */
-export const SEND_BUDGET: { members: number } = { members: 512 };
-
-// The groups of each connection. Each connection has one reaction to its end, for all its groups. A reaction per join would keep
-// the group in memory until the connection ends. If a peer decides about joining and leaving, it could make that memory grow.
-interface AnyGroup {
-  leave(member: GroupMember): void;
-}
-
-const memberships = new WeakMap<object, Set<AnyGroup>>();
-
-/**
  * A group of connections that get the same messages. A member is a `Connection`, or any other object that sends messages, such as
  * a `ReconnectingConnection` or a connection of another copy of this library. With a name and an exchange, the groups of that
  * name in all processes are one: a message to any of them reaches the members of all. Each process counts and lists only its own
@@ -108,14 +85,7 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
   readonly #codec: AnyCodec | undefined;
   /** Undefined while there are no members, and without an exchange. */
   #subscription: ExchangeSubscription | undefined;
-  readonly #members = new Set<Member>();
-  /** The members that are no connections of this copy of the library: each gets each message during the call. */
-  readonly #others = new Set<GroupMember>();
-  /** The members that do not have the latest messages yet. */
-  readonly #deferrals: Deferral[] = [];
-  /** The fan-out to the members. */
-  #fanOut: FanOut = new FanOut(this.#deferrals);
-  #sending = false;
+  readonly #members = new GroupMembers(() => this.#unsubscribeIfEmpty());
 
   constructor(options: GroupOptions<Out> | LocalGroupOptions<Out> = {}) {
     judgeOptions(options);
@@ -148,7 +118,7 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
 
   /** Iterates over a copy of the members in this process. */
   [Symbol.iterator](): Iterator<Member> {
-    return [...this.#members].values();
+    return [...(this.#members as Iterable<Member>)].values();
   }
 
   /**
@@ -157,23 +127,12 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
    */
   join(member: Member): void {
     judgeMember("join", member);
-    if (this.#members.has(member) || memberIsEnding(member)) return;
-    this.#members.add(member);
-    (connectionOf(member) === undefined ? this.#others : this.#fanOut.detached).add(member);
-    this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
-    groupsOf(member).add(this);
+    if (this.#members.join(member)) this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
   }
 
   /** Removes a member. Has no effect if the object is not a member. */
   leave(member: Member): void {
-    if (!this.#members.delete(member)) return;
-    detachMember(member);
-    this.#fanOut.detached.delete(member);
-    this.#others.delete(member);
-    memberships.get(member)?.delete(this);
-    if (this.#members.size > 0) return;
-    this.#subscription?.close();
-    this.#subscription = undefined;
+    this.#members.leave(member);
   }
 
   /**
@@ -194,133 +153,23 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
     if (except !== undefined) judgeMember("send with except", except);
     const encodable = prepared(encodedBy(this.#codec, message), compress === undefined ? {} : { compress });
     const messageOptions = key === undefined ? { overflow } : { overflow, key };
-    if (this.#shared === undefined) return this.#deliver(encodable, messageOptions, except);
+    if (this.#shared === undefined) return this.#members.deliver(encodable, messageOptions, except);
     const { name, exchange } = this.#shared;
     const encoded = encodeGroupMessage({ data: encodable.message, overflow, key, compress: encodable.compress });
     const published = exchange.publish(name, encoded, this.#receive);
-    return { ...this.#deliver(encodable, messageOptions, except), published };
+    return { ...this.#members.deliver(encodable, messageOptions, except), published };
   }
 
   /** Delivers a message from another process to the members of this process. */
   readonly #receive = (message: Uint8Array): void => {
     const { data, overflow, key, compress } = decodeGroupMessage(message);
     const messageOptions = key === undefined ? { overflow } : { overflow, key };
-    this.#deliver(prepared(data, compress === undefined ? {} : { compress }), messageOptions, undefined);
+    this.#members.deliver(prepared(data, compress === undefined ? {} : { compress }), messageOptions, undefined);
   };
 
-  #deliver(
-    message: Prepared & PreparedMessage,
-    messageOptions: GroupMessageOptions,
-    except: GroupMember | undefined,
-  ): GroupSendResult {
-    if (except !== undefined) detachMember(except);
-    for (const deferral of [...this.#deferrals]) deferral.add(message, messageOptions, except);
-    // True if a hook makes this call while the group sends another message. Not all members have that message yet, so the
-    // fan-out cannot take this one: each member gets it individually.
-    const nested = this.#sending;
-    if (nested || !this.#sendByFanOut(message, messageOptions)) this.#detachAll(message, messageOptions, except);
-    else if (this.#fanOut.detached.size > SEND_BUDGET.members)
-      this.#defer(this.#fanOut.takeDetached(), message, messageOptions, except);
-    const fanOut = this.#fanOut;
-    const deferred = this.#deferrals.reduce((sum, { size }) => sum + size, 0) - (this.#isDeferred(except) ? 1 : 0);
-    let taken = fanOut.attachedCount + deferred;
-    let refused = 0;
-    let misuse: { readonly error: unknown } | undefined;
-    this.#sending = true;
-    // A snapshot of the members not on the fan-out. During the loop, some members join or leave the fan-out: these have the
-    // message already. Connections that join the group during the loop must not get it.
-    for (const member of [...fanOut.detached, ...this.#others]) {
-      if (member === except || !this.#members.has(member as Member)) continue;
-      // It gets no more messages, so it leaves the group now.
-      if (memberIsEnding(member)) {
-        this.leave(member as Member);
-        continue;
-      }
-      try {
-        const attaches = !nested && fanOut === this.#fanOut;
-        const result = sendToMember(attaches ? fanOut : undefined, member, message, messageOptions);
-        if (result === "refused") refused += 1;
-        else taken += 1;
-      } catch (error) {
-        misuse ??= { error };
-      }
-    }
-    this.#sending = nested;
-    if (misuse !== undefined) throw misuse.error;
-    return deferred === 0 ? { taken, refused } : { taken, refused, deferred };
+  #unsubscribeIfEmpty(): void {
+    if (this.#members.size > 0) return;
+    this.#subscription?.close();
+    this.#subscription = undefined;
   }
-
-  #sendByFanOut(message: Prepared, messageOptions: GroupMessageOptions): boolean {
-    // Members on the fan-out may have deferred messages of another group, which come first.
-    if (otherDeferralsThan(this.#deferrals)) {
-      if (this.#fanOut.attachedCount > SEND_BUDGET.members) return false;
-      this.#fanOut.detachDeferred();
-    }
-    return this.#fanOut.send(message, messageOptions);
-  }
-
-  /** Takes all members from the fan-out, which cannot send `message`. Many members get it later, and a new fan-out. */
-  #detachAll(message: Prepared, messageOptions: GroupMessageOptions, except: GroupMember | undefined): void {
-    const { attachedCount, detached } = this.#fanOut;
-    if (attachedCount + detached.size <= SEND_BUDGET.members) this.#fanOut.detachAll();
-    else {
-      // A copy takes a fifth of the time that it takes to add the members one by one.
-      const all = this.#deferrals.length + this.#others.size === 0;
-      const members = all ? new Set<GroupMember>(this.#members) : this.#fanOut.takeMembers();
-      this.#fanOut = new FanOut(this.#deferrals);
-      this.#defer(members, message, messageOptions, except);
-    }
-  }
-
-  #defer(
-    members: Set<GroupMember>,
-    message: Prepared,
-    messageOptions: GroupMessageOptions,
-    except: GroupMember | undefined,
-  ): void {
-    const fanOut = (): FanOut => this.#fanOut;
-    const deferral = new Deferral(
-      {
-        get fanOut() {
-          return fanOut();
-        },
-        connectionOf: (member) => (memberIsEnding(member) ? undefined : connectionOf(member)),
-        leave: (member) => this.leave(member as Member),
-        deferralEnded: (ended) => {
-          this.#deferrals.splice(this.#deferrals.indexOf(ended), 1);
-          this.#fanOut.deferralEnded();
-        },
-      },
-      members,
-    );
-    this.#deferrals.push(deferral);
-    deferral.add(message, messageOptions, except);
-  }
-
-  #isDeferred(member: GroupMember | undefined): boolean {
-    return member !== undefined && this.#deferrals.some((deferral) => deferral.has(member));
-  }
-}
-
-type GroupMessageOptions = Pick<GroupSendOptions, "overflow" | "key">;
-
-/** Throws TypeError unless `value` can be a member. `call` names the call in the message. */
-function judgeMember(call: string, value: unknown): void {
-  const sends = isObject(value) && ["trySend", "close"].every((name) => typeof value[name] === "function");
-  // To read `signal` of a connection would create an AbortController. To read `closed` would count as waiting for the end.
-  if (sends && "signal" in value && "closed" in value) return;
-  throw new TypeError(`Cannot ${call}: expected a Connection, or an object that sends messages, got ${kindOf(value)}`);
-}
-
-/** The groups of a member. When the member ends, it leaves all of them. */
-function groupsOf(member: GroupMember): Set<AnyGroup> {
-  const known = memberships.get(member);
-  if (known !== undefined) return known;
-  const groups = new Set<AnyGroup>();
-  memberships.set(member, groups);
-  const leave = (): void => {
-    for (const group of groups) group.leave(member);
-  };
-  endOfMember(member).then(leave, leave);
-  return groups;
 }

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { settle } from "../../src/connection/options.ts";
 import { webSocketProtocol } from "../../src/connection/protocol.ts";
 import { TransportConnection } from "../../src/connection/transport-connection.ts";
-import { SEND_BUDGET } from "../../src/group/group.ts";
+import { SEND_BUDGET } from "../../src/group/members.ts";
 import {
   type Connection,
   type ConnectionOptions,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SEND_BUDGET } from "../../src/group/group.ts";
+import { SEND_BUDGET } from "../../src/group/members.ts";
 import { ClosedError, type Connection, Group, TimeoutError } from "../../src/index.ts";
 import { pair, settled, type Wired, wired } from "../../src/testing/index.ts";
 import { stateOf } from "../kit/blocked-connection.ts";

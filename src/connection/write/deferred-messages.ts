@@ -7,12 +7,12 @@ import type { Connection, GroupMember } from "../contract.ts";
 import { corkedWrites } from "./corked-writes.ts";
 import type { FanOut, FanOutMember } from "./fan-out.ts";
 import type { Prepared } from "./prepared-message.ts";
-import type { MessageOptions } from "./send-options.ts";
+import type { MemberMessageOptions, RefusalOwner } from "./send-options.ts";
 
 /** One message, with what `Group.send` got. */
 export interface DeferredMessage {
   readonly message: Prepared;
-  readonly options: MessageOptions;
+  readonly options: MemberMessageOptions;
   readonly except: GroupMember | undefined;
   /** Position among the messages of all groups. A member of several groups gets them in this order. */
   readonly order: number;
@@ -101,6 +101,12 @@ export function nextDeferred(connection: Connection): DeferredMessage | undefine
   return undefined;
 }
 
+/** Drops the messages of `owner` that are being queued for `connection`. */
+export function dropDeferred(connection: Connection, owner: RefusalOwner): void {
+  for (const cursor of cursorsOf.get(connection) ?? [])
+    if (cursor.messages[cursor.next]?.options.refusal === owner) cursor.next = cursor.end;
+}
+
 function earliest(cursors: readonly Cursor[]): Cursor | undefined {
   let first: Cursor | undefined;
   for (const cursor of cursors) {
@@ -144,7 +150,7 @@ export class Deferral implements EndOfTurnTask {
   }
 
   /** Adds a message for all members that are left. If the list is full, all get the older ones now, and none is left. */
-  add(message: Prepared, options: MessageOptions, except: GroupMember | undefined): void {
+  add(message: Prepared, options: MemberMessageOptions, except: GroupMember | undefined): void {
     const payload = message.message;
     const size = (typeof payload === "string" ? Buffer.byteLength(payload) : lengthOf(payload)) + MESSAGE_OVERHEAD;
     if (this.messages.length > 0 && this.#bytes + size > MAX_BYTES) {
