@@ -10,6 +10,7 @@ import {
   SERVER_DEFAULTS,
   type ServerDefaults,
 } from "./core.ts";
+import { HUB_DEFAULTS, type HubDefaults, TOPIC_DEFAULTS, type TopicDefaults } from "./hub/options.ts";
 import { RECONNECT_DEFAULTS, type ReconnectDefaults } from "./reconnect/options.ts";
 
 /** The type of `DEFAULTS`. */
@@ -24,6 +25,10 @@ export interface Defaults {
   readonly compression: CompressionDefaults;
   /** Further options of `reconnect` and `ReconnectingConnection`. */
   readonly reconnect: ReconnectDefaults;
+  /** Options of `Hub`. */
+  readonly hub: HubDefaults;
+  /** Options of `hub.topic`. */
+  readonly topic: TopicDefaults;
 }
 
 /**
@@ -36,4 +41,6 @@ export const DEFAULTS: Defaults = Object.freeze({
   server: SERVER_DEFAULTS,
   compression: COMPRESSION_DEFAULTS,
   reconnect: RECONNECT_DEFAULTS,
+  hub: HUB_DEFAULTS,
+  topic: TOPIC_DEFAULTS,
 });

@@ -1,5 +1,18 @@
 /** Exports the public names of the library, and nothing else. */
 
+export type {
+  Broker,
+  BrokerEntry,
+  BrokerHonours,
+  BrokerListener,
+  BrokerPublishOptions,
+  BrokerSubscription,
+  HistoryLimits,
+  Published,
+  ReadRequest,
+  Slice,
+} from "./broker/broker.ts";
+export { type MemoryBrokerOptions, memoryBroker } from "./broker/memory.ts";
 export {
   type AcceptedEvent,
   type AcceptOptions,
@@ -151,6 +164,35 @@ export {
   type LocalGroupOptions,
 } from "./group/group.ts";
 export type { GroupOverflow } from "./group/wire-form.ts";
+export type { SkipReason, TopicEncoder } from "./hub/encoder.ts";
+export type { TopicEntry } from "./hub/entry.ts";
+export type {
+  HubEvent,
+  HubForkEvent,
+  HubGapEvent,
+  HubHealedEvent,
+  HubInDoubtEvent,
+  HubPublishFailedEvent,
+  HubReadFailedEvent,
+  HubStats,
+  HubSuspectEvent,
+  HubUnreadableEvent,
+} from "./hub/events.ts";
+export { Hub } from "./hub/hub.ts";
+export type { LoadState, StateMessages, TopicMember } from "./hub/member-cursor.ts";
+export type { HubDefaults, HubOptions, SlowMember, TopicDefaults, TopicOptions } from "./hub/options.ts";
+export type { Gap, GapReason, Position } from "./hub/position.ts";
+export type {
+  FollowOptions,
+  HistoryOptions,
+  HistoryResult,
+  JoinOptions,
+  JoinResult,
+  PublishOptions,
+  PublishResult,
+  PublishWaitOptions,
+  Topic,
+} from "./hub/topic.ts";
 export type { ReconnectCause, ReconnectKind, ReconnectPhase } from "./reconnect/cause.ts";
 export { ReconnectingConnection, type ReconnectingConnectionConstructor } from "./reconnect/connection.ts";
 export type { ReconnectingHooks, ReconnectingOptions } from "./reconnect/connection-options.ts";

@@ -25,6 +25,7 @@ const MAIN = {
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     ...["isConnectionError", "isText", "errorReporter", "httpProxy", "proxyFromEnvironment", "json"],
     ...["memoryBudget", "WorkerError"],
+    ...["Hub", "memoryBroker"],
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -140,6 +141,14 @@ const MAIN = {
       "ReconnectPhase",
       "ReconnectVerdict",
     ],
+    ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
+    ...["HistoryLimits", "Published", "ReadRequest", "Slice", "MemoryBrokerOptions"],
+    ...["SkipReason", "TopicEncoder", "TopicEntry", "LoadState", "StateMessages", "TopicMember"],
+    ...["HubEvent", "HubForkEvent", "HubGapEvent", "HubHealedEvent", "HubInDoubtEvent", "HubPublishFailedEvent"],
+    ...["HubReadFailedEvent", "HubStats", "HubSuspectEvent", "HubUnreadableEvent"],
+    ...["HubDefaults", "HubOptions", "SlowMember", "TopicDefaults", "TopicOptions", "Gap", "GapReason", "Position"],
+    ...["FollowOptions", "HistoryOptions", "HistoryResult", "JoinOptions", "JoinResult"],
+    ...["PublishOptions", "PublishResult", "PublishWaitOptions", "Topic"],
     ...["ReconnectState", "ConnectingState", "OpenState", "WaitingState", "EndedState"],
     ...["ReconnectTarget", "ReconnectAttempt", "ReconnectDestination"],
     ...["ReconnectingOptions", "ReconnectingHooks", "ReconnectingClient", "ReconnectDelivery", "QueueOverflow"],
@@ -239,7 +248,7 @@ const IN_WORDS = {
 } as const;
 
 describe("the documented defaults are those of DEFAULTS", () => {
-  const { connection, client, server, compression, reconnect } = main.DEFAULTS;
+  const { connection, client, server, compression, reconnect, hub, topic } = main.DEFAULTS;
   const { close, origin, maxConnections, perAddress, backlog, ...upgrade } = server;
   const { delivery, overflow, ...policy } = reconnect;
   const { server: _, client: ofClients, ...sizes } = compression;
@@ -289,6 +298,19 @@ describe("the documented defaults are those of DEFAULTS", () => {
     ],
     ["src/reconnect/connection-options.ts", "ReconnectingOptions", { delivery, overflow }],
     [
+      "src/hub/options.ts",
+      "HubOptions",
+      hub,
+      {
+        broker: "`memoryBroker()`: the topics of this process only, whose messages are lost with it",
+        encoder: "the message alone; nothing for a position or a gap",
+        onError: "writes them to stderr",
+        clock: "the system's",
+        random: "`Math.random`",
+      },
+    ],
+    ["src/hub/options.ts", "TopicOptions", topic],
+    [
       "src/workers/options.ts",
       "WorkersOptions",
       workers.WORKER_DEFAULTS,
@@ -311,7 +333,7 @@ describe("the documented defaults are those of DEFAULTS", () => {
   it("in every file that has options with defaults", () => {
     const files = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
       .map((file) => `src/${file.replaceAll("\\", "/")}`)
-      .filter((file) => /^src\/(connection|endpoint|reconnect|transport|workers)\/.*options\.ts$/.test(file));
+      .filter((file) => /^src\/(connection|endpoint|hub|reconnect|transport|workers)\/.*options\.ts$/.test(file));
     const listed = new Set(tables.map(([path]) => path));
     const withDefaults = files.filter((file) => /@default/.test(read(file)));
     // The options of one message have the connection's defaults.

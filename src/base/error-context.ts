@@ -24,6 +24,7 @@ export type ErrorPlace =
   | "send"
   | "session"
   | "state"
+  | "topic"
   | "upgrade"
   | "worker"
   | "write";
@@ -52,6 +53,7 @@ export const ERROR_PLACES: Readonly<Record<ErrorPlace, string>> = Object.freeze(
   send: "a send call",
   session: "the session of reconnect",
   state: "the state hook",
+  topic: "a topic of a hub",
   upgrade: "answering an upgrade request",
   worker: "the function of a worker",
   write: "writing queued messages",

@@ -6,7 +6,7 @@ import type { Refusal } from "./refusals.ts";
 
 /**
  * The operation that was in progress when the error happened. `write:pong` and similar values name the frame that was written;
- * `publish` and `history` are operations of a topic, on its broker.
+ * `publish`, `join` and `history` are operations of a topic, on its broker.
  */
 export type ConnectionOperation =
   | "connect:target"
@@ -24,6 +24,7 @@ export type ConnectionOperation =
   | "close"
   | "lifetime"
   | "publish"
+  | "join"
   | "history"
   | "write:data"
   | "write:ping"

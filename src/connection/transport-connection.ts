@@ -52,8 +52,8 @@ import { ping, pong } from "./write/control-frames.ts";
 import type { DeferredOwner } from "./write/deferred-messages.ts";
 import type { FanOut } from "./write/fan-out.ts";
 import { encodedBy, type Prepared } from "./write/prepared-message.ts";
-import type { MemberMessageOptions } from "./write/send-options.ts";
 import { drain, send, trySend, writer } from "./write/send.ts";
+import type { MemberMessageOptions } from "./write/send-options.ts";
 
 /** Results of the opening handshake. */
 interface OpeningResult {

@@ -127,7 +127,8 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
    */
   join(member: Member): void {
     judgeMember("join", member);
-    if (this.#members.join(member)) this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
+    if (this.#members.join(member))
+      this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
   }
 
   /** Removes a member. Has no effect if the object is not a member. */

@@ -42,6 +42,8 @@ export class GroupMembers {
   readonly #members = new Set<GroupMember>();
   /** The members that are no connections of this copy of the library: each gets each message during the call. */
   readonly #others = new Set<GroupMember>();
+  /** The members that get no messages for now. */
+  readonly #parked = new Set<GroupMember>();
   /** The members that do not have the latest messages yet. */
   readonly #deferrals: Deferral[] = [];
   /** The fan-out to the members. */
@@ -75,12 +77,28 @@ export class GroupMembers {
     return true;
   }
 
+  /** Takes a member out of the deliveries: it stays a member, and gets no message until `unpark`. */
+  park(member: GroupMember): void {
+    if (!this.#members.has(member)) return;
+    detachMember(member);
+    this.#fanOut.detached.delete(member);
+    this.#others.delete(member);
+    this.#parked.add(member);
+  }
+
+  /** The member gets the next messages again. */
+  unpark(member: GroupMember): void {
+    if (this.#parked.delete(member))
+      (connectionOf(member) === undefined ? this.#others : this.#fanOut.detached).add(member);
+  }
+
   /** Removes a member. Has no effect if the object is not a member. */
   leave(member: GroupMember): void {
     if (!this.#members.delete(member)) return;
     detachMember(member);
     this.#fanOut.detached.delete(member);
     this.#others.delete(member);
+    this.#parked.delete(member);
     memberships.get(member)?.delete(this);
     this.#left(member);
   }
@@ -123,6 +141,7 @@ export class GroupMembers {
         const result = sendToMember(attaches ? fanOut : undefined, member, message, messageOptions);
         if (result === "refused") {
           refused += 1;
+          if (memberIsEnding(member)) continue;
           messageOptions.refusal?.refused(member, messageOptions);
         } else taken += 1;
       } catch (error) {
@@ -149,7 +168,7 @@ export class GroupMembers {
     if (attachedCount + detached.size <= SEND_BUDGET.members) this.#fanOut.detachAll();
     else {
       // A copy takes a fifth of the time that it takes to add the members one by one.
-      const all = this.#deferrals.length + this.#others.size === 0;
+      const all = this.#deferrals.length + this.#others.size + this.#parked.size === 0;
       const members = all ? new Set<GroupMember>(this.#members) : this.#fanOut.takeMembers();
       this.#fanOut = new FanOut(this.#deferrals);
       this.#defer(members, message, messageOptions, except);

@@ -23,6 +23,7 @@ const OVERFLOW = "engine/queue/overflow-queue";
 const PUMP = "connection/read/read-pump";
 const INBOX = "connection/read/inbox";
 const GROUP = "group/group";
+const MEMBERS = "group/members";
 const HEARTBEAT = "engine/time/heartbeat";
 const CLOSING = "connection/close/closing";
 const IN_FLIGHT = "connection/write/in-flight";
@@ -305,7 +306,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant("every version is accepted", "engine/handshake/request", 'if (version !== "13")', "if (false)"),
   mutant("a hook that throws ends nothing", CORE, "closingOf(this).local(INTERNAL_ERROR", "void (INTERNAL_ERROR"),
   // Groups and servers
-  mutant("a member stays in its group", GROUP, "endOfMember(member).then(leave, leave);", ""),
+  mutant("a member stays in its group", MEMBERS, "endOfMember(member).then(leave, leave);", ""),
   mutant(
     "the first member gets no message",
     GROUP,

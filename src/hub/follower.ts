@@ -1,0 +1,78 @@
+/** Server code that reads the entries of a topic in a loop. It holds no entries: it takes each from the ring when it asks for it. */
+
+import type { KeptEntry, TopicEntry } from "./entry.ts";
+import { topicEntry } from "./entry.ts";
+import { type LiveLog, positionAt } from "./live-log.ts";
+import type { Gap } from "./position.ts";
+import type { Start } from "./start.ts";
+
+export class Follower {
+  readonly #topic: string;
+  readonly #log: LiveLog;
+  readonly #contiguous: boolean;
+  readonly #gapTold: (gap: Gap) => void;
+  #offset: number;
+  #gap: Gap | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(topic: string, log: LiveLog, start: Start, contiguous: boolean, gapTold: (gap: Gap) => void) {
+    this.#topic = topic;
+    this.#log = log;
+    this.#contiguous = contiguous;
+    this.#gapTold = gapTold;
+    this.#offset = start.position.offset;
+    this.#gap = start.gap;
+  }
+
+  /** All members have a gap. */
+  gapFound(gap: Gap): void {
+    const from = this.#gap?.from ?? { epoch: gap.from.epoch, offset: this.#offset, check: 0 };
+    const exact = this.#gap === undefined && this.#offset === gap.from.offset;
+    this.#gap = { ...gap, from: exact ? gap.from : from, count: exact ? gap.count : undefined };
+    this.#offset = gap.to.offset;
+    this.wake();
+  }
+
+  /** Something may have changed. */
+  wake(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** Resolves at the next change. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** The next entry or gap. Undefined if there is none now; `"fill"` if older entries must be read first. */
+  next(): TopicEntry | Gap | "fill" | undefined {
+    if (this.#gap !== undefined) return this.#tell(this.#gap);
+    for (let entry = this.#entry(); entry !== undefined; entry = this.#entry()) {
+      if (entry === "fill") return "fill";
+      if ("reason" in entry) return this.#tell(entry);
+      this.#offset = entry.offset;
+      if (entry.problem === undefined) return topicEntry(this.#topic, this.#log.epoch, entry);
+    }
+    return undefined;
+  }
+
+  #entry(): KeptEntry | Gap | "fill" | undefined {
+    const log = this.#log;
+    if (this.#offset >= log.offset) return undefined;
+    const { first } = log.ring;
+    if (first !== undefined && first.previous <= this.#offset) return log.ring.after(this.#offset);
+    if (!log.filled) return "fill";
+    const to = positionAt(log, first?.previous ?? log.offset);
+    const count = this.#contiguous ? to.offset - this.#offset : undefined;
+    return { topic: this.#topic, type: "gap", reason: "trimmed", from: positionAt(log, this.#offset), to, count };
+  }
+
+  #tell(gap: Gap): Gap {
+    this.#gap = undefined;
+    this.#offset = gap.to.offset;
+    this.#gapTold(gap);
+    return gap;
+  }
+}

@@ -1,0 +1,314 @@
+/** What the topics of a hub have in common: the calls of the application, the broker, and the limits. */
+
+import { guarded } from "../base/events.ts";
+import { reasonOf } from "../base/forms.ts";
+import { between, type Clock } from "../base/time.ts";
+import type { Broker } from "../broker/broker.ts";
+import { publishRefused } from "../broker/failures.ts";
+import { memoryBroker } from "../broker/memory.ts";
+import { errorReporter, type GroupMember, isText, LimitError, type Message, TimeoutError } from "../core.ts";
+import { randomToken } from "../transport/random.ts";
+import { unlessAborted, WaitLimit } from "../transport/wait-limit.ts";
+import type { TopicEncoder } from "./encoder.ts";
+import type { KeptEntry, TopicEntry } from "./entry.ts";
+import { HubCounts, type HubEvent, type HubStats } from "./events.ts";
+import { Excepts } from "./excepts.ts";
+import { Follower } from "./follower.ts";
+import { readHistory } from "./history.ts";
+import type { HubContext } from "./hub-context.ts";
+import type { LogSetup } from "./live-log.ts";
+import { LiveTopic, topicClosed } from "./live-topic.ts";
+import type { TopicMember } from "./member-cursor.ts";
+import type { SettledHub, SettledTopic } from "./options.ts";
+import type { Gap } from "./position.ts";
+import { PublishNumbers } from "./publish-numbers.ts";
+import { type Start, startOf, type Wish } from "./start.ts";
+import type {
+  FollowOptions,
+  HistoryOptions,
+  HistoryResult,
+  JoinOptions,
+  JoinResult,
+  PublishOptions,
+  PublishResult,
+  PublishWaitOptions,
+  TopicHub,
+} from "./topic.ts";
+import { encodeHubMessage } from "./wire-form.ts";
+
+export class HubCore implements TopicHub, HubContext {
+  readonly setup: LogSetup;
+  readonly encoder: TopicEncoder;
+  readonly counts: HubCounts = new HubCounts();
+  readonly observe: ((event: HubEvent) => void) | undefined;
+  readonly report: (error: unknown) => void;
+  readonly #options: SettledHub;
+  readonly #broker: Broker;
+  readonly #clock: Clock;
+  readonly #node = randomToken();
+  readonly #numbers = new PublishNumbers();
+  readonly #excepts = new Excepts();
+  readonly #topics = new Map<string, LiveTopic>();
+  /** The pending calls of `join`. */
+  readonly #joins = new Map<
+    string,
+    Map<GroupMember, { readonly limit: WaitLimit; readonly joined: Promise<JoinResult> }>
+  >();
+  /** The pending calls of `drain`: one for each member, however many topics it has and however often it joins. */
+  readonly #drains = new WeakMap<TopicMember, Promise<void>>();
+  readonly #ending = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: SettledHub) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#broker = options.broker ?? memoryBroker({ clock: options.clock });
+    this.encoder = options.encoder;
+    const report = errorReporter(options.onError);
+    this.report = (error) => report(error, { place: "topic", connection: undefined });
+    this.observe =
+      options.observe &&
+      guarded(options.observe, (error) => report(error, { place: "observe", connection: undefined }));
+    const { readTimeout, random } = options;
+    this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, random };
+  }
+
+  get names(): readonly string[] {
+    return [...this.#topics.keys()];
+  }
+
+  get stats(): HubStats {
+    const { gaps, ...counts } = this.counts;
+    return { ...counts, topics: this.#topics.size, gaps: { ...gaps } };
+  }
+
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#ending.abort(topicClosed("the hub is closed"));
+    for (const joins of this.#joins.values())
+      for (const { limit } of joins.values()) limit.abort(reasonOf(this.#ending.signal));
+    for (const topic of this.#topics.values()) topic.close();
+    this.#topics.clear();
+    await this.#broker.close();
+  }
+
+  // TopicHub
+
+  async publish(
+    topic: string,
+    settings: SettledTopic,
+    message: Message,
+    { id, key, except, timeout = this.#options.publishTimeout, signal }: PublishWaitOptions,
+  ): Promise<PublishResult> {
+    this.#throwIfClosed();
+    const { counts } = this;
+    const { maxPublishing } = this.#options;
+    if (counts.publishing >= maxPublishing)
+      throw publishRefused("maxPublishing", maxPublishing, counts.publishing + 1, message as Uint8Array);
+    const number = this.#numbers.next(topic);
+    const bytes = encodeHubMessage({ data: message, text: isText(message), key, node: this.#node, number });
+    if (except !== undefined) this.#excepts.add(topic, number, except);
+    counts.publishes += 1;
+    counts.publishing += 1;
+    try {
+      const options = { history: settings.history, id, fence: undefined, timeout, signal };
+      const published = await this.#broker.publish(topic, bytes, options);
+      if (published.duplicate) this.#excepts.take(topic, number);
+      return published;
+    } catch (error) {
+      this.#publishFailed(topic, number, error);
+      throw error;
+    } finally {
+      counts.publishing -= 1;
+    }
+  }
+
+  #publishFailed(topic: string, number: number, error: unknown): void {
+    const { code } = error as { readonly code?: unknown };
+    if (code !== "TIMEOUT" && code !== "IN_DOUBT") {
+      this.#excepts.take(topic, number);
+      return;
+    }
+    this.counts.inDoubt += 1;
+    this.observe?.({ type: "inDoubt", topic, error });
+  }
+
+  tryPublish(topic: string, settings: SettledTopic, message: Message, options: PublishOptions): boolean {
+    if (this.#closed !== undefined || this.counts.publishing >= this.#options.maxPublishing) return false;
+    this.publish(topic, settings, message, options).catch((error: unknown) => {
+      this.observe?.({ type: "publishFailed", topic, error });
+    });
+    return true;
+  }
+
+  join(topic: string, settings: SettledTopic, member: TopicMember, options: JoinOptions): Promise<JoinResult> {
+    const pending = this.#joins.get(topic)?.get(member);
+    if (pending !== undefined) return pending.joined;
+    const { timeout = this.#options.joinTimeout, signal } = options;
+    const began = this.#clock.now();
+    const limit = new WaitLimit(
+      this.#clock,
+      timeout,
+      (now) =>
+        new TimeoutError({
+          operation: "join",
+          limit: options.timeout === undefined ? "joinTimeout" : "timeout",
+          bound: timeout,
+          after: between(began, now),
+          retriable: true,
+          detail: "the broker has not answered, or the state was not loaded",
+        }),
+      signal,
+    );
+    const joined = this.#join(topic, settings, member, options, limit.signal).finally(() => {
+      limit.end();
+      const joins = this.#joins.get(topic);
+      joins?.delete(member);
+      if (joins?.size === 0) this.#joins.delete(topic);
+    });
+    const joins = this.#joins.get(topic) ?? new Map();
+    this.#joins.set(topic, joins.set(member, { limit, joined }));
+    return joined;
+  }
+
+  async #join(
+    topic: string,
+    settings: SettledTopic,
+    member: TopicMember,
+    { after, last, state }: JoinOptions,
+    signal: AbortSignal,
+  ): Promise<JoinResult> {
+    this.#throwIfClosed();
+    const live = this.#live(topic, settings, after !== undefined || (last ?? 0) > 0);
+    live.hold();
+    try {
+      const start = await this.#start(live, { after, last, state: state !== undefined }, signal);
+      const replayed = live.log.ring.countAfter(start.position.offset);
+      const { position, resumed, gap } = start;
+      const added = live.add(member, start, state);
+      await this.#unlessRemoved(live, member, unlessAborted(added, signal));
+      return { position, resumed, replayed, gap };
+    } finally {
+      live.release();
+    }
+  }
+
+  async #unlessRemoved(live: LiveTopic, member: TopicMember, added: Promise<void>): Promise<void> {
+    try {
+      await added;
+    } catch (error) {
+      live.remove(member);
+      throw error;
+    }
+  }
+
+  /** Waits until it is known where to begin. */
+  async #start(live: LiveTopic, wish: Wish, signal: AbortSignal | undefined): Promise<Start> {
+    const { log } = live;
+    for (;;) {
+      await unlessAborted(log.verified(), signal);
+      if (log.closed) throw topicClosed("the hub is closed");
+      if (!log.live) continue;
+      const start = startOf(live.topic, log, wish, live.contiguous);
+      if (start !== undefined) return start;
+      await unlessAborted(log.fill(), signal);
+    }
+  }
+
+  leave(topic: string, member: GroupMember): void {
+    this.#joins.get(topic)?.get(member)?.limit.abort(topicClosed("the member has left the topic"));
+    this.#topics.get(topic)?.leave(member);
+  }
+
+  members(topic: string): readonly GroupMember[] {
+    return [...(this.#topics.get(topic)?.members() ?? [])];
+  }
+
+  history(topic: string, settings: SettledTopic, options: HistoryOptions): Promise<HistoryResult> {
+    this.#throwIfClosed();
+    const live = this.#topics.get(topic);
+    return readHistory(this.#broker, topic, settings, live, {
+      ...options,
+      timeout: options.timeout ?? this.#options.readTimeout,
+    });
+  }
+
+  async *follow(
+    topic: string,
+    settings: SettledTopic,
+    { after, signal }: FollowOptions,
+  ): AsyncGenerator<TopicEntry | Gap, void, undefined> {
+    this.#throwIfClosed();
+    const live = this.#live(topic, settings, after !== undefined);
+    const { log } = live;
+    live.hold();
+    let follower: Follower | undefined;
+    try {
+      const ends = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
+      const start = await this.#start(live, { after, last: undefined, state: false }, ends);
+      follower = new Follower(topic, log, start, live.contiguous, (gap) => live.gapTold(gap));
+      live.follow(follower);
+      for (;;) {
+        const next = follower.next();
+        if (next === undefined) await unlessAborted(follower.changed(), ends);
+        else if (next === "fill") await unlessAborted(log.fill(), ends);
+        else yield next;
+        if (ends.aborted) throw reasonOf(ends);
+      }
+    } finally {
+      if (follower !== undefined) live.unfollow(follower);
+      live.release();
+    }
+  }
+
+  // HubContext
+
+  newEpoch(): string {
+    return randomToken();
+  }
+
+  unreadable(topic: string, offset: number | undefined, error: unknown): void {
+    this.counts.unreadable += 1;
+    this.observe?.({ type: "unreadable", topic, offset, error });
+    const { message } = error as Error;
+    const place = offset === undefined ? "" : ` ${offset}`;
+    this.report(
+      new RangeError(`Cannot read entry${place} of topic ${JSON.stringify(topic)}: ${message}`, { cause: error }),
+    );
+  }
+
+  takeExcept(topic: string, { node, number }: KeptEntry): GroupMember | undefined {
+    return node === this.#node ? this.#excepts.take(topic, number) : undefined;
+  }
+
+  drained(member: TopicMember): Promise<void> {
+    const pending = this.#drains.get(member);
+    if (pending !== undefined) return pending;
+    const drained = member.drain().finally(() => this.#drains.delete(member));
+    this.#drains.set(member, drained);
+    return drained;
+  }
+
+  topicEnded(topic: string): void {
+    this.#topics.delete(topic);
+  }
+
+  #live(topic: string, settings: SettledTopic, whole: boolean): LiveTopic {
+    const known = this.#topics.get(topic);
+    if (known !== undefined) return known;
+    const { maxTopics } = this.#options;
+    if (this.#topics.size >= maxTopics)
+      throw new LimitError({ operation: "join", limit: "maxTopics", maximum: maxTopics, actual: maxTopics + 1 });
+    const live = new LiveTopic(topic, settings, whole, this);
+    this.#topics.set(topic, live);
+    return live;
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed !== undefined) throw topicClosed("the hub is closed");
+  }
+}
