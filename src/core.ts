@@ -80,6 +80,7 @@ export {
   prepareFrame,
 } from "./connection/write/prepared-message.ts";
 export { connect } from "./endpoint/client/connect.ts";
+export type { ServerConnections } from "./endpoint/connection-list.ts";
 export type {
   AcceptOptions,
   AttachOptions,
@@ -102,7 +103,7 @@ export { type Admission, type AdmitOptions, admit } from "./endpoint/server/admi
 export { attach } from "./endpoint/server/attach.ts";
 export { listen, type WebSocketUrl } from "./endpoint/server/listen.ts";
 export type { ListeningServer } from "./endpoint/server/listening-server.ts";
-export type { DrainOptions, DrainResult, ServerConnections } from "./endpoint/server/roster.ts";
+export type { DrainOptions, DrainResult } from "./endpoint/server/roster.ts";
 export type { Route } from "./endpoint/server/routes.ts";
 export type { Server } from "./endpoint/server/server.ts";
 export type { CustomFraming, DecodedMessage } from "./engine/framing/custom.ts";
@@ -146,4 +147,6 @@ export { Deferral, type DeferringGroup, otherDeferralsThan } from "./connection/
 export { FanOut } from "./connection/write/fan-out.ts";
 export { encodedBy, ownedMessage, type Prepared, prepared } from "./connection/write/prepared-message.ts";
 export type { MemberMessageOptions, RefusalOwner } from "./connection/write/send-options.ts";
+export { processMetrics } from "./endpoint/metric-sources.ts";
 export { CLIENT_DEFAULTS, type ClientDefaults, SERVER_DEFAULTS, type ServerDefaults } from "./endpoint/options.ts";
+export { serverMetricsOf } from "./endpoint/server/server.ts";

@@ -1,5 +1,7 @@
 /** Exports the public names of the library, and nothing else. */
 
+export type { EndCause } from "./base/end-causes.ts";
+export type { MetricName } from "./base/vocabulary.ts";
 export type {
   Broker,
   BrokerEntry,
@@ -155,6 +157,8 @@ export {
   type WriterOptions,
 } from "./core.ts";
 export { DEFAULTS, type Defaults } from "./defaults.ts";
+export type { Histogram, HistogramData } from "./engine/histogram.ts";
+export type { MetricLabels } from "./engine/metrics/collector.ts";
 export type { Exchange, ExchangeReceiver, ExchangeSubscription } from "./group/exchange.ts";
 export {
   Group,
@@ -193,6 +197,8 @@ export type {
   PublishWaitOptions,
   Topic,
 } from "./hub/topic.ts";
+export { type Metrics, metrics } from "./metrics/metrics.ts";
+export type { MetricSeries, MetricsSnapshot } from "./metrics/snapshot.ts";
 export type { ReconnectCause, ReconnectKind, ReconnectPhase } from "./reconnect/cause.ts";
 export { ReconnectingConnection, type ReconnectingConnectionConstructor } from "./reconnect/connection.ts";
 export type { ReconnectingHooks, ReconnectingOptions } from "./reconnect/connection-options.ts";

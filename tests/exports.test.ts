@@ -7,6 +7,7 @@ import { join, posix } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { VERSION } from "../src/base/version.ts";
 import * as redis from "../src/broker/redis/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
@@ -23,7 +24,7 @@ const MAIN = {
     ...["prepare", "prepareFrame", "DEFAULTS"],
     ...["reconnect", "ReconnectingConnection", "shouldReconnect", "InDoubtError"],
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
-    ...["isConnectionError", "isText", "errorReporter", "httpProxy", "proxyFromEnvironment", "json"],
+    ...["isConnectionError", "isText", "errorReporter", "metrics", "httpProxy", "proxyFromEnvironment", "json"],
     ...["memoryBudget", "WorkerError"],
     ...["Hub", "memoryBroker"],
   ],
@@ -130,6 +131,16 @@ const MAIN = {
     ...["ConnectionError", "ConnectionOperation", "ConnectPhase", "ConnectionSide", "ProtocolErrorReason"],
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "OpenEvent", "OverflowEvent"],
     ...["PauseEvent", "PeerEndedEvent", "PhaseEvent", "AcceptedEvent", "RefusedEvent", "Refusal"],
+    ...[
+      "Metrics",
+      "MetricsSnapshot",
+      "MetricSeries",
+      "MetricName",
+      "MetricLabels",
+      "EndCause",
+      "Histogram",
+      "HistogramData",
+    ],
     ...["Dialer", "DialAttempt", "DialDestination", "DialOptions", "DialPlace", "HttpProxyOptions"],
     ...["Clock", "Deadline", "Instant", "Wakeup", "Network", "NetworkListener"],
     ...[
@@ -373,6 +384,10 @@ function asWritten(value: unknown): string {
 }
 
 describe("the published package", () => {
+  it("has the version that it tells", () => {
+    assert.equal(VERSION, JSON.parse(read("package.json")).version);
+  });
+
   it("holds what its manifest points to, and nothing but that", async () => {
     const pack = ["pack", "--dry-run", "--json", "--ignore-scripts"];
     const shell = process.platform === "win32";

@@ -17,6 +17,7 @@ const FLOORS = [
     "reconnect/",
     "workers/",
     "kernel/",
+    "metrics/",
     "defaults.ts",
     "index.ts",
     "testing/",
@@ -38,7 +39,7 @@ const TIMERS = "transport/timers.ts";
 const TIMER = /(?<![.\w])(set|clear)(Immediate|Timeout|Interval)\b(?!\?)/g;
 
 /** They are built on the core: of connections and endpoints they use what `core.ts` exports, and nothing else. */
-const EXTRAS = ["group/", "broker/", "hub/", "reconnect/", "workers/", "kernel/"];
+const EXTRAS = ["group/", "broker/", "hub/", "reconnect/", "workers/", "kernel/", "metrics/"];
 /**
  * They use the library as its users do, which proves that the entry points are sufficient. `base/` is no part of what it does:
  * they may import from there instead of repeating it.

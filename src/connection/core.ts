@@ -29,7 +29,7 @@ import { continueDraining } from "./close/drain.ts";
 import { farewellBytes } from "./close/farewell.ts";
 import type { InflaterOwner } from "./compression/inflate.ts";
 import type { CloseInfo, Connection } from "./contract.ts";
-import { callHook, callHookAtEnd, emit } from "./hooks.ts";
+import { callHook, callHookAtEnd } from "./hooks.ts";
 import {
   addPendingWrite,
   callsOf,
@@ -48,7 +48,6 @@ import {
   outboxOf,
   type PartsOwner,
   progressOf,
-  queuedBytesOf,
   queuedMessagesOf,
   rarePartsOf,
   readPumpOf,
@@ -59,6 +58,7 @@ import { type MemoryHolder, processBudget } from "./memory-budget.ts";
 import type { Overflow } from "./options.ts";
 import { dispatchMessage } from "./read/dispatch-message.ts";
 import { type ConnectionBase, ConnectionRecord } from "./record.ts";
+import { reportEnd, reportOpened, reportOverflow, reportPaused, reportPeerEnded, reportResumed } from "./reports.ts";
 import {
   applicationRequestedMore,
   bytesReceived,
@@ -104,10 +104,7 @@ export class Core
   }
 
   start(): void {
-    if (this.options.observe !== undefined) {
-      const { remoteAddress, remotePort } = this.endpoints;
-      emit(this, { type: "open", id: this.connection.id, remoteAddress, remotePort });
-    }
+    reportOpened(this);
     this.transport.open(this);
   }
 
@@ -115,6 +112,7 @@ export class Core
 
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
+    this.options.counters.bytesIn += chunk.length;
     bytesReceived(this, now);
     // Fast path: an idle connection mostly receives the Pongs of its heartbeat. If the Pong has no other effect, no decoder is
     // used.
@@ -145,8 +143,7 @@ export class Core
 
   finSeen(): void {
     const closing = closingOf(this);
-    if (closing.peerEndedAt === undefined && this.options.observe !== undefined)
-      emit(this, { type: "peerEnded", id: this.connection.id });
+    if (closing.peerEndedAt === undefined) reportPeerEnded(this);
     const now = this.options.clock.now();
     closing.peerEndedAt ??= now;
     if (this.rareParts?.draining === undefined) finLeftUnread(this, now);
@@ -210,23 +207,25 @@ export class Core
 
   paused(): void {
     if (inboxIsShortened(this)) processBudget.paused += 1;
-    if (this.options.observe !== undefined) emit(this, { type: "pause", id: this.connection.id });
+    reportPaused(this, this.inboxFull);
     const peerEnded = this.closing?.peerEndedAt !== undefined;
     if (peerEnded && this.rareParts?.draining === undefined) finLeftUnread(this, this.options.clock.now());
   }
 
   resumed(): void {
-    if (this.options.observe !== undefined) emit(this, { type: "resume", id: this.connection.id });
+    reportResumed(this);
   }
 
   // Visitor of the decoder
 
   message(data: Message): boolean {
     this.arrived += 1;
+    this.options.counters.messagesIn += 1;
     return dispatchMessage(this, data, typeof data === "string" ? "text" : "binary");
   }
 
   piece(type: "text" | "binary", bytes: MessageBytes, last: boolean): boolean {
+    if (last) this.options.counters.messagesIn += 1;
     this.messagesArrived();
     return dispatchMessage(this, { type, bytes, last }, type);
   }
@@ -287,10 +286,7 @@ export class Core
   }
 
   overflowed(policy: Exclude<Overflow, "wait">, error: () => LimitError): void {
-    if (this.options.observe !== undefined) {
-      const [queuedBytes, queuedMessages] = [queuedBytesOf(this), queuedMessagesOf(this)];
-      emit(this, { type: "overflow", id: this.connection.id, policy, queuedBytes, queuedMessages });
-    }
+    reportOverflow(this, policy);
     if (policy === "close") closingOf(this).fail(error(), TRY_AGAIN_LATER, QUEUE_FULL);
   }
 
@@ -367,6 +363,10 @@ export class Core
 
   setCallTimer(at: Instant): void {
     setTimer(this, "calls", at);
+  }
+
+  callTimedOut({ limit }: TimeoutError): void {
+    this.options.counters.callTimedOut(limit);
   }
 
   timedOutMidFrame(error: TimeoutError): void {
@@ -552,9 +552,8 @@ export class Core
   }
 
   endComplete(): void {
-    const { hooks, observe } = this.options;
-    const { close } = hooks;
-    if (observe !== undefined) emit(this, { type: "close", id: this.connection.id, ...infoOf(this) });
+    const { close } = this.options.hooks;
+    reportEnd(this, infoOf(this));
     // Not by queueMicrotask(), which creates an async_hooks object for each call.
     if (this.onEnded !== undefined) void RESOLVED.then(() => reportEnded(this));
     this.rareParts?.closedPromise?.endComplete(infoOf(this));

@@ -14,10 +14,11 @@ const DEFAULT_SHARE = 1 / 4;
 
 /** A connection, as the budget uses it. */
 export interface MemoryHolder {
-  /** What the connection holds, as the budget has counted it. Only the budget changes it. */
-  heldBytes: number;
-  /** True if the connection is in the list of the budget. Only the budget changes it. */
-  inMemoryBudget: boolean;
+  /**
+   * What the connection holds, as the budget has counted it. Undefined if the connection is not in the list of the budget. Only the
+   * budget changes it.
+   */
+  heldBytes: number | undefined;
   /**
    * Ends the connection because of `error`, and frees what it holds. What is being written is freed a little later. Returns false if
    * the connection was ended for this reason before: then it is cut off.
@@ -57,6 +58,10 @@ export interface MemoryBudget {
   readonly paused: number;
   /** Connections that were ended. */
   readonly ended: number;
+}
+
+function heldBy({ heldBytes = 0 }: MemoryHolder): number {
+  return heldBytes;
 }
 
 class ProcessBudget implements MemoryBudget {
@@ -106,21 +111,19 @@ class ProcessBudget implements MemoryBudget {
 
   /** `holder` holds `held` bytes now. */
   changed(holder: MemoryHolder, held: number): void {
-    const before = holder.heldBytes;
+    const before = holder.heldBytes ?? 0;
     if (held === before) return;
+    if (holder.heldBytes === undefined) this.#holders.add(holder);
     holder.heldBytes = held;
     this.heldBytes += held - before;
-    if (before === 0) {
-      this.#holding += 1;
-      if (!holder.inMemoryBudget) this.#holders.add(holder);
-      holder.inMemoryBudget = true;
-    } else if (held === 0) this.#holding -= 1;
+    if (before === 0) this.#holding += 1;
+    else if (held === 0) this.#holding -= 1;
     if (held > before && this.heldBytes > this.#limit) this.#exceededBy(holder);
   }
 
   /** `holder` has ended, and holds nothing. */
   forget(holder: MemoryHolder): void {
-    if (holder.inMemoryBudget) this.#holders.delete(holder);
+    if (holder.heldBytes !== undefined) this.#holders.delete(holder);
   }
 
   /** A message that several connections share is in a queue now, or in none any more. */
@@ -136,7 +139,7 @@ class ProcessBudget implements MemoryBudget {
   #exceededBy(holder: MemoryHolder): void {
     this.#relieveSoon();
     // A hook that is called for an end may send to other connections. To end those inside it could exceed the stack.
-    if (!this.#ending && holder.heldBytes >= this.#limit / this.#holding) this.#end(holder);
+    if (!this.#ending && heldBy(holder) >= this.#limit / this.#holding) this.#end(holder);
   }
 
   #relieveSoon(): void {
@@ -150,19 +153,19 @@ class ProcessBudget implements MemoryBudget {
 
   #relieve(): void {
     if (this.heldBytes <= this.#limit) return;
-    const largestFirst = [...this.#holders].sort((one, other) => other.heldBytes - one.heldBytes);
+    const largestFirst = [...this.#holders].sort((one, other) => heldBy(other) - heldBy(one));
     // Not by what is held after each end, because what is being written is freed later.
     let left = this.heldBytes;
     for (const holder of largestFirst) {
       if (left < this.#limit * SHORTENING) return;
-      if (holder.heldBytes === 0) continue;
-      left -= holder.heldBytes;
+      if (heldBy(holder) === 0) continue;
+      left -= heldBy(holder);
       this.#end(holder);
     }
   }
 
   #end(holder: MemoryHolder): void {
-    const error = this.#error("receive", `this connection holds ${holder.heldBytes} of`);
+    const error = this.#error("receive", `this connection holds ${heldBy(holder)} of`);
     this.#ending = true;
     try {
       if (holder.endForMemory(error)) this.ended += 1;

@@ -23,6 +23,7 @@ import { systemClock } from "../transport/clock.ts";
 import { errorReporter } from "../transport/error-report.ts";
 import { type AnyCodec, type DecodedValue, judgeCodec, type MessageCodec, type MessageType } from "./codec.ts";
 import type { CloseInfo, Connection, Sendable } from "./contract.ts";
+import { Counters } from "./counters.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 
 export type { Overflow } from "../engine/queue/overflow-queue.ts";
@@ -403,6 +404,8 @@ type Settled = Complete<
   readonly observe: Observer | undefined;
   readonly onError: ReportError<Connection>;
   readonly hooks: Hooks;
+  /** What the connections count. All connections of a server share one object. */
+  readonly counters: Counters;
 };
 
 /** Complete and valid options. Code that reads them needs no `??`. */
@@ -417,8 +420,18 @@ export const HOOKS: readonly (keyof Hooks)[] = [
 export type AnyConnectionOptions = Omit<ConnectionOptions, keyof Hooks | "codec"> &
   Hooks<never, never, never, never> & { readonly codec?: MessageCodec<unknown, never> | undefined };
 
+// What is not part of a server or client of this process, such as the ends of a pair in a test.
+const UNOBSERVED: Readonly<Record<"websocket" | "tcp", Counters>> = {
+  websocket: new Counters("server", "websocket"),
+  tcp: new Counters("server", "tcp"),
+};
+
 /** Validates and completes options, once. Throws a TypeError or RangeError that says what was expected. */
-export function settle(given: AnyConnectionOptions, kind: "websocket" | "tcp"): SettledOptions {
+export function settle(
+  given: AnyConnectionOptions,
+  kind: "websocket" | "tcp",
+  counters: Counters = UNOBSERVED[kind],
+): SettledOptions {
   judgeOptions(given);
   // The cast drops the type parameter of the hooks: each hook gets the type of connection that the caller declared it for.
   const options = present(given as unknown as ConnectionOptions);
@@ -489,8 +502,16 @@ export function settle(given: AnyConnectionOptions, kind: "websocket" | "tcp"): 
     throw new TypeError("Cannot use streaming with a codec: a codec decodes whole messages");
   }
   const received = codec === undefined || message === undefined ? hooks : { ...hooks, message: unwrapped(message) };
-  const own = { heartbeat: beat, farewell, codec, observe, onError: errorReporter(onError), hooks: received };
+  const report = countedErrors(errorReporter(onError), counters);
+  const own = { heartbeat: beat, farewell, codec, observe, onError: report, hooks: received, counters };
   return Object.freeze({ ...settled, ...own });
+}
+
+function countedErrors(report: ReportError<Connection>, counters: Counters): ReportError<Connection> {
+  return (error, context) => {
+    counters.errors[context.place] += 1;
+    report(error, context);
+  };
 }
 
 /** The hook of the application, which gets the value and not the item of the inbox that has it. */

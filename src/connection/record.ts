@@ -44,6 +44,7 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
 
   // time/liveness.ts
 
+  readonly openedAt: Instant;
   receivedAt: Instant;
   pingedAt: Instant | undefined;
   nextDueAt: Instant | undefined;
@@ -66,9 +67,8 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   arrived = 0;
   /** True while a chunk is handled: messages sent meanwhile leave in one write at its end. */
   corked = false;
-  /** The memory that this connection holds for messages, as `memoryBudget` counts it. */
-  heldBytes = 0;
-  inMemoryBudget = false;
+  /** The memory that this connection holds for messages, as `memoryBudget` counts it. Undefined until it has held something. */
+  heldBytes: number | undefined;
   /** The short path on which messages of this connection are. While it has one, it has nothing else to send. */
   shortPath: ShortPath | undefined;
 
@@ -85,7 +85,8 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
     this.protocol = protocol;
     this.transport = transport;
     this.options = options;
-    this.receivedAt = roundedUp(options.clock.now());
+    this.openedAt = roundedUp(options.clock.now());
+    this.receivedAt = this.openedAt;
   }
 
   /** The bound of the bytes in flight. Undefined if there is none. */

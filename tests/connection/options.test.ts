@@ -5,7 +5,7 @@ import { ReconnectingConnection } from "../../src/index.ts";
 
 describe("the options of a connection", () => {
   it("are complete after settle()", () => {
-    const { hooks, farewell, codec, observe, onError, clock, heartbeat, idleTimeout, ...plain } = settle(
+    const { hooks, farewell, codec, observe, onError, clock, heartbeat, idleTimeout, counters, ...plain } = settle(
       {},
       "websocket",
     );
@@ -14,6 +14,7 @@ describe("the options of a connection", () => {
     assert.deepEqual(heartbeat, { ...beat, message: undefined });
     assert.equal(typeof onError, "function");
     assert.equal(typeof clock.now, "function");
+    assert.equal(counters.protocol, "websocket");
     assert.deepEqual([hooks, farewell, codec, observe], [{}, undefined, undefined, undefined]);
   });
 

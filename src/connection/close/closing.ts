@@ -300,6 +300,7 @@ export class Closing {
         owner.endWrites(error);
         break;
       case "sendClose":
+        if (protocol.control !== undefined) options.counters.closeSent(payload ?? NO_BYTES);
         // A protocol without Close frames only sends a FIN behind the queued messages, and the farewell.
         owner.finishWrites(protocol.control?.(CLOSE, payload ?? NO_BYTES) ?? this.#farewell(facts), refusal);
         break;

@@ -53,6 +53,7 @@ export function startLiveness(record: LivenessOwner): void {
 export function bytesReceived(record: LivenessOwner, now: Instant): void {
   if (record.rareTimes?.receivedAt !== undefined) record.rareTimes.receivedAt = roundedUp(now);
   const answer = unanswered(record);
+  if (answer) record.options.counters.pingAnswered(record.pingedAt as Instant, now);
   recordReceived(record, now);
   if (!answer) return;
   // After an answer, the heartbeat has nothing to do until the next Ping. To move the timer there saves a wakeup.
@@ -140,6 +141,7 @@ function heartbeatExpired(record: LivenessOwner, now: Instant): void {
   let decision = nextBeat(record, heartbeat, now);
   if (decision.do === "ping") {
     record.probedAt = record.pingedAt;
+    record.options.counters.pingSent(now);
     record.probePeer();
     decision = nextBeat(record, heartbeat, now);
   } else {

@@ -134,6 +134,8 @@ export interface PendingCallsOwner {
   readonly progress: Progress;
   /** True if a read that times out inside a message leaves the connection as it is. */
   readonly keepsPartial: boolean;
+  /** A call has reached a limit of its own. */
+  callTimedOut(error: TimeoutError): void;
   /** A read timed out inside a message, and the connection must end because of that. */
   timedOutMidFrame(error: TimeoutError): void;
   /** A call timed out too late to be undone: part of its message may be on the wire. */
@@ -272,11 +274,13 @@ export class PendingCalls extends ListLink {
   #timeout<T, R>(call: PendingCall<T, R>, now: Instant, retriable: boolean): TimeoutError {
     const own = this.#deadlineOf(call);
     const elapsed = between(call.since, now);
-    if (own !== undefined && reached(own.at, now)) {
-      return this.#error(call.operation, `${call.direction}Deadline`, own.date, elapsed, retriable);
-    }
-    const { limit, bound } = call.limit(this.#clock);
-    return this.#error(call.operation, limit, bound, elapsed, retriable);
+    const expired = own !== undefined && reached(own.at, now);
+    const { limit, bound } = expired
+      ? { limit: `${call.direction}Deadline`, bound: own.date }
+      : call.limit(this.#clock);
+    const error = this.#error(call.operation, limit, bound, elapsed, retriable);
+    this.#owner.callTimedOut(error);
+    return error;
   }
 
   #error(

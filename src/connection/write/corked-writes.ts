@@ -206,7 +206,10 @@ class CorkedWrites implements ShortPath {
     const bytes = firstBytes(acquireSharedBuffer() as Buffer, this.#at);
     const heldBytes = owner.transport.lastWriteWaited ? bytes.length : WRITE_BUFFER_SIZE;
     const write = { bytes, operation: "write:data", heldBytes } as const;
+    const { counters } = owner.options;
     this.#open = false;
+    counters.writes += 1;
+    counters.bytesOut += bytes.length;
     try {
       const accepted = passToTransport(owner.transport, write.bytes, true);
       if (this.#owner !== owner) {
@@ -216,6 +219,7 @@ class CorkedWrites implements ShortPath {
         else outbox.addPendingWrite(write);
       } else if (accepted) {
         const waiting = this.#waiting;
+        counters.messagesOut += this.length;
         this.#reset();
         waiting?.call.resolve();
       } else {

@@ -4,6 +4,7 @@ import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
 import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Connection, GroupMember } from "../contract.ts";
+import type { Counters } from "../counters.ts";
 import type { SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
 import { type Batch, BatchBuilder } from "./batch.ts";
@@ -89,6 +90,7 @@ export class FanOut implements EndOfTurnTask {
   // write here.
   #slots: (FanOutSlot | undefined)[] = [];
   #transports: (Transport | undefined)[] = [];
+  #counters: Counters[] = [];
   /** For each slot, the number of messages that it has written or did not have to write, of all messages ever sent. */
   #positions: number[] = [];
   #sentCount = 0;
@@ -186,6 +188,7 @@ export class FanOut implements EndOfTurnTask {
     member.shortPath = slot;
     this.#slots.push(slot);
     this.#transports.push(member.transport);
+    this.#counters.push(member.options.counters);
     this.#positions.push(this.#sentCount - unwritten);
     this.attachedCount += 1;
     this.detached.delete(member.connection);
@@ -253,10 +256,18 @@ export class FanOut implements EndOfTurnTask {
 
   #writeSlot(index: number): void {
     const batch = this.#unwrittenBatch(index);
+    const unwritten = this.lengthOf(index);
     this.#positions[index] = this.#sentCount;
     if (this.#protocol?.deflater !== undefined) recordWritten(this.#slots[index], batch);
     const transport = this.#transports[index];
-    if (transport === undefined || passToTransport(transport, batch.bytes, false)) return;
+    if (transport === undefined) return;
+    const counters = this.#counters[index] as Counters;
+    counters.writes += 1;
+    counters.bytesOut += batch.bytes.length;
+    if (passToTransport(transport, batch.bytes, false)) {
+      counters.messagesOut += unwritten;
+      return;
+    }
     // The connection may have left during the write, because it has ended.
     const member = this.#slots[index]?.member;
     // The bytes are those of all members.
@@ -330,6 +341,7 @@ export class FanOut implements EndOfTurnTask {
   #reset(): void {
     this.#slots = [];
     this.#transports = [];
+    this.#counters = [];
     this.#positions = [];
     this.#nextIndex = 0;
     this.#sentAtBegin = this.#sentCount;
@@ -346,6 +358,7 @@ export class FanOut implements EndOfTurnTask {
     for (const [index, slot] of slots.entries()) slot.index = index;
     this.#slots = slots;
     this.#transports = slots.map(({ member }) => member.transport);
+    this.#counters = slots.map(({ member }) => member.options.counters);
   }
 }
 

@@ -297,6 +297,9 @@ export class Outbox implements EndOfTurnTask {
       const { transport } = this.#owner;
       // The whole shared buffer, unless its content is copied.
       const held = write.shared && !transport.lastWriteWaited ? WRITE_BUFFER_SIZE : write.bytes.length;
+      const { counters } = this.#options;
+      counters.writes += 1;
+      counters.bytesOut += write.bytes.length;
       const accepted = passToTransport(transport, write.bytes, write.shared === true);
       this.#encoder.writeReturned(accepted);
       if (accepted) this.writeAccepted();
@@ -306,7 +309,9 @@ export class Outbox implements EndOfTurnTask {
 
   /** The transport has passed all bytes to the kernel. */
   written(): void {
-    if (between(this.#blockedSince, this.#options.clock.now()) >= MIN_WAIT) this.#owner.kernelHasRoom();
+    const waited = between(this.#blockedSince, this.#options.clock.now());
+    this.#options.counters.writeWaited(waited);
+    if (waited >= MIN_WAIT) this.#owner.kernelHasRoom();
     this.#owner.clearWriteTimer();
     this.#pendingWrite = undefined;
     this.#owner.inFlight?.progressed();
@@ -355,7 +360,7 @@ export class Outbox implements EndOfTurnTask {
 
   /** The kernel has accepted all bytes of the last write. */
   writeAccepted(): void {
-    this.#sendQueue.settleWritten();
+    this.#options.counters.messagesOut += this.#sendQueue.settleWritten();
     this.#waterMarks.queueShrunk(this.#owner);
   }
 

@@ -132,15 +132,18 @@ export class SendQueue implements Messages {
     return true;
   }
 
-  /** The kernel has accepted the last write: resolves the calls of its messages. */
-  settleWritten(): void {
+  /** The kernel has accepted the last write: resolves the calls of its messages. Returns their number. */
+  settleWritten(): number {
+    let settled = 0;
     for (let head = this.#queue.peek(); head !== undefined && isFullyWritten(head); head = this.#queue.peek()) {
       this.#queue.take();
+      settled += 1;
       if (!(head instanceof OutgoingMessage)) continue;
       releaseCopy(head);
       head.call?.resolve();
     }
     this.queueWaiting();
+    return settled;
   }
 
   /**

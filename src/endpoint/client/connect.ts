@@ -5,6 +5,7 @@ import { HandshakeError, TimeoutError } from "../../base/errors.ts";
 import { present } from "../../base/forms.ts";
 import { joinHostPort } from "../../base/host-port.ts";
 import { DURATION_OR_ZERO, judgeNumber, judgeOptions, judgeSignal } from "../../base/judge.ts";
+import { between } from "../../base/time.ts";
 import type { FramedTyping, MessageType, ReceivedBy } from "../../connection/codec.ts";
 import { type Compression, type SettledCompression, settleCompression } from "../../connection/compression/options.ts";
 import type { Connection, Sendable } from "../../connection/contract.ts";
@@ -29,6 +30,7 @@ import { handshakeKey } from "../../transport/random.ts";
 import { endpointsOf } from "../../transport/socket/socket.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { type Address, formatAddress, parseAddress } from "../address.ts";
+import { looseConnections } from "../metric-sources.ts";
 import {
   CLIENT_DEFAULTS,
   type ConnectOptions,
@@ -96,7 +98,13 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
   const settledCompression = settleCompression("client", compression ?? CLIENT_DEFAULTS.compression);
   const network = networkOf(given);
   const { dialer, route } = settleDial({ dial: stream, lookup, family, localAddress }, address);
-  const settled = settle({ clock: network.clock, ...present(rest) } as AnyConnectionOptions, address.protocol);
+  const clients = looseConnections("client", address.protocol);
+  const { counters } = clients;
+  const settled = settle(
+    { clock: network.clock, ...present(rest) } as AnyConnectionOptions,
+    address.protocol,
+    counters,
+  );
   const { clock, openTimeout } = settled;
   const { secure } = address;
   const limits = {
@@ -127,7 +135,9 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
     const origin = formatAddress({ protocol, secure, host, port, socketPath: address.socketPath, path: "/" });
     return `that to ${origin} began ${attempt.sinceTurn} ms ago and is in phase ${attempt.phaseOf()}`;
   });
-  const events = OpeningEvents.of(settled);
+  const events = new OpeningEvents(settled);
+  const began = clock.now();
+  clients.opening += 1;
   const opening = attempt.run(async (limit) => {
     const dialled = dial(address, {
       network,
@@ -135,7 +145,7 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
       tls: tls ?? {},
       signal: limit.signal,
       turn: framed === undefined ? (addresses) => attempt.wait(limit, permit, addresses) : undefined,
-      reached: events && ((phase) => events.phase(phase)),
+      reached: (phase) => events.phase(phase),
       route,
       dialer: dialer && { call: dialer, kind: address.protocol, timeout: () => attempt.remaining(limit) },
     });
@@ -149,7 +159,7 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
     const selectTransport = dialled.foreign ? sharedTransportOf : transportOf;
     if (framed !== undefined) return newConnection(selectTransport(socket), framed, "", "");
     attempt.phaseOf = () => "upgrade";
-    events?.phase("upgrade");
+    events.phase("upgrade");
     const agreed = await upgradeSocket(socket, request, limit.signal, events, permit);
     const protocol = webSocketProtocol("client", agreed.compression);
     return newConnection(
@@ -159,7 +169,12 @@ async function open<UserData>(url: string | URL, options: ConnectOptions<UserDat
       formatExtensions(agreed.extensions),
     );
   });
-  const connection = await opening.finally(permit.leave);
+  const connection = await opening.finally(() => {
+    clients.opening -= 1;
+    permit.leave();
+  });
+  counters.handshakeDone(between(began, clock.now()));
+  clients.add(connection as TransportConnection<never>);
   connection.start();
   return connection;
 }
@@ -207,7 +222,7 @@ async function upgradeSocket(
   socket: Duplex,
   { path, fields, accept, protocols, extensions, compression }: UpgradeRequestFacts,
   signal: AbortSignal,
-  events: OpeningEvents | undefined,
+  events: OpeningEvents,
   permit: DialPermit,
 ): Promise<Agreed> {
   let answer: UpgradeAnswer;
@@ -225,7 +240,7 @@ async function upgradeSocket(
     : typeof deflate === "string"
       ? `${deflate} (RFC 7692 7.1)`
       : undefined;
-  events?.answered({ path, offered: protocols, fields, ends: endpointsOf(socket) }, answer, refusal);
+  events.answered({ path, offered: protocols, fields, ends: endpointsOf(socket) }, answer, refusal);
   if (result.agreed && typeof deflate !== "string") {
     return { protocol: result.protocol, extensions: result.extensions, compression: deflate, head };
   }

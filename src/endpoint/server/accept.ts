@@ -14,6 +14,7 @@ import { withoutStack } from "../../transport/errors-without-stack.ts";
 import { sharedTransportOf } from "../../transport/fast/select.ts";
 import { type UpgradeCall, upgradeCallOf } from "../../transport/http/upgrade.ts";
 import type { Duplex, IncomingMessage } from "../../transport/node-types.ts";
+import { type LooseConnections, looseConnections } from "../metric-sources.ts";
 import type { AcceptOptions } from "../options.ts";
 import { AddressLimits } from "./address-limits.ts";
 import { OpeningEvents } from "./opening-events.ts";
@@ -114,11 +115,11 @@ function setupOf<UserData>(options: AcceptOptions<UserData>): UpgradeSetup<UserD
   const known = SETUPS.get(options) as UpgradeSetup<UserData> | undefined;
   if (known !== undefined) return known;
   const { origin, subprotocols, headers, compression, authorize, trustProxy, perAddress, ...rest } = options;
-  const settled = settle(rest, "websocket");
+  const settled = settle(rest, "websocket", accepted().counters);
   const setup: UpgradeSetup<UserData> = {
     ...settleUpgrade(options),
     options: settled,
-    events: OpeningEvents.of(settled),
+    events: new OpeningEvents(settled),
     roster: NO_ROSTER,
     addresses: AddressLimits.of(perAddress, settled.clock),
     handler: undefined,
@@ -127,7 +128,11 @@ function setupOf<UserData>(options: AcceptOptions<UserData>): UpgradeSetup<UserD
   return setup;
 }
 
-/** There is no server that counts or closes the connections. */
+function accepted(): LooseConnections {
+  return looseConnections("server", "websocket");
+}
+
+/** There is no server that bounds or closes the connections. */
 const NO_ROSTER: UpgradePlaces<unknown> = {
   closing: false,
   get refusal() {
@@ -135,10 +140,9 @@ const NO_ROSTER: UpgradePlaces<unknown> = {
   },
   reservePlace: () => processBudget.admits(),
   releasePlace: () => undefined,
-  addConnection: (connection, addressPlace) => {
-    // Called once: there is no handler that could outlive the connection.
-    if (addressPlace !== undefined) connection.onEnd(() => addressPlace.release());
-  },
+  // The end is reported once: there is no handler that could outlive the connection.
+  addConnection: (connection, addressPlace) =>
+    accepted().add(connection as TransportConnection<never>, addressPlace && (() => addressPlace.release())),
   onClosing: () => () => undefined,
 };
 

@@ -2,6 +2,7 @@
 
 import type { MessageType, MessageTyping, ReceivedBy } from "../../connection/codec.ts";
 import type { Sendable } from "../../connection/contract.ts";
+import { Counters } from "../../connection/counters.ts";
 import { type SettledOptions, settle } from "../../connection/options.ts";
 import type { UpgradeRequest } from "../../connection/upgrade-request.ts";
 import { type PathParams, type PathPattern, parsePattern } from "../../engine/handshake/path-pattern.ts";
@@ -26,7 +27,7 @@ import { formatAddress } from "../address.ts";
 import { type AttachOptions, type Handler, SERVER_DEFAULTS, settleArguments } from "../options.ts";
 import { callOf, claim, isClaimed } from "./accept.ts";
 import { AddressLimits } from "./address-limits.ts";
-import { OpeningEvents } from "./opening-events.ts";
+import { OpeningEvents, refusedBySeveral } from "./opening-events.ts";
 import { Roster } from "./roster.ts";
 import { Server } from "./server.ts";
 import { refusePath, settleUpgrade, type UpgradeSetup, upgrade } from "./upgrade.ts";
@@ -79,9 +80,10 @@ export function attach<UserData>(
     maxConnections = SERVER_DEFAULTS.maxConnections,
     ...rest
   } = options;
-  const settled = settle(rest, "websocket");
+  const counters = new Counters("server", "websocket");
+  const settled = settle(rest, "websocket", counters);
   const roster = new Roster<UserData>(maxConnections, settled.clock);
-  const events = OpeningEvents.of(settled);
+  const events = new OpeningEvents(settled);
   const setup: UpgradeSetup<UserData> = {
     ...settleUpgrade(options),
     options: settled,
@@ -111,19 +113,19 @@ export function attach<UserData>(
   };
   // Connections that open before its result use the public transport.
   void prepareTransports({ secure: isSecure(httpServer), socketPath: undefined });
-  return new Server(url, roster, {
+  const source = {
     clock: settled.clock,
     stopAccepting: () => undefined,
     countSockets: () => Promise.resolve(roster.connections.size + roster.reserved + own.waiting),
     destroySockets: () => Promise.resolve(),
-  });
+  };
+  return new Server(url, roster, source, { counters, maxConnections });
 }
 
 interface Attachment {
   /** Undefined: it serves every path for which there is no other attachment. */
   readonly path: PathPattern | undefined;
-  /** Undefined if there is no observer. */
-  readonly events: OpeningEvents | undefined;
+  readonly events: OpeningEvents;
   readonly options: SettledOptions;
   readonly serve: (call: UpgradeCall, params: PathParams) => void;
 }
@@ -175,7 +177,7 @@ class Attachments {
       clock,
       openTimeout: () => this.#maxOf("openTimeout"),
       expired: (socket, reason, detail) => {
-        for (const events of this.#events()) events.refused({ reason, detail, endpoints: rawEndpointsOf(socket) });
+        refusedBySeveral(this.#events(), reason, () => ({ detail, endpoints: rawEndpointsOf(socket) }));
       },
       // Not reported: browsers open spare connections and may close them unused. That is not the opening of a WebSocket.
       disconnected: () => undefined,
@@ -210,7 +212,7 @@ class Attachments {
   /** The observers of openings that belong to no single attachment. Each observer is in the list once. */
   #events(): OpeningEvents[] {
     const observers = new Map(this.#attachments.map(({ options, events }) => [options.observe, events]));
-    return [...observers.values()].filter((events) => events !== undefined);
+    return [...observers.values()];
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array): void => {
@@ -229,8 +231,9 @@ class Attachments {
       // RFC 9112 section 9.3.2: responses are sent in the order of the requests. The response to the earlier request would be
       // sent between the frames of the WebSocket.
       const detail = "an earlier request of the same connection has not been answered (RFC 9112 9.3.2)";
-      const endpoints = rawEndpointsOf(request.socket);
-      found.value.events?.refused({ reason: "request", detail, endpoints, request: requestFacts(request) });
+      found.value.events.refused("request", () => {
+        return { detail, endpoints: rawEndpointsOf(request.socket), request: requestFacts(request) };
+      });
       socket.on("error", () => undefined).destroy();
     } else {
       claim(socket);
@@ -256,12 +259,14 @@ class Attachments {
   #reportMissingUpgrade(request: IncomingMessage): void {
     if (request.headers["sec-websocket-key"] === undefined) return;
     const found = this.#match(request.url ?? "");
-    if (typeof found !== "object" || found.value.events === undefined) return;
+    if (typeof found !== "object") return;
     const facts = requestFacts(request);
     const result = judgeRequest(facts);
     if (result.accepted) return;
     const { reason, problem, clause } = result;
     const detail = `${problem} (${clause}), so the application answers`;
-    found.value.events.refused({ reason, detail, endpoints: rawEndpointsOf(request.socket), request: facts });
+    found.value.events.refused(reason, () => {
+      return { detail, endpoints: rawEndpointsOf(request.socket), request: facts };
+    });
   }
 }

@@ -7,6 +7,7 @@ import type { Refusal } from "../../base/refusals.ts";
 import { farewellBytes } from "../../connection/close/farewell.ts";
 import type { FramedTyping, MessageType, MessageTyping, ReceivedBy } from "../../connection/codec.ts";
 import type { Sendable } from "../../connection/contract.ts";
+import { Counters } from "../../connection/counters.ts";
 import { type SettledOptions, settle } from "../../connection/options.ts";
 import { framedProtocol } from "../../connection/protocol.ts";
 import { TransportConnection } from "../../connection/transport-connection.ts";
@@ -19,7 +20,7 @@ import { createUpgradeServer, type UpgradeServer } from "../../transport/http/up
 import { DescriptorGuard } from "../../transport/listen/descriptor-guard.ts";
 import { endWith } from "../../transport/listen/last-write.ts";
 import { PendingOpenings } from "../../transport/listen/pending-openings.ts";
-import { type ReportRefused, rawEndpointsOf } from "../../transport/listen/refused-opening.ts";
+import { type RefusedListener, rawEndpointsOf } from "../../transport/listen/refused-opening.ts";
 import { createTcpServer } from "../../transport/listen/tcp-server.ts";
 import { networkOf, systemNetwork } from "../../transport/network.ts";
 import { type Address, badAddress, formatAddress, parseAddress } from "../address.ts";
@@ -59,8 +60,7 @@ interface ListenSetup {
   /** Undefined without `perAddress`. */
   readonly addresses: AddressLimits | undefined;
   readonly handler: Handler<unknown, UpgradeRequest> | undefined;
-  /** Undefined if there is no observer. */
-  readonly events: OpeningEvents | undefined;
+  readonly events: OpeningEvents;
   readonly accepted: (socket: Socket) => void;
 }
 
@@ -132,7 +132,8 @@ export async function listen<UserData>(
   if (address.secure) judgeCertificate(tls);
   judgeNumber("backlog", backlog, COUNT);
   const network = networkOf(given.network);
-  const options = settle({ clock: network.clock, ...connectionOptionsOf(given) }, address.protocol);
+  const counters = new Counters("server", address.protocol);
+  const options = settle({ clock: network.clock, ...connectionOptionsOf(given) }, address.protocol, counters);
   const { delay, interval, count } = settleKeepAlive(keepAlive);
   const accepted = (socket: Socket): void => setKeepAlive(socket, delay, interval, count);
   // The type of `data` is known to the caller only.
@@ -143,7 +144,7 @@ export async function listen<UserData>(
     maxConnections,
     addresses: AddressLimits.of(given.perAddress, options.clock),
     handler,
-    events: OpeningEvents.of(options),
+    events: new OpeningEvents(options),
     accepted,
   } as ListenSetup;
   const prepared = address.protocol === "websocket" ? webSocketServer(setup) : tcpServer(setup);
@@ -163,7 +164,7 @@ export async function listen<UserData>(
   });
   const bound = formatAddress(urlAddress, listener.port);
   const roster = prepared.roster as ServerRoster<UserData>;
-  return new ListeningServer(() => bound, roster, source, prepared.routes);
+  return new ListeningServer(() => bound, roster, source, { counters, maxConnections }, prepared.routes);
 }
 
 /**
@@ -171,7 +172,7 @@ export async function listen<UserData>(
  */
 function guardDescriptors(server: NetServer, { events, options }: ListenSetup): void {
   const guard = new DescriptorGuard(options.clock, (error) => {
-    events?.refused({ reason: "accept", detail: error.message, endpoints: undefined });
+    events.refused("accept", () => ({ detail: error.message, endpoints: undefined }));
     options.onError(error, { place: "accept", connection: undefined });
   });
   server.on("error", (error) => guard.failed(error)).once("close", () => guard.stop());
@@ -190,6 +191,7 @@ function webSocketServer(setup: ListenSetup): Prepared {
     places,
     addresses,
     events,
+    counters: options.counters,
     clock,
     linger,
     trustProxy,
@@ -223,13 +225,16 @@ function webSocketServer(setup: ListenSetup): Prepared {
 function refusedBy(
   { events, maxConnections: maximum }: ListenSetup,
   roster: { readonly closing: boolean },
-): ReportRefused | undefined {
-  if (events === undefined) return undefined;
-  return (refused) => {
-    const byServer = roster.closing && refused.reason === "disconnected";
-    const cause = refused.reason === "capacity" ? capacityError(maximum) : undefined;
-    const closing = byServer && ({ reason: "closing", detail: "the server is closing" } as const);
-    events.refused({ ...refused, cause, ...closing });
+): RefusedListener {
+  return {
+    observed: events.observed,
+    refused: (reason, facts) => {
+      const byServer = roster.closing && reason === "disconnected";
+      events.refused(byServer ? "closing" : reason, () => {
+        const cause = reason === "capacity" ? capacityError(maximum) : undefined;
+        return { ...facts(), cause, ...(byServer && { detail: "the server is closing" }) };
+      });
+    },
   };
 }
 
@@ -241,7 +246,7 @@ function tcpServer(setup: ListenSetup): Prepared {
   const protocol = framedProtocol(given.framing, options);
   const refuse = (socket: Socket, reason: Refusal, detail: string, error: ConnectionError): void => {
     const cause = error instanceof LimitError ? error : undefined;
-    events?.refused({ reason, detail, cause, endpoints: rawEndpointsOf(socket) });
+    events.refused(reason, () => ({ detail, cause, endpoints: rawEndpointsOf(socket) }));
     const { clock, closeTimeout: linger } = options;
     const encoder = options.farewell === undefined ? undefined : protocol(options).encoder;
     const last = encoder && farewellBytes(options, encoder, error, undefined);

@@ -1,6 +1,7 @@
 /** The server object of `listen`: a server to which routes can be added. */
 
 import type { Sendable } from "../../connection/contract.ts";
+import type { Counters } from "../../connection/counters.ts";
 import type { ParamsOf } from "../../engine/handshake/path-pattern.ts";
 import type { Message } from "../../engine/protocol.ts";
 import type { RouteTarget } from "../options.ts";
@@ -17,9 +18,10 @@ export class ListeningServer<UserData = unknown, In = Message, Out = Sendable> e
     url: () => string,
     roster: ServerRoster<UserData>,
     source: ConnectionSource,
+    measured: { readonly counters: Counters; readonly maxConnections: number },
     routes: RouteTable | undefined,
   ) {
-    super(url, roster, source);
+    super(url, roster, source, measured);
     this.#routes = routes;
   }
 

@@ -2,12 +2,14 @@
 
 import type { ConnectPhase } from "../../base/errors.ts";
 import { type AcceptedEvent, guarded, type Observer } from "../../base/events.ts";
+import type { Refusal } from "../../base/refusals.ts";
+import type { Counters } from "../../connection/counters.ts";
 import type { SettledOptions } from "../../connection/options.ts";
 import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
 import { type FieldLines, fieldLines, type ReceivedFields, receivedFields } from "../../engine/handshake/header.ts";
 import type { RequestFacts } from "../../engine/handshake/request.ts";
 import { pathOfTarget } from "../../transport/http/upgrade.ts";
-import type { RefusedOpening } from "../../transport/listen/refused-opening.ts";
+import type { RefusedFacts, RefusedListener } from "../../transport/listen/refused-opening.ts";
 import type { Endpoints } from "../../transport/transport.ts";
 
 /** An opening handshake that succeeded on a server. */
@@ -19,25 +21,27 @@ export interface AcceptedOpening {
   readonly subprotocol: string;
 }
 
-export class OpeningEvents {
-  readonly #observer: Observer;
+export class OpeningEvents implements RefusedListener {
+  /** Undefined if there is no observer: then no event is built. */
+  readonly #observer: Observer | undefined;
+  readonly #counters: Counters;
 
-  private constructor(observer: Observer) {
-    this.#observer = observer;
+  constructor({ observe, onError, counters }: Pick<SettledOptions, "observe" | "onError" | "counters">) {
+    this.#observer =
+      observe && guarded(observe, (error) => onError(error, { place: "observe", connection: undefined }));
+    this.#counters = counters;
   }
 
-  /** Returns undefined if there is no observer: then no event is built. */
-  static of({ observe, onError }: Pick<SettledOptions, "observe" | "onError">): OpeningEvents | undefined {
-    if (observe === undefined) return undefined;
-    return new OpeningEvents(guarded(observe, (error) => onError(error, { place: "observe", connection: undefined })));
+  get observed(): boolean {
+    return this.#observer !== undefined;
   }
 
   phase(phase: ConnectPhase): void {
-    this.#observer({ type: "phase", phase });
+    this.#observer?.({ type: "phase", phase });
   }
 
   accepted({ request, ends: endpoints, fields, offered, subprotocol }: AcceptedOpening): void {
-    this.#observer({
+    this.#observer?.({
       type: "accepted",
       direction: "in",
       path: pathOfTarget(request.target),
@@ -50,7 +54,15 @@ export class OpeningEvents {
     });
   }
 
-  readonly refused = ({ reason, detail, cause, endpoints, request, answer }: RefusedOpening): void => {
+  refused(reason: Refusal, facts: () => RefusedFacts): void {
+    this.#counters.refused[reason] += 1;
+    this.report(reason, facts);
+  }
+
+  /** Reports an opening that is counted elsewhere: it belongs to several servers. */
+  report(reason: Refusal, facts: () => RefusedFacts): void {
+    if (this.#observer === undefined) return;
+    const { detail, cause, endpoints, request, answer } = facts();
     this.#observer({
       type: "refused",
       direction: "in",
@@ -66,7 +78,7 @@ export class OpeningEvents {
       requestHeaders: request && headersOf(request),
       ...(answer === undefined ? { responseHeaders: undefined, setCookie: [] } : responseOf(answer.fields)),
     });
-  };
+  }
 
   /**
    * Reports a server's response to our own request. `refusal`: the reason, as a sentence, if the response opens no connection.
@@ -81,6 +93,8 @@ export class OpeningEvents {
     { status, headers, setCookie }: ReceivedFields & { readonly status: number },
     refusal: string | undefined,
   ): void {
+    if (refusal !== undefined) this.#counters.refused.answer += 1;
+    if (this.#observer === undefined) return;
     const facts = {
       path: pathOfTarget(path),
       ...addressesOf(endpoints),
@@ -94,6 +108,16 @@ export class OpeningEvents {
       const why = { reason: "answer", detail: refusal, cause: undefined, status } as const;
       this.#observer({ type: "refused", direction: "out", ...why, ...facts, responseHeaders: headers, setCookie });
     }
+  }
+}
+
+/** An opening that belongs to no single server was refused: it counts once, and each observer gets the event. */
+export function refusedBySeveral(all: Iterable<OpeningEvents>, reason: Refusal, facts: () => RefusedFacts): void {
+  let counted = false;
+  for (const events of all) {
+    if (counted) events.report(reason, facts);
+    else events.refused(reason, facts);
+    counted = true;
   }
 }
 

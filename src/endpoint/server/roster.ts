@@ -4,14 +4,12 @@ import { ClosedError, type ConnectionError, LimitError } from "../../base/errors
 import { type Complete, present } from "../../base/forms.ts";
 import { COUNT, DURATION_OR_ZERO, judgeNumber, judgeOptions } from "../../base/judge.ts";
 import { after, type Clock } from "../../base/time.ts";
-import type { Connection, Sendable } from "../../connection/contract.ts";
 import { processBudget } from "../../connection/memory-budget.ts";
 import type { TransportConnection } from "../../connection/transport-connection.ts";
-import type { Message } from "../../engine/protocol.ts";
-import { SlotBlock, SlotList } from "../../engine/queue/slot-list.ts";
 import { closePayload, GOING_AWAY } from "../../engine/websocket/close-codes.ts";
 import { withoutStack } from "../../transport/errors-without-stack.ts";
 import { setImmediate } from "../../transport/timers.ts";
+import { ConnectionList, type ServerConnections } from "../connection-list.ts";
 import { SERVER_DEFAULTS } from "../options.ts";
 import type { AddressPlace } from "./address-limits.ts";
 
@@ -71,44 +69,6 @@ export function settleDrain(options: DrainOptions): SettledDrain {
   return { drain, opening, code, reason: reasonWithRetry };
 }
 
-/** The connections of a server, in the order in which they were opened. `new Set(connections)` is a copy of them. */
-export interface ServerConnections<UserData = unknown, In = Message, Out = Sendable>
-  extends Iterable<Connection<UserData, In, Out>> {
-  readonly size: number;
-  has(connection: Connection<UserData, In, Out>): boolean;
-}
-
-/** Not a Set: see `SlotList`. Each connection knows its slot, so that its removal takes constant time. */
-class ConnectionList<UserData> implements ServerConnections<UserData> {
-  readonly #list = new SlotList<TransportConnection<UserData>>();
-
-  get size(): number {
-    return this.#list.size;
-  }
-
-  add(connection: TransportConnection<UserData>): void {
-    connection.slot = this.#list.add(connection);
-  }
-
-  delete(connection: TransportConnection<UserData>): void {
-    const { slot } = connection;
-    if (this.#isOurs(slot)) this.#list.remove(slot, connection);
-  }
-
-  has(connection: Connection<UserData>): boolean {
-    const { slot } = connection as Partial<TransportConnection<UserData>>;
-    return this.#isOurs(slot) && slot.has(connection as TransportConnection<UserData>);
-  }
-
-  [Symbol.iterator](): Generator<TransportConnection<UserData>, undefined> {
-    return this.#list[Symbol.iterator]();
-  }
-
-  #isOurs(slot: object | undefined): slot is SlotBlock<TransportConnection<UserData>> {
-    return slot instanceof SlotBlock && slot.list === this.#list;
-  }
-}
-
 /** The places of a server, which its rosters share. */
 export class SharedPlaces {
   readonly maximum: number;
@@ -146,6 +106,8 @@ export function capacityError(maximum: number): LimitError {
 /** What a server does with all of its connections. */
 export interface ServerRoster<UserData> {
   readonly connections: ServerConnections<UserData>;
+  /** Number of reserved places: requests that are not decided yet. */
+  readonly reserved: number;
   /**
    * Closes each connection when it has finished its work. At the end of `drain`, terminates the remaining connections. Resolves
    * when all descriptors are free, and all handlers have returned or `drain` is over.

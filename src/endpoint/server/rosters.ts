@@ -1,7 +1,8 @@
 /** The rosters of a server with several routes, as one. */
 
 import type { Connection } from "../../connection/contract.ts";
-import type { DrainResult, Roster, ServerConnections, ServerRoster, SettledDrain } from "./roster.ts";
+import type { ServerConnections } from "../connection-list.ts";
+import type { DrainResult, Roster, ServerRoster, SettledDrain } from "./roster.ts";
 
 export class Rosters implements ServerRoster<unknown> {
   readonly #rosters = new Set<Roster<unknown>>();
@@ -11,6 +12,12 @@ export class Rosters implements ServerRoster<unknown> {
   /** True if the server is closing. */
   get closing(): boolean {
     return this.#closing;
+  }
+
+  get reserved(): number {
+    let reserved = 0;
+    for (const roster of this.#rosters) reserved += roster.reserved;
+    return reserved;
   }
 
   add(roster: Roster<unknown>): void {

@@ -4,6 +4,7 @@ import { ClosedError } from "../../base/errors.ts";
 import { present } from "../../base/forms.ts";
 import type { Clock } from "../../base/time.ts";
 import type { Sendable } from "../../connection/contract.ts";
+import type { Counters } from "../../connection/counters.ts";
 import { settle } from "../../connection/options.ts";
 import type { TrustedProxies } from "../../engine/handshake/forwarded.ts";
 import { parsePattern } from "../../engine/handshake/path-pattern.ts";
@@ -11,17 +12,11 @@ import { type PathMatch, PathTable } from "../../engine/handshake/path-table.ts"
 import type { Message } from "../../engine/protocol.ts";
 import { GOING_AWAY } from "../../engine/websocket/close-codes.ts";
 import { pathOfTarget, type UpgradeCall } from "../../transport/http/upgrade.ts";
+import type { ServerConnections } from "../connection-list.ts";
 import { type RouteOptions, settleRoute } from "../options.ts";
 import type { AddressLimits } from "./address-limits.ts";
 import { OpeningEvents } from "./opening-events.ts";
-import {
-  type DrainOptions,
-  type DrainResult,
-  Roster,
-  type ServerConnections,
-  type SharedPlaces,
-  settleDrain,
-} from "./roster.ts";
+import { type DrainOptions, type DrainResult, Roster, type SharedPlaces, settleDrain } from "./roster.ts";
 import type { Rosters } from "./rosters.ts";
 import { refusePath, settleUpgrade, type UpgradeSetup, upgrade } from "./upgrade.ts";
 
@@ -87,8 +82,9 @@ interface RoutesOptions {
   readonly places: SharedPlaces;
   /** The limits for each address, which all routes share. */
   readonly addresses: AddressLimits | undefined;
-  /** Reports requests that no route takes. Undefined if there is no observer. */
-  readonly events: OpeningEvents | undefined;
+  /** Reports requests that no route takes. */
+  readonly events: OpeningEvents;
+  readonly counters: Counters;
   readonly clock: Clock;
   /** How long the answer to such a request may take, in milliseconds. */
   readonly linger: number;
@@ -114,7 +110,7 @@ export class RouteTable {
 
   /** Adds a route. Throws TypeError for an invalid pattern or option, and ClosedError if the server is closing. */
   add(source: string, target: unknown): Route<unknown> {
-    const { clock, defaults, events: ofServer, places, addresses, rosters } = this.#options;
+    const { clock, counters, defaults, events: ofServer, places, addresses, rosters } = this.#options;
     if (rosters.closing) throw new ClosedError({ closeCode: GOING_AWAY, by: "local", wasClean: true });
     const pattern = parsePattern(source);
     const conflict = this.#table.conflictOf(pattern);
@@ -129,9 +125,9 @@ export class RouteTable {
     }
     const all: RouteOptions = { ...defaults, ...own };
     const { origin, subprotocols, headers, compression, authorize, trustProxy, ...rest } = all;
-    const options = settle({ ...rest, clock }, "websocket");
+    const options = settle({ ...rest, clock }, "websocket", counters);
     const roster = new Roster<unknown>(maxConnections, clock, places);
-    const events = own.observe === undefined ? ofServer : OpeningEvents.of(options);
+    const events = own.observe === undefined ? ofServer : new OpeningEvents(options);
     const setup = { ...settleUpgrade(all), options, events, roster, addresses, handler };
     rosters.add(roster);
     this.#table.add(pattern, setup);
@@ -151,7 +147,7 @@ export class RouteTable {
     const found = this.#match(call.request.target);
     const { events, clock, linger, trustProxy } = this.#options;
     if (typeof found === "object") void upgrade(found.value, call, found.params);
-    else refusePath(events === undefined ? [] : [events], call, { clock, linger, trustProxy }, found);
+    else refusePath([events], call, { clock, linger, trustProxy }, found);
   }
 
   #match(target: string): PathMatch<UpgradeSetup<unknown>> | "malformed" | undefined {

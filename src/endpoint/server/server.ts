@@ -2,19 +2,16 @@
 
 import type { Clock } from "../../base/time.ts";
 import type { Sendable } from "../../connection/contract.ts";
+import type { Counters } from "../../connection/counters.ts";
+import type { MetricSource } from "../../engine/metrics/collector.ts";
 import type { Message } from "../../engine/protocol.ts";
 import { SlotList } from "../../engine/queue/slot-list.ts";
 import type { NetworkListener } from "../../transport/network.ts";
 import type { NetServer, Socket } from "../../transport/node-types.ts";
 import { whileHoldingProcess } from "../../transport/process-hold.ts";
-import {
-  type DrainOptions,
-  type DrainResult,
-  type ServerConnections,
-  type ServerRoster,
-  type SettledDrain,
-  settleDrain,
-} from "./roster.ts";
+import type { ServerConnections } from "../connection-list.ts";
+import { processMetrics, ServerMetrics } from "../metric-sources.ts";
+import { type DrainOptions, type DrainResult, type ServerRoster, type SettledDrain, settleDrain } from "./roster.ts";
 import { waitForOpenings } from "./wait-for-openings.ts";
 
 /** A server that `listen` or `attach` returns. */
@@ -22,13 +19,26 @@ export class Server<UserData = unknown, In = Message, Out = Sendable> implements
   readonly #url: () => string;
   readonly #roster: ServerRoster<UserData>;
   readonly #source: ConnectionSource;
+  readonly #metrics: ServerMetrics;
   #closing: Promise<DrainResult> | undefined;
 
   /** @internal */
-  constructor(url: () => string, roster: ServerRoster<UserData>, source: ConnectionSource) {
+  constructor(
+    url: () => string,
+    roster: ServerRoster<UserData>,
+    source: ConnectionSource,
+    { counters, maxConnections }: { readonly counters: Counters; readonly maxConnections: number },
+  ) {
     this.#url = url;
     this.#roster = roster;
     this.#source = source;
+    this.#metrics = new ServerMetrics(counters, maxConnections, roster);
+    processMetrics.addServer(this.#metrics, roster);
+  }
+
+  /** @internal */
+  static metricsOf(value: object): MetricSource | undefined {
+    return #metrics in value ? value.#metrics : undefined;
   }
 
   /**
@@ -94,8 +104,14 @@ export class Server<UserData = unknown, In = Message, Out = Sendable> implements
     await waitForOpenings({ clock, countSockets, countConnections: () => this.connections.size }, options.opening);
     const [result] = await Promise.all([this.#roster.drain(options), this.#source.drainRequests?.(options.drain)]);
     await this.#source.destroySockets();
+    processMetrics.removeServer(this.#metrics);
     return result;
   }
+}
+
+/** The metrics of a server. Undefined if this copy of the library has not made it. */
+export function serverMetricsOf(server: object): MetricSource | undefined {
+  return Server.metricsOf(server);
 }
 
 /** The origin of a server's connections: a listening socket, or an attachment to an HTTP server. */

@@ -5,7 +5,7 @@ import { type ConnectionError, LimitError, TimeoutError } from "../../base/error
 import { kindOf, present } from "../../base/forms.ts";
 import { judgeFunction } from "../../base/judge.ts";
 import type { Refusal } from "../../base/refusals.ts";
-import type { Clock } from "../../base/time.ts";
+import { between, type Clock, type Instant } from "../../base/time.ts";
 import { type SettledCompression, settleCompression } from "../../connection/compression/options.ts";
 import type { SettledOptions } from "../../connection/options.ts";
 import { webSocketProtocol } from "../../connection/protocol.ts";
@@ -42,7 +42,7 @@ import { unlessAborted, WaitLimit } from "../../transport/wait-limit.ts";
 import { type Handler, SERVER_DEFAULTS, type UpgradeOptions } from "../options.ts";
 import type { AddressLimits, AddressPlace } from "./address-limits.ts";
 import { isAdmission } from "./admission.ts";
-import type { OpeningEvents } from "./opening-events.ts";
+import { type OpeningEvents, refusedBySeveral } from "./opening-events.ts";
 import { NEVER_ABORTS, ReceivedRequest } from "./received-request.ts";
 import { refusalAnswerOf } from "./refusal-response.ts";
 import { runHandler } from "./run-handler.ts";
@@ -82,8 +82,7 @@ export interface UpgradeSetup<UserData> {
   readonly upgrade: SettledUpgrade<UserData>;
   readonly compression: SettledCompression | undefined;
   readonly options: SettledOptions;
-  /** Undefined if there is no observer. */
-  readonly events: OpeningEvents | undefined;
+  readonly events: OpeningEvents;
   readonly roster: UpgradePlaces<UserData>;
   /** Undefined without `perAddress`. */
   readonly addresses: AddressLimits | undefined;
@@ -152,7 +151,7 @@ export function upgrade<UserData>(
   }
   if (setup.upgrade.authorize === undefined) {
     // Decided synchronously, so the client cannot leave before the decision, and the socket needs no listeners for that.
-    const opening = { call, accepted: result, params, request: undefined, addressPlace };
+    const opening = { call, accepted: result, params, request: undefined, addressPlace, since: undefined };
     return carryOut(
       setup,
       opening,
@@ -160,7 +159,7 @@ export function upgrade<UserData>(
     );
   }
   const request = new ReceivedRequest(call, result, endpointsOf(call, setup.upgrade.trustProxy), params);
-  const opening = { call, accepted: result, params, request, addressPlace };
+  const opening = { call, accepted: result, params, request, addressPlace, since: setup.options.clock.now() };
   return decide(setup, opening, setup.upgrade.authorize).then(
     (decision) => carryOut(setup, opening, () => decision),
     (error) => carryOut(setup, opening, () => ({ left: false, place: "authorize", error })),
@@ -174,6 +173,8 @@ interface Opening<Request extends ReceivedRequest | undefined = ReceivedRequest 
   readonly params: PathParams;
   readonly request: Request;
   readonly addressPlace: AddressPlace | undefined;
+  /** When `authorize` was called. Undefined without it: then the request is answered at once. */
+  readonly since: Instant | undefined;
 }
 
 /** Carries out a decision. Afterwards the reserved places belong to a connection, or are free. */
@@ -200,6 +201,8 @@ function carryOut<UserData>(
     addressPlace?.release();
     return outcome;
   }
+  const { counters, clock } = setup.options;
+  counters.handshakeDone(opening.since === undefined ? 0 : between(opening.since, clock.now()));
   roster.addConnection(outcome, addressPlace);
   const { request = new ReceivedRequest(call, accepted, outcome.endpoints, params) } = opening;
   request.signal = NEVER_ABORTS;
@@ -229,13 +232,9 @@ function refuse<UserData>(
   cause?: LimitError,
 ): RefusedUpgrade {
   const { status, fields } = answer;
-  setup.events?.refused({
-    reason,
-    detail,
-    cause,
-    endpoints: endpointsOf(call, setup.upgrade.trustProxy),
-    request: call.request,
-    answer: { status, fields },
+  setup.events.refused(reason, () => {
+    const endpoints = endpointsOf(call, setup.upgrade.trustProxy);
+    return { detail, cause, endpoints, request: call.request, answer: { status, fields } };
   });
   const { clock, closeTimeout } = setup.options;
   call.refuse(answer, { clock, linger: closeTimeout });
@@ -249,11 +248,8 @@ export function refuseDisconnected<UserData>(
   detail: string,
 ): RefusedUpgrade {
   const { request } = call;
-  setup.events?.refused({
-    reason: "disconnected",
-    detail,
-    endpoints: endpointsOf(call, setup.upgrade.trustProxy),
-    request,
+  setup.events.refused("disconnected", () => {
+    return { detail, endpoints: endpointsOf(call, setup.upgrade.trustProxy), request };
   });
   call.socket().destroy();
   return { reason: "disconnected", status: undefined, detail };
@@ -275,7 +271,7 @@ export function refusePath(
   const refused = malformed
     ? ({ reason: "request", detail: `${MALFORMED_PATH} (RFC 3986 2.1)`, request, answer } as const)
     : ({ reason: "path", detail: `nothing serves ${path}`, request, answer } as const);
-  for (const event of events) event.refused({ ...refused, endpoints: endpointsOf(call, bound.trustProxy) });
+  refusedBySeveral(events, refused.reason, () => ({ ...refused, endpoints: endpointsOf(call, bound.trustProxy) }));
   call.refuse(answer, bound);
 }
 
@@ -397,7 +393,7 @@ function openConnection<UserData>(
   const client = clientOf(call.request, transport.endpoints, setup.upgrade.trustProxy);
   const ends = client === undefined ? transport.endpoints : { ...transport.endpoints, ...client };
   const opened = { request: call.request, ends, fields, offered: accepted.protocols };
-  setup.events?.accepted({ ...opened, subprotocol: protocol ?? "" });
+  setup.events.accepted({ ...opened, subprotocol: protocol ?? "" });
   return new TransportConnection({
     transport,
     protocol: webSocketProtocol("server", compression && deflate && { ...compression, agreement: deflate.agreement }),

@@ -19,7 +19,7 @@ import {
   stopReading,
 } from "../internals/tcp.ts";
 import { EVICTED, PendingOpening, type PendingOpenings } from "../listen/pending-openings.ts";
-import type { ReportRefused } from "../listen/refused-opening.ts";
+import type { RefusedListener } from "../listen/refused-opening.ts";
 import type { Endpoints } from "../transport.ts";
 import type { TakenHandle } from "./handle.ts";
 
@@ -30,7 +30,7 @@ export interface AcceptedHandlesOptions {
   /** How long a connection may send nothing before it is closed, in milliseconds. */
   readonly openTimeout: number;
   /** Called before a connection is closed that has sent nothing. */
-  readonly refused?: ReportRefused | undefined;
+  readonly refused?: RefusedListener | undefined;
   /** Bounds the number of connections that have no complete request. Undefined: there is no bound. */
   readonly pending?: PendingOpenings | undefined;
   /** Sets options of a socket. */
@@ -203,7 +203,7 @@ export class AcceptedHandle extends PendingOpening implements ChunkReader {
 
   /** Reports the reason to `refused`, and closes the connection. */
   refuse(reason: Refusal, detail: string): void {
-    this.#acceptedHandles.options.refused?.({ reason, detail, endpoints: this.endpoints() });
+    this.#acceptedHandles.options.refused?.refused(reason, () => ({ detail, endpoints: this.endpoints() }));
     this.drop();
   }
 

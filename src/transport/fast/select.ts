@@ -61,6 +61,11 @@ export async function prepareTransports({ secure, socketPath }: AddressKind): Pr
   await (secure ? onTls : onTcp).prepare();
 }
 
+/** True if new connections on plain TCP use the fast transport. */
+export function usesFastTransport(): boolean {
+  return onTcp.passed;
+}
+
 /** True if a server with these options can take accepted connections as handles. Valid after `prepareTransports` has resolved. */
 export function canTakeHandles({ secure, socketPath }: AddressKind): boolean {
   return onTcp.passed && !secure && socketPath === undefined;

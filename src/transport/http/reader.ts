@@ -9,7 +9,7 @@ import { judgeRequest } from "../../engine/handshake/request.ts";
 import { rawSocketOf } from "../internals/tcp.ts";
 import { OpeningLimit } from "../listen/opening-limit.ts";
 import type { PendingOpening, PendingOpenings } from "../listen/pending-openings.ts";
-import { type RefusedOpening, type ReportRefused, rawEndpointsOf } from "../listen/refused-opening.ts";
+import { type RefusedListener, type RefusedOpening, rawEndpointsOf } from "../listen/refused-opening.ts";
 import { cacheAddresses, tlsFailure } from "../listen/tcp-server.ts";
 import type { Transport } from "../transport.ts";
 import { PlainRequests } from "./plain-requests.ts";
@@ -32,7 +32,7 @@ export interface HttpReaderOptions {
   /** True if a WebSocket may be opened at the path of a request-target. The answer to a refused request depends on it. */
   readonly serves: (target: string) => boolean;
   /** Called for each opening that ends before there is an upgrade request. Undefined if no report is wanted. */
-  readonly refused?: ReportRefused | undefined;
+  readonly refused?: RefusedListener | undefined;
   readonly transportOf: (socket: Duplex, head: Uint8Array) => Transport;
   /** Bounds the number of sockets without a complete request, and of those that are being ended after a refusal. */
   readonly pending?: PendingOpenings | undefined;
@@ -65,7 +65,7 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
     if (ending.has(socket) || (raw !== undefined && ending.has(raw))) return false;
     ending.add(socket);
     if (raw !== undefined) ending.add(raw);
-    refused?.({ ...refusal, endpoints: rawEndpointsOf(socket) });
+    refused?.refused(refusal.reason, () => ({ ...refusal, endpoints: rawEndpointsOf(socket) }));
     return true;
   };
   const limit = new OpeningLimit({
@@ -111,8 +111,10 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
     if (refused === undefined || request.headers["sec-websocket-key"] === undefined || !serves(request.url ?? ""))
       return;
     const { reason, detail } = plainRefusal(request, serves);
-    const endpoints = rawEndpointsOf(request.socket);
-    refused({ reason, detail: `${detail}, so the application answers`, endpoints, request: requestFacts(request) });
+    refused.refused(reason, () => {
+      const endpoints = rawEndpointsOf(request.socket);
+      return { detail: `${detail}, so the application answers`, endpoints, request: requestFacts(request) };
+    });
   };
   // node:http would answer a request without Host by itself, with 400, and would then still read what is behind it. `judgeRequest`
   // refuses it, and `end` makes everything behind it ignored.
@@ -169,7 +171,7 @@ export function createHttpReader(options: HttpReaderOptions): HttpReader {
   // Without this listener, node:http closes the socket of a CONNECT request without an answer.
   server.on("upgrade", onUpgrade).on("connect", onUpgrade);
   const accepted = (socket: Socket, since: Instant, phase: "tls" | "request", former?: PendingOpening): void => {
-    if (refused !== undefined) cacheAddresses(socket);
+    if (refused?.observed) cacheAddresses(socket);
     limit.begin(socket, since, phase, former);
   };
   return {

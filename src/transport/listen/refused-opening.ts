@@ -23,7 +23,14 @@ export interface RefusedOpening {
   readonly answer?: { readonly status: number; readonly fields: HeaderFields };
 }
 
-export type ReportRefused = (refused: RefusedOpening) => void;
+/** Counts the openings that led to no connection, and reports them. */
+export interface RefusedListener {
+  /** True if the facts of an opening are used. If not, no object is created for them. */
+  readonly observed: boolean;
+  refused(reason: Refusal, facts: () => RefusedFacts): void;
+}
+
+export type RefusedFacts = Omit<RefusedOpening, "reason">;
 
 /**
  * Returns the addresses of a socket. For a TLS socket these are the addresses of the TCP connection, which are known even if the

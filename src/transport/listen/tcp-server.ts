@@ -11,7 +11,7 @@ import { endpointsOf, transportError } from "../socket/socket.ts";
 import { tlsProblem } from "../tls-problem.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import { EVICTED, type PendingOpenings } from "./pending-openings.ts";
-import { type RefusedOpening, type ReportRefused, rawEndpointsOf } from "./refused-opening.ts";
+import { type RefusedListener, type RefusedOpening, rawEndpointsOf } from "./refused-opening.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 
 export interface TcpServerOptions {
@@ -24,7 +24,7 @@ export interface TcpServerOptions {
   /** Called when a stream is ready for messages: after accept, under TLS after the handshake. */
   readonly opened: (socket: Socket) => void;
   /** Called when a TLS handshake has failed, and when its socket is closed because there is no room for a newer one. */
-  readonly refused?: ReportRefused | undefined;
+  readonly refused?: RefusedListener | undefined;
   /** Bounds the number of TLS handshakes in progress. */
   readonly pending: PendingOpenings;
 }
@@ -49,16 +49,22 @@ export function createTcpServer(options: TcpServerOptions): NetServer {
     opened(socket);
   });
   server.on("tlsClientError", (error, socket) => {
-    if (!evicted.has(rawSocketOf(socket) ?? socket)) refused?.(tlsFailure(error, socket, openTimeout));
+    if (!evicted.has(rawSocketOf(socket) ?? socket)) {
+      const failure = tlsFailure(error, socket, openTimeout);
+      refused?.refused(failure.reason, () => failure);
+    }
     // Node reports a handshake timeout, but leaves the socket open.
     socket.destroy();
   });
   return server.on("connection", (socket) => {
-    if (refused !== undefined) cacheAddresses(socket);
+    if (refused?.observed) cacheAddresses(socket);
     accepted(socket);
     const onEvicted = (): void => {
       evicted.add(socket);
-      refused?.({ reason: "capacity", detail: EVICTED, endpoints: { ...rawEndpointsOf(socket), secure: true } });
+      refused?.refused("capacity", () => ({
+        detail: EVICTED,
+        endpoints: { ...rawEndpointsOf(socket), secure: true },
+      }));
     };
     handshakes.set(socket, pending.addSocket(socket, onEvicted));
   });

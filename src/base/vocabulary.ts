@@ -1,0 +1,237 @@
+/** Names every fact that leaves the process: metrics, their labels, and the values that a label may have. */
+
+// Prometheus' text, OpenTelemetry, dashboards, alerts and documents are made from this file, or a test compares them with it. No
+// label has a value from a peer, so no peer can add a series.
+
+import { END_CAUSES } from "./end-causes.ts";
+import { ERROR_PLACES } from "./error-context.ts";
+import { REFUSALS } from "./refusals.ts";
+
+/** Whether this process accepted the connections, or opened them. */
+export type MetricRole = "server" | "client";
+export type MetricProtocol = "websocket" | "tcp";
+
+export const ROLES: readonly MetricRole[] = ["server", "client"];
+export const PROTOCOLS: readonly MetricProtocol[] = ["websocket", "tcp"];
+export const DIRECTIONS: readonly string[] = ["in", "out"];
+/** `opening`: a server decides about the request, or a client is connecting. */
+export const LIFE_STATES: readonly string[] = ["opening", "open", "closing"];
+/** What happens to a message without room, apart from `wait`, which loses nothing. */
+export const LOSS_POLICIES: readonly string[] = ["reject", "drop-newest", "drop-oldest", "coalesce", "close"];
+/** The limits of one call. */
+export const CALL_LIMITS: readonly string[] = ["timeout", "deadline", "readDeadline", "writeDeadline"];
+/** The status codes that may be sent (RFC 6455 7.4), the registered ranges as one value each, and `none` for an empty Close frame. */
+export const SENT_CODES: readonly string[] = [
+  ...["1000", "1001", "1002", "1003", "1007", "1008", "1009", "1010", "1011", "1012", "1013", "1014"],
+  ...["3xxx", "4xxx", "none"],
+];
+/** Which code moves the bytes of plain TCP: see the transports in docs/architecture.md. */
+export const TRANSPORTS: readonly string[] = ["fast", "socket"];
+
+const ROLE = { role: ROLES };
+const ROLE_PROTOCOL = { role: ROLES, protocol: PROTOCOLS };
+const BOTH_WAYS = { ...ROLE_PROTOCOL, direction: DIRECTIONS };
+const NONE = {};
+
+/** A metric, apart from its name. */
+export interface MetricFacts {
+  readonly type: "counter" | "gauge" | "histogram";
+  /** The values that each label may have. An empty list: the value is fixed when the package is made, such as the version. */
+  readonly labels: Readonly<Record<string, readonly string[]>>;
+  /** One sentence. */
+  readonly help: string;
+  /** Of a histogram, the bounds of its buckets: 2^first, 2^(first + step) ... 2^last. */
+  readonly bounds?: { readonly first: number; readonly last: number; readonly step: number };
+}
+
+/** The name of a metric. The unit is part of it, and `_total` ends the name of a counter. */
+export type MetricName =
+  | "holdfast_connections"
+  | "holdfast_connections_limit"
+  | "holdfast_connections_opened_total"
+  | "holdfast_connections_closed_total"
+  | "holdfast_close_codes_sent_total"
+  | "holdfast_connection_duration_seconds"
+  | "holdfast_handshake_duration_seconds"
+  | "holdfast_handshakes_refused_total"
+  | "holdfast_messages_total"
+  | "holdfast_bytes_total"
+  | "holdfast_writes_total"
+  | "holdfast_write_wait_seconds"
+  | "holdfast_queued_bytes"
+  | "holdfast_queued_messages"
+  | "holdfast_queue_largest_bytes"
+  | "holdfast_connections_slow"
+  | "holdfast_overflow_total"
+  | "holdfast_inbox_bytes"
+  | "holdfast_connections_paused"
+  | "holdfast_pauses_total"
+  | "holdfast_call_timeouts_total"
+  | "holdfast_ping_rtt_seconds"
+  | "holdfast_peer_ended_connections"
+  | "holdfast_peer_ended_oldest_timestamp_seconds"
+  | "holdfast_errors_total"
+  | "holdfast_memory_held_bytes"
+  | "holdfast_memory_limit_bytes"
+  | "holdfast_loop_blocked_seconds"
+  | "holdfast_scrape_seconds"
+  | "holdfast_build_info";
+
+/** Every metric. The order is that of the exposition and of the documents. */
+export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze({
+  holdfast_connections: {
+    type: "gauge",
+    labels: { ...ROLE_PROTOCOL, state: LIFE_STATES },
+    help: "Connections now.",
+  },
+  holdfast_connections_limit: {
+    type: "gauge",
+    labels: NONE,
+    help: "Sum of maxConnections of the servers. +Inf if one of them has no limit.",
+  },
+  holdfast_connections_opened_total: {
+    type: "counter",
+    labels: ROLE_PROTOCOL,
+    help: "Connections that were opened.",
+  },
+  holdfast_connections_closed_total: {
+    type: "counter",
+    labels: { ...ROLE, by: ["local", "peer"], cause: Object.keys(END_CAUSES) },
+    help: "Connections that ended, by cause. Each cause has one value of by.",
+  },
+  holdfast_close_codes_sent_total: {
+    type: "counter",
+    labels: { code: SENT_CODES },
+    help: "Close frames that were sent, also as answers to Close frames.",
+  },
+  holdfast_connection_duration_seconds: {
+    type: "histogram",
+    labels: ROLE,
+    help: "Age of connections at their end.",
+    bounds: { first: -2, last: 18, step: 2 },
+  },
+  holdfast_handshake_duration_seconds: {
+    type: "histogram",
+    labels: ROLE,
+    help: "Client: from the call of connect to the open connection. Server: from the request to its answer, most of it authorize.",
+    bounds: { first: -10, last: 4, step: 2 },
+  },
+  holdfast_handshakes_refused_total: {
+    type: "counter",
+    labels: { reason: Object.keys(REFUSALS) },
+    help: "Openings that led to no connection, on servers, and answers of servers that opened none.",
+  },
+  holdfast_messages_total: {
+    type: "counter",
+    labels: BOTH_WAYS,
+    help: "Messages that were received, and messages that the kernel has taken.",
+  },
+  holdfast_bytes_total: {
+    type: "counter",
+    labels: BOTH_WAYS,
+    help: "Bytes of connections, with framing and compressed, before TLS. Without the opening handshake.",
+  },
+  holdfast_writes_total: {
+    type: "counter",
+    labels: ROLE,
+    help: "Writes to the kernel. Messages per write show how many are joined.",
+  },
+  holdfast_write_wait_seconds: {
+    type: "histogram",
+    labels: NONE,
+    help: "How long the kernel had no room for a write. 0 for a write that it took at once.",
+    bounds: { first: -10, last: 5, step: 1 },
+  },
+  holdfast_queued_bytes: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Bytes in send queues, as maxQueuedBytes counts them: each message with 512 bytes more.",
+  },
+  holdfast_queued_messages: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Messages in send queues.",
+  },
+  holdfast_queue_largest_bytes: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Bytes in the largest send queue.",
+  },
+  holdfast_connections_slow: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Open connections whose send queue is above highWaterMark.",
+  },
+  holdfast_overflow_total: {
+    type: "counter",
+    labels: { policy: LOSS_POLICIES },
+    help: "Messages for which a send queue had no room, by what happened to them.",
+  },
+  holdfast_inbox_bytes: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Bytes of received messages that the application has not taken.",
+  },
+  holdfast_connections_paused: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Open connections that do not read, because the application does not take the messages.",
+  },
+  holdfast_pauses_total: {
+    type: "counter",
+    labels: ROLE,
+    help: "Times that a connection stopped reading because its inbox was full.",
+  },
+  holdfast_call_timeouts_total: {
+    type: "counter",
+    labels: { limit: CALL_LIMITS },
+    help: "Calls that reached a limit of their own. Limits that end connections are causes of holdfast_connections_closed_total.",
+  },
+  holdfast_ping_rtt_seconds: {
+    type: "histogram",
+    labels: NONE,
+    help: "From a Ping of the heartbeat to the next byte of the peer.",
+    bounds: { first: -13, last: 4, step: 1 },
+  },
+  holdfast_peer_ended_connections: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Connections whose peer has sent its FIN, and that are not closed: CLOSE_WAIT or later.",
+  },
+  holdfast_peer_ended_oldest_timestamp_seconds: {
+    type: "gauge",
+    labels: ROLE,
+    help: "Unix time of the oldest of these FINs; 0 if there is none.",
+  },
+  holdfast_errors_total: {
+    type: "counter",
+    labels: { place: Object.keys(ERROR_PLACES) },
+    help: "Calls of onError by connections and servers, by place.",
+  },
+  holdfast_memory_held_bytes: {
+    type: "gauge",
+    labels: NONE,
+    help: "Memory that all connections of the process hold for messages, as memoryBudget counts it.",
+  },
+  holdfast_memory_limit_bytes: {
+    type: "gauge",
+    labels: NONE,
+    help: "memoryBudget.limit.",
+  },
+  holdfast_loop_blocked_seconds: {
+    type: "histogram",
+    labels: NONE,
+    help: "Delay of the event loop: of a timer each 20 ms, and of those that a block has left out.",
+    bounds: { first: -10, last: 4, step: 1 },
+  },
+  holdfast_scrape_seconds: {
+    type: "gauge",
+    labels: NONE,
+    help: "How long it took to collect these values.",
+  },
+  holdfast_build_info: {
+    type: "gauge",
+    labels: { version: [], transport: TRANSPORTS },
+    help: "1 for the version of the library, and for the transport of new connections on plain TCP.",
+  },
+});
