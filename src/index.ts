@@ -14,6 +14,7 @@ export type {
   ReadRequest,
   Slice,
 } from "./broker/broker.ts";
+export { type BrokerExchange, type BrokerExchangeOptions, EXCHANGE_DEFAULTS, exchangeOf } from "./broker/exchange.ts";
 export { type MemoryBrokerOptions, memoryBroker } from "./broker/memory.ts";
 export {
   type AcceptedEvent,

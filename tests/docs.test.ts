@@ -12,6 +12,7 @@ import { REFUSALS } from "../src/base/refusals.ts";
 import { ClosedError, DEFAULTS, HandshakeError } from "../src/index.ts";
 import { reconnectKindOf } from "../src/reconnect/cause.ts";
 import { VERDICTS } from "../src/reconnect/policy.ts";
+import { brokersDocument } from "./brokers-document.ts";
 import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
 import { type KnownFault, proofDocument } from "./proof-document.ts";
@@ -232,6 +233,10 @@ describe("the newcomer's map in CONTRIBUTING", () => {
 
 it("the page about the end of a connection is the table that the code has", () => {
   assert.equal(read("docs/closing.md"), closingDocument(), "npm run docs writes it");
+});
+
+it("the page about brokers has what each of them can promise", () => {
+  assert.equal(read("docs/brokers.md"), brokersDocument(), "npm run docs writes it");
 });
 
 it("the page about what each side gets is generated from the table that the matrix of ends checks", () => {

@@ -8,7 +8,6 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { VERSION } from "../src/base/version.ts";
-import * as nats from "../src/broker/nats/index.ts";
 import * as redis from "../src/broker/redis/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
@@ -27,7 +26,7 @@ const MAIN = {
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     ...["isConnectionError", "isText", "errorReporter", "metrics", "httpProxy", "proxyFromEnvironment", "json"],
     ...["memoryBudget", "WorkerError"],
-    ...["Hub", "memoryBroker"],
+    ...["Hub", "memoryBroker", "exchangeOf", "EXCHANGE_DEFAULTS"],
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -155,6 +154,7 @@ const MAIN = {
     ],
     ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
     ...["HistoryLimits", "Published", "ReadRequest", "Slice", "MemoryBrokerOptions"],
+    ...["BrokerExchange", "BrokerExchangeOptions"],
     ...["SkipReason", "TopicEncoder", "TopicEntry", "LoadState", "StateMessages", "TopicMember"],
     ...["HubEvent", "HubForkEvent", "HubGapEvent", "HubHealedEvent", "HubInDoubtEvent", "HubPublishFailedEvent"],
     ...["HubReadFailedEvent", "HubStats", "HubSuspectEvent", "HubUnreadableEvent"],
@@ -191,14 +191,6 @@ const REDIS = {
   values: ["redisBroker", "REDIS_BROKER_DEFAULTS"],
   types: [
     ...["RedisBrokerOptions", "RedisTarget", "RedisClientTarget", "RedisClusterTarget", "RedisSentinelTarget"],
-    ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
-    ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
-  ],
-};
-const NATS = {
-  values: ["natsBroker", "NATS_BROKER_DEFAULTS"],
-  types: [
-    ...["NatsBrokerOptions", "NatsStreamOptions", "NatsBrokerDefaults"],
     ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
     ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
   ],
@@ -246,7 +238,6 @@ describe("the package's doors", () => {
     ["holdfast/workers", "src/workers/index.ts", workers, WORKERS],
     ["holdfast/kernel", "src/kernel/index.ts", kernel, KERNEL],
     ["holdfast/redis", "src/broker/redis/index.ts", redis, REDIS],
-    ["holdfast/nats", "src/broker/nats/index.ts", nats, NATS],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -270,7 +261,6 @@ const IN_WORDS = {
 
 describe("the documented defaults are those of DEFAULTS", () => {
   const { connection, client, server, compression, reconnect, hub, topic } = main.DEFAULTS;
-  const { stream: natsStream, ...natsDefaults } = nats.NATS_BROKER_DEFAULTS;
   const { close, origin, maxConnections, perAddress, backlog, ...upgrade } = server;
   const { delivery, overflow, ...policy } = reconnect;
   const { server: _, client: ofClients, ...sizes } = compression;
@@ -342,8 +332,6 @@ describe("the documented defaults are those of DEFAULTS", () => {
       },
     ],
     ["src/broker/redis/options.ts", "RedisBrokerOptions", redis.REDIS_BROKER_DEFAULTS],
-    ["src/broker/nats/options.ts", "NatsBrokerOptions", natsDefaults],
-    ["src/broker/nats/options.ts", "NatsStreamOptions", natsStream],
   ];
   for (const [path, type, defaults, inWords = {}] of tables) {
     it(`of ${type}`, () => {
@@ -373,7 +361,6 @@ describe("the documented defaults are those of DEFAULTS", () => {
     assert.ok(frozen(main.DEFAULTS));
     assert.ok(frozen(workers.WORKER_DEFAULTS));
     assert.ok(frozen(redis.REDIS_BROKER_DEFAULTS));
-    assert.ok(frozen(nats.NATS_BROKER_DEFAULTS));
   });
 });
 
@@ -410,9 +397,7 @@ describe("the published package", () => {
     const { exports, bin } = JSON.parse(read("package.json"));
     const pointedTo = [
       bin.holdfast,
-      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats"].flatMap((door) =>
-        Object.values(exports[door]),
-      ),
+      ...[".", "./testing", "./workers", "./kernel", "./redis"].flatMap((door) => Object.values(exports[door])),
     ] as string[];
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
     const strays = files.filter(
@@ -427,7 +412,7 @@ describe("the published package", () => {
 
   it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
     const reached = new Set<string>();
-    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats"].map(
+    const queue = [".", "./testing", "./workers", "./kernel", "./redis"].map(
       (door) => JSON.parse(read("package.json")).exports[door].types as string,
     );
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

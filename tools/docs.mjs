@@ -7,9 +7,11 @@ import { ready, root } from "./ready.mjs";
 
 await ready({ tests: true });
 const built = (path) => import(pathToFileURL(join(root, ".build/tests", path)).href);
+const { brokersDocument } = await built("brokers-document.js");
 const { closingDocument } = await built("closing-document.js");
 const { endsDocument } = await built("ends/document.js");
 const { proofDocument } = await built("proof-document.js");
 writeFileSync(join(root, "docs/proof.md"), proofDocument(root));
+writeFileSync(join(root, "docs/brokers.md"), brokersDocument());
 writeFileSync(join(root, "docs/closing.md"), closingDocument());
 writeFileSync(join(root, "docs/ends.md"), endsDocument());

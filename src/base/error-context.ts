@@ -36,7 +36,7 @@ export const ERROR_PLACES: Readonly<Record<ErrorPlace, string>> = Object.freeze(
   close: "the close hook",
   closing: "the closing hook",
   connect: "reconnecting",
-  exchange: "a receiver of a workers' exchange",
+  exchange: "an exchange between processes",
   farewell: "the farewell function",
   handler: "the handler",
   highWater: "the highWater hook",

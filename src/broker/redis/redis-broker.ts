@@ -39,8 +39,17 @@ const MOST = Number.MAX_SAFE_INTEGER;
 /** How long `renew` and `claim`, which have no timeout of their own, may take. */
 const CALL_TIMEOUT = 5_000;
 
+/** What the broker on Redis promises. */
+export const REDIS_HONOURS: BrokerHonours = Object.freeze({
+  log: true,
+  contiguous: true,
+  survives: "node",
+  once: true,
+  fence: true,
+});
+
 class RedisBroker implements Broker {
-  readonly honours: BrokerHonours = { log: true, contiguous: true, survives: "node", once: true, fence: true };
+  readonly honours: BrokerHonours = REDIS_HONOURS;
   readonly #settings: RedisBrokerSettings;
   readonly #servers: Servers;
   readonly #calls: Calls;
