@@ -8,6 +8,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { VERSION } from "../src/base/version.ts";
+import * as nats from "../src/broker/nats/index.ts";
 import * as redis from "../src/broker/redis/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
@@ -195,6 +196,14 @@ const REDIS = {
     ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
   ],
 };
+const NATS = {
+  values: ["natsBroker", "NATS_BROKER_DEFAULTS"],
+  types: [
+    ...["NatsBrokerOptions", "NatsStreamOptions", "NatsBrokerDefaults"],
+    ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
+    ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
+  ],
+};
 const TESTING = {
   values: ["ManualClock", "chaosProxy", "network", "pair", "settled", "wired"],
   types: [
@@ -238,6 +247,7 @@ describe("the package's doors", () => {
     ["holdfast/workers", "src/workers/index.ts", workers, WORKERS],
     ["holdfast/kernel", "src/kernel/index.ts", kernel, KERNEL],
     ["holdfast/redis", "src/broker/redis/index.ts", redis, REDIS],
+    ["holdfast/nats", "src/broker/nats/index.ts", nats, NATS],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -261,6 +271,7 @@ const IN_WORDS = {
 
 describe("the documented defaults are those of DEFAULTS", () => {
   const { connection, client, server, compression, reconnect, hub, topic } = main.DEFAULTS;
+  const { stream: natsStream, ...natsDefaults } = nats.NATS_BROKER_DEFAULTS;
   const { close, origin, maxConnections, perAddress, backlog, ...upgrade } = server;
   const { delivery, overflow, ...policy } = reconnect;
   const { server: _, client: ofClients, ...sizes } = compression;
@@ -332,6 +343,8 @@ describe("the documented defaults are those of DEFAULTS", () => {
       },
     ],
     ["src/broker/redis/options.ts", "RedisBrokerOptions", redis.REDIS_BROKER_DEFAULTS],
+    ["src/broker/nats/options.ts", "NatsBrokerOptions", natsDefaults],
+    ["src/broker/nats/options.ts", "NatsStreamOptions", natsStream],
   ];
   for (const [path, type, defaults, inWords = {}] of tables) {
     it(`of ${type}`, () => {
@@ -361,6 +374,7 @@ describe("the documented defaults are those of DEFAULTS", () => {
     assert.ok(frozen(main.DEFAULTS));
     assert.ok(frozen(workers.WORKER_DEFAULTS));
     assert.ok(frozen(redis.REDIS_BROKER_DEFAULTS));
+    assert.ok(frozen(nats.NATS_BROKER_DEFAULTS));
   });
 });
 
@@ -397,7 +411,9 @@ describe("the published package", () => {
     const { exports, bin } = JSON.parse(read("package.json"));
     const pointedTo = [
       bin.holdfast,
-      ...[".", "./testing", "./workers", "./kernel", "./redis"].flatMap((door) => Object.values(exports[door])),
+      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats"].flatMap((door) =>
+        Object.values(exports[door]),
+      ),
     ] as string[];
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
     const strays = files.filter(
@@ -412,7 +428,7 @@ describe("the published package", () => {
 
   it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
     const reached = new Set<string>();
-    const queue = [".", "./testing", "./workers", "./kernel", "./redis"].map(
+    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats"].map(
       (door) => JSON.parse(read("package.json")).exports[door].types as string,
     );
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

@@ -60,10 +60,16 @@ const INTERNAL =
 const OUTBOX = ["record.ts", "lazy-parts.ts", "core.ts", "write/corked-writes.ts"].map((file) => `connection/${file}`);
 
 /** The entry points of the package. */
-const ENTRIES = ["index.ts", "testing/index.ts", "workers/index.ts", "kernel/index.ts", "broker/redis/index.ts"];
+const ENTRIES = [
+  ...["index.ts", "testing/index.ts", "workers/index.ts", "kernel/index.ts"],
+  ...["broker/redis/index.ts", "broker/nats/index.ts"],
+];
 
 /** The files that may import a package, which is an optional peer then. Their declarations must not name it. */
-const PEERS: Readonly<Record<string, string>> = { "broker/redis/client.ts": "redis" };
+const PEERS: Readonly<Record<string, string>> = {
+  "broker/redis/client.ts": "redis",
+  "broker/nats/client.ts": "@nats-io/transport-node",
+};
 
 const DOORS = ["core.ts", ...ENTRIES];
 const REEXPORT = /\bexport\s+(type\s+)?\{[^}]*\}\s+from\s+" *";/g;

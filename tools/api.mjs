@@ -18,6 +18,7 @@ const ENTRIES = {
   workers: "workers/index",
   kernel: "kernel/index",
   redis: "broker/redis/index",
+  nats: "broker/nats/index",
 };
 
 /** Types that are not exported on purpose. */

@@ -32,6 +32,9 @@ const LONG = [
   "cli/serve/slow-openings",
   // Servers of Redis, which the tests start and kill.
   "broker/redis-contract",
+  // Servers of NATS, which the tests start and kill.
+  "broker/nats-contract",
+  "broker/nats-core-contract",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.
   "hostile",
 ];

@@ -125,7 +125,7 @@ export function faultContract(contract: Contract): void {
           if (value !== undefined) published.push(text);
           if (text === `${round} 20`) await fault(server, "cut")();
         }
-        await untilRestored(server, recorder);
+        await untilRestored(server, recorder, round);
       }
       await publishAgain(server, a, "room", "end", KEPT);
       await until(server, () => recorder.texts.includes("end"), "the last message");

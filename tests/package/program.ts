@@ -11,6 +11,7 @@ import {
   ReconnectingConnection,
 } from "holdfast";
 import { KernelSockets } from "holdfast/kernel";
+import { NATS_BROKER_DEFAULTS, natsBroker } from "holdfast/nats";
 import { type Broker, redisBroker } from "holdfast/redis";
 import { ManualClock, pair } from "holdfast/testing";
 import { startWorkers } from "holdfast/workers";
@@ -90,5 +91,11 @@ export async function topics(): Promise<void> {
   redisBroker({ name: "mymaster", sentinelRootNodes: [{ host: "127.0.0.1", port: 26379 }] });
   // @ts-expect-error: a number is no target.
   redisBroker(6379);
+  // Options of the package `@nats-io/transport-node` are accepted, too.
+  const nats = natsBroker(["nats://127.0.0.1:4222"], { stream: { messages: 100 }, connection: { name: "app" } });
+  exactly<Broker>()(nats);
+  exactly<number>()(NATS_BROKER_DEFAULTS.stream.messages);
+  // @ts-expect-error: the broker has no such option.
+  natsBroker("nats://127.0.0.1:4222", { maxReconnectAttempts: 1 });
   await broker.close();
 }
