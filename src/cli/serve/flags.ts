@@ -4,6 +4,7 @@ import { DEFAULTS } from "../../index.ts";
 import { type CommandLine, commandLine } from "../command.ts";
 import { UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
+import { judgeBrokerUrl } from "./broker.ts";
 
 const DEFAULT_TCP_PORT = "9001";
 
@@ -38,6 +39,10 @@ const SERVE_FLAGS = {
     ...{ type: "string", value: "N" },
     text: "serve in N processes, instead of only in this one; SIGHUP restarts them one by one",
   },
+  broker: {
+    ...{ type: "string", value: "URL" },
+    text: "redis://HOST:PORT or nats://HOST:PORT: the chats of all processes that use it are one, and its last messages are there",
+  },
   json: { type: "boolean", text: "print the addresses as one line of JSON" },
 } as const satisfies FlagTable;
 
@@ -46,7 +51,7 @@ const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
   description: [
     "Serves, until SIGTERM or SIGINT:",
     "  ws://HOST:PORT/echo  sends every message back",
-    "  ws://HOST:PORT/chat  sends every message to all connections, the sender included",
+    "  ws://HOST:PORT/chat  sends every message to all connections, the sender included; the last 50 to each that comes",
     "  tcp://HOST:TCP-PORT  sends every line back",
     "  GET /                a page that talks to both from a browser",
     "  GET /healthz         ok",
@@ -61,6 +66,10 @@ const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
     { text: "On ports 9000 and 9001 of this machine", line: "holdfast serve" },
     { text: "With TLS, and a line for each connection", line: "holdfast serve --tls --verbose" },
     { text: "In four processes, WebSocket only", line: "holdfast serve --workers 4 --no-tcp" },
+    {
+      text: "One chat on two ports, through Redis: this, and the same with another port",
+      line: "holdfast serve --no-tcp --broker redis://127.0.0.1:6379",
+    },
     { text: "On free ports, for a program", line: "holdfast serve --port 0 --tcp-port 0 --json" },
   ],
 };
@@ -90,6 +99,8 @@ export interface ServeFlags {
   readonly verbose: boolean;
   /** Number of worker processes; undefined if this process serves alone. */
   readonly workers: number | undefined;
+  /** The URL of the broker; undefined if the chat is one of this program. */
+  readonly broker: string | undefined;
   readonly json: boolean;
 }
 
@@ -107,6 +118,7 @@ function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
     throw new UsageError("cannot use this --token: expected letters, digits and - . _ ~ + / =");
   if (tls && values.workers !== undefined)
     throw new UsageError("cannot use --tls with --workers: each process would make a certificate of its own");
+  if (values.broker !== undefined) judgeBrokerUrl(values.broker);
   const maxMessageSize = wholeNumber("--max-message-size", values["max-message-size"], 1, MAX_MESSAGE);
   const port = wholeNumber("--port", values.port, 0, 65_535);
   const tcpPort = values["no-tcp"] || token !== undefined ? undefined : (values["tcp-port"] ?? DEFAULT_TCP_PORT);
@@ -119,6 +131,7 @@ function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
     origin: originPolicy(values.origin),
     ...{ token, tls, compress, verbose },
     workers: values.workers === undefined ? undefined : wholeNumber("--workers", values.workers, 1, MAX_WORKERS),
+    broker: values.broker,
     json: values.json,
   };
 }

@@ -64,6 +64,8 @@ export const page = `<!doctype html>
       socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/" + name + location.search);
       socket.onopen = () => {
         failures = 0;
+        // The chat sends its last messages to each connection.
+        if (name === "chat") log.replaceChildren();
         show("open", "open");
       };
       socket.onclose = ({ code, reason }) => {

@@ -3,10 +3,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { StopSignals } from "../../base/stop-signals.ts";
 import {
+  type Broker,
   type Connection,
   DEFAULTS,
-  type Exchange,
-  Group,
   type ListenOptions,
   listen,
   type Message,
@@ -17,7 +16,9 @@ import { startWorkers, type WorkerEvent } from "../../workers/index.ts";
 import { ignoreOutputErrors } from "../broken-pipe.ts";
 import { type Command, command } from "../command.ts";
 import { cannotListen } from "../listen-error.ts";
+import { brokerAt } from "./broker.ts";
 import { type SelfSigned, selfSigned } from "./certificate.ts";
+import { Chat } from "./chat.ts";
 import { reportConnections } from "./connection-report.ts";
 import { SERVE_LINE, type ServeFlags } from "./flags.ts";
 import { page } from "./page.ts";
@@ -33,6 +34,7 @@ export const serveCommand: Command = command(SERVE_LINE, (flags) => new ServeCom
 class ServeCommand {
   readonly #servers: Server[] = [];
   readonly #stopSignals = new StopSignals();
+  #chat: Chat | undefined;
 
   /** Starts serving; a signal stops it. Resolves with undefined: the servers keep running. */
   async run(flags: ServeFlags): Promise<undefined> {
@@ -40,8 +42,8 @@ class ServeCommand {
     if (flags.workers !== undefined) {
       const { workers } = flags;
       // In a worker this call does not return: only the first process continues after it.
-      const { urls } = await startWorkers({ workers, observe: reportEvent }, async ({ id, exchange }) => {
-        const [ws = "", ...others] = await this.#serve(flags, exchange);
+      const { urls } = await startWorkers({ workers, observe: reportEvent }, async ({ id, broker }) => {
+        const [ws = "", ...others] = await this.#serve(flags, broker);
         const close = (): Promise<void> => {
           this.#reportDrain(`worker ${id} is draining`, "");
           return this.#drain(OPENING_TIME);
@@ -58,15 +60,19 @@ class ServeCommand {
     return undefined;
   }
 
-  /** Starts the servers. Resolves with their URLs: WebSocket, then TCP if it is on. */
-  async #serve(flags: ServeFlags, exchange: Exchange | undefined, tls?: SelfSigned): Promise<readonly string[]> {
-    const ws = await this.#serveWebSocket(flags, exchange, tls);
+  /**
+   * Starts the servers. Resolves with their URLs: WebSocket, then TCP if it is on. `broker` joins the chats of the processes, unless the
+   * flags name another one.
+   */
+  async #serve(flags: ServeFlags, broker: Broker | undefined, tls?: SelfSigned): Promise<readonly string[]> {
+    const ws = await this.#serveWebSocket(flags, broker, tls);
     return flags.tcpPort === undefined ? [ws] : [ws, await this.#serveTcp(flags, flags.tcpPort, tls)];
   }
 
-  async #serveWebSocket(flags: ServeFlags, exchange: Exchange | undefined, tls?: SelfSigned): Promise<string> {
+  async #serveWebSocket(flags: ServeFlags, broker: Broker | undefined, tls?: SelfSigned): Promise<string> {
     const { origin, token, compress } = flags;
-    const chat = new Group(exchange && { name: "chat", exchange });
+    const chat = new Chat(flags.broker === undefined ? broker : await brokerAt(flags.broker), flags.maxMessageSize);
+    this.#chat = chat;
     return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
       ...{ tls, origin, compression: compress, fetch: respond },
       authorize: token === undefined ? undefined : (request) => tokenRefusal(request, token),
@@ -75,7 +81,7 @@ class ServeCommand {
         "/chat": {
           observe: flags.verbose ? reportConnections("/chat") : undefined,
           open: (connection) => chat.join(connection),
-          message: (_, message) => void chat.send(message),
+          message: (connection, message) => chat.publish(connection, message),
         },
       },
     });
@@ -126,6 +132,7 @@ class ServeCommand {
   async #drain(opening: number): Promise<void> {
     const how = { opening, drain: DRAIN_TIME, reason: "the server is closing" };
     await Promise.all(this.#servers.map((server) => server.close(how)));
+    await this.#chat?.[Symbol.asyncDispose]();
   }
 }
 
