@@ -48,6 +48,12 @@ const PROGRAMS = ["cli/", "dashboard/"];
 /** Pure structures below the entry points that they may use too: what they show is then computed as what the library reports. */
 const SHARED = ["engine/histogram.ts"];
 
+/**
+ * The command line loads the code of one command, so that the help and the errors appear at once, and the client of a broker only if it
+ * is used: it may not be installed.
+ */
+const LAZY = ["cli/commands.ts", "cli/serve/broker.ts"];
+
 /** Node's internals may be named in this file and nowhere else. */
 const INTERNALS = "transport/internals/";
 const INTERNAL =
@@ -152,8 +158,7 @@ function words(file: string, text: string): string[] {
   };
   forbid(code, /\bexport\s+default\b/g, () => "has a default export");
   forbid(code, /\benum\s+\w/g, () => "has an enum");
-  // The command line loads the code of one command, so that the help and the errors appear at once.
-  if (file !== "cli/commands.ts") forbid(code, /\bimport\s*\(/g, () => "imports while it runs");
+  if (!LAZY.includes(file)) forbid(code, /\bimport\s*\(/g, () => "imports while it runs");
   if (PURE.includes(floorOf(file) ?? "")) forbid(code, WORLD, (word) => `is pure but names ${word}`);
   const timers = importsOf(text).some(({ specifier }) => targetOf(file, specifier) === TIMERS);
   if (file !== TIMERS && !timers && !PROGRAMS.includes(floorOf(file) ?? "") && !PURE.includes(floorOf(file) ?? ""))

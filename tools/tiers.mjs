@@ -30,6 +30,8 @@ const LONG = [
   // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.
   "tools",
   "cli/serve/slow-openings",
+  // One chat over several processes, with servers of Redis and NATS.
+  "cli/serve/broker",
   // Servers of Redis, which the tests start and kill.
   "broker/redis-contract",
   // Servers of NATS, which the tests start and kill.
