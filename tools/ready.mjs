@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writePage } from "./pages.mjs";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -82,11 +83,15 @@ function stale(target) {
 }
 
 /** Whether every source has its output. */
-function complete(target) {
-  const { base, out } = target;
-  const outputs = sources(target).map((source) => join(root, out, source.slice(base === "." ? 0 : base.length + 1)));
-  return outputs.every((output) => existsSync(output.replace(/\.ts$/, ".js")));
+function complete(target, given = sources(target)) {
+  return given.every((source) => existsSync(join(root, outputOf(target, source))));
 }
+
+function outputOf({ base, out }, source) {
+  return join(out, source.slice(base === "." ? 0 : base.length + 1)).replace(/\.ts$/, ".js");
+}
+
+const isPage = (path) => path.endsWith(".html");
 
 async function build(target) {
   const before = fingerprint(target);
@@ -96,10 +101,16 @@ async function build(target) {
   if (!existsSync(stamp)) rmSync(info, { force: true });
   await compile(target, stamp, info);
   // The compiler writes only what has changed since its last run, and does not check that the rest still exists.
-  if (!complete(target)) {
+  if (
+    !complete(
+      target,
+      sources(target).filter((path) => !isPage(path)),
+    )
+  ) {
     rmSync(info, { force: true });
     await compile(target, stamp, info);
   }
+  for (const page of sources(target).filter(isPage)) writePage(root, page, outputOf(target, page));
   prune(target);
   writeFileSync(stamp, before);
 }
@@ -117,7 +128,8 @@ async function compile({ config }, stamp, info) {
 /** Content, not time: a checkout changes the one without the other. */
 function fingerprint(target) {
   const hash = createHash("sha256");
-  for (const path of ["tsconfig.json", target.config, "package.json", "package-lock.json", ...sources(target)]) {
+  const settings = ["tsconfig.json", target.config, "package.json", "package-lock.json", "tools/pages.mjs"];
+  for (const path of [...settings, ...sources(target)]) {
     hash
       .update(`${path}\0`)
       .update(readFileSync(join(root, path)))
@@ -127,7 +139,7 @@ function fingerprint(target) {
 }
 
 function sources({ from }) {
-  return from.flatMap((folder) => filesIn(folder).filter((path) => path.endsWith(".ts"))).sort();
+  return from.flatMap((folder) => filesIn(folder).filter((path) => path.endsWith(".ts") || isPage(path))).sort();
 }
 
 // A test whose source was deleted would be run for ever, and a module would be published.

@@ -37,6 +37,8 @@ const LONG = [
   // Servers of NATS, which the tests start and kill.
   "broker/nats-contract",
   "broker/nats-core-contract",
+  // The report in a browser.
+  "cli/bench/report-page",
   // A server that stalls for one second in ten, over ten seconds.
   "cli/bench/stall",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.

@@ -9,6 +9,7 @@ import { judge } from "./expectation.ts";
 import { rateText, timeText } from "./figures.ts";
 import { BENCH_LINE, type BenchSettings } from "./flags.ts";
 import { hgrmOf } from "./hgrm.ts";
+import { htmlReport } from "./html-report.ts";
 import { forkLoad } from "./load-channel.ts";
 import type { Plan } from "./plan.ts";
 import { type BenchResult, histogramOf, type Measured, resultOf, type ServerMemory } from "./result.ts";
@@ -27,6 +28,7 @@ async function bench(settings: BenchSettings): Promise<number> {
   const verdicts = judge(settings.expectations, result);
   const style = styleFor(process.stdout);
   if (settings.hgrm !== undefined) writeFileSync(settings.hgrm, hgrmOf(histogramOf(result.histogram)));
+  if (settings.html !== undefined) writeFileSync(settings.html, htmlReport(result, verdicts, figures));
   if (settings.json) process.stdout.write(`${JSON.stringify({ ...result, verdicts, compared: figures })}\n`);
   else {
     process.stdout.write(textReport(result, verdicts, style));
