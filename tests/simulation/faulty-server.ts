@@ -16,6 +16,13 @@ function planned(url: string, name: string): void {
   if (url.includes(`throw-${name}`)) throw new Planned(name);
 }
 
+/** What the peer sends is not known here, and what the hooks take is not counted. */
+function unwatched(world: World, machine: Machine, connection: Connection): void {
+  const end = world.endOf(connection, "server", machine);
+  end.in.loose = true;
+  end.saysTaken = false;
+}
+
 function optionsOf(world: World, machine: Machine): ListenOptions {
   const known = world.options("server", machine);
   return {
@@ -27,7 +34,7 @@ function optionsOf(world: World, machine: Machine): ListenOptions {
     lowWaterMark: 1_000,
     overflow: "reject",
     open: (connection) => {
-      world.endOf(connection, "server", machine).in.loose = true;
+      unwatched(world, machine, connection);
       planned(connection.url, "open");
     },
     message: (connection, data) => {
@@ -85,7 +92,7 @@ export function listenFaulty(world: World, machine: Machine): readonly Promise<S
       },
     },
     async (connection: Connection) => {
-      world.endOf(connection, "server", machine).in.loose = true;
+      unwatched(world, machine, connection);
       for await (const message of connection) if (message === "throw") throw new Planned("handler");
     },
   );

@@ -1,12 +1,13 @@
 /** Kinds of steps that were added after the first runs were kept. */
 
-import { isConnectionError, listen, reconnect } from "../../src/index.ts";
-import { send, take } from "./calls.ts";
+import { isConnectionError, listen, reconnect, type Server } from "../../src/index.ts";
+import { pause, send, take } from "./calls.ts";
 import { type Client, isFeed, Reconnecting } from "./clients.ts";
+import { type End, FAREWELL } from "./oracle.ts";
 import { kill } from "./processes.ts";
 import { evilServer, rawClient, rawLines } from "./raw.ts";
 import { sendRequest } from "./requests.ts";
-import { serveFaulty, serveFeeds } from "./server-roles.ts";
+import { serveFaulty, serveFeeds, sink } from "./server-roles.ts";
 import type { Step } from "./step.ts";
 import { type Machine, Planned, type World } from "./world.ts";
 
@@ -157,7 +158,66 @@ export const LATER_STEPS: readonly Step[] = [
       void client.open("ws://silent/echo");
     },
   },
+  {
+    name: "untaken messages",
+    run: (world, _, client, a) => {
+      // When its inbox is full, the server answers no Ping.
+      world.oracle.faulty = true;
+      void client.open(a % 4 === 3 ? "tcp://server:7" : "ws://server/idle");
+      world.loop.after(roundTrips(world), () => client.end !== undefined && void flood(world, client.end));
+    },
+  },
+  { name: "ends at a server that closes", run: (world, _, client, a) => void endsAtClosingServer(world, client, a) },
 ];
+
+/** Long enough for an opening, and for anything that follows it. */
+const roundTrips = (world: World): number => 100 + 8 * world.latency;
+
+/** More than any inbox of 4,000 bytes has room for. */
+async function flood(world: World, end: End): Promise<void> {
+  for (let many = 0; many < 24 && end.connection.state === "OPEN" && !end.process.frozen; many += 1)
+    if (!(await send(world, end, world.text(2_500), { overflow: "wait" }))) return;
+}
+
+/** A server closes while its handler works. Its peer sends a message and ends meanwhile; neither is read before the server ends. */
+async function endsAtClosingServer(world: World, client: Client, a: number): Promise<void> {
+  const machine = world.machine("server");
+  if (!machine.alive || machine.frozen) return;
+  // A drain that is over cuts.
+  world.oracle.faulty = true;
+  const port = 3_000 + a;
+  let server: Server;
+  try {
+    server = await listen(
+      `tcp://server:${port}`,
+      {
+        ...world.options("server", machine),
+        ...{ network: machine.host, framing: "lines", farewell: ({ code }) => `${FAREWELL}${code}` },
+      },
+      (connection) => {
+        const end = world.endOf(connection, "server", machine);
+        end.says = true;
+        return sink(world, end);
+      },
+    );
+  } catch (error) {
+    if (!isConnectionError(error)) world.oracle.wrong("I8 listen", String(error));
+    return;
+  }
+  void client.open(`tcp://server:${port}`);
+  await world.loop.sleep(roundTrips(world));
+  const end = client.ends.findLast(({ connection }) => connection.remotePort === port);
+  if (end !== undefined) for (let many = 0; many < 6; many += 1) void send(world, end, world.text(20));
+  await world.loop.sleep(2 * world.latency + 20);
+  while (machine.frozen) await world.loop.sleep(10);
+  if (!machine.alive) return;
+  void server.close({ drain: 1_000 + 20 * a });
+  if (end?.connection.state !== "OPEN") return;
+  await pause(world, end, 10);
+  void send(world, end, world.text(20));
+  end.closedHere = "close";
+  void end.connection.close();
+}
 
 /** Bounds that are instants: of one call, or of all calls of a connection. */
 function deadlines(world: World, client: Client, a: number): void {

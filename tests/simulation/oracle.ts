@@ -86,6 +86,8 @@ const PROMPT = 650;
 export const FAREWELL = "bye ";
 // Headers, Pings and Pongs, which do not count as messages.
 const IN_FLIGHT_SLACK = 2_000;
+// The same for received bytes: of all messages that are not taken, and of all Pings and Pongs of a connection.
+const UNTAKEN_SLACK = 8_192;
 
 interface Call {
   readonly what: string;
@@ -114,7 +116,10 @@ export class End {
   sentBeforeClose = 0;
   /** When the application last took a message. */
   takenAt = 0;
+  /** Bytes of the messages that the application has taken, with their headers. */
   taken = 0;
+  /** False if the application does not say what it takes. */
+  saysTaken = true;
   /** When the application began to wait for a message. Undefined while it does not wait. */
   askingSince: number | undefined;
   /** The application reads all messages to the end. */
@@ -237,7 +242,7 @@ export class End {
   received(data: Message): void {
     const now = this.#oracle.loop.time;
     this.takenAt = now;
-    this.taken += data.length;
+    this.taken += data.length + this.#headerOf(data.length);
     const text = typeof data === "string" ? data : Buffer.from(data).toString("latin1");
     this.note(`received ${short(text)}`);
     if (this.#farewell !== undefined)
@@ -267,6 +272,12 @@ export class End {
     one.arrived = true;
     if (one.state === "rejected") this.#oracle.wrong("I2 refused and delivered", `${this.name}: ${short(text)}`);
     direction.next = index + 1;
+  }
+
+  /** RFC 6455 5.2: a client masks. In lines it is the end of the line. */
+  #headerOf(length: number): number {
+    if (this.connection.kind === "tcp") return 1;
+    return (length < 126 ? 2 : length < 65_536 ? 4 : 10) + (this.role === "server" ? 4 : 0);
   }
 
   #receivedFarewell(text: string): void {
@@ -313,6 +324,11 @@ export class End {
       `closed ${info.code} ${info.wasClean ? "clean" : "unclean"} by ${info.by}${info.cause === undefined ? "" : `: ${String(info.cause)}`}`,
     );
     if (info.cause instanceof TimeoutError && info.cause.limit === "closeTimeout") this.#judgeLimit(info.cause);
+    const { reason: announced } = this.connection.draining;
+    const own = announced instanceof ClosedError && announced.by === "local";
+    // A server that closes reads no more, so no FIN that comes afterwards is what ends the connection.
+    if (this.connection.kind === "tcp" && own && info.by === "peer" && info.wasClean)
+      this.#oracle.wrong("I3 an end of the server is called the peer's", `${this.name}: ${info.code}`);
     const lasted = this.closedAt - (this.closingAt ?? this.closedAt);
     const idle = this.#idleAtClosing && this.in.sent.length === this.#peerSentAtClosing && !this.in.loose;
     if (idle && info.wasClean && lasted > PROMPT && this.#oracle.prompt && !this.#oracle.faulty)
@@ -403,9 +419,7 @@ export class End {
     this.#judgeInFlight();
     if (this.sendsOnly && wire.finAt !== undefined && connection.kind === "tcp" && !connection.draining.aborted)
       late("end of a side that only sends", wire.finAt, 0);
-    const unread = wire.received - this.taken;
-    if (unread > limits.maxInboxBytes + limits.maxMessageSize + 65_536 && this.taken > 0)
-      this.#oracle.wrong("I6 maxInboxBytes", `${this.name}: ${unread} bytes`);
+    this.#judgeInbox();
     late("lifetime", this.openedAt, limits.lifetime);
     if (wire.pausedSince !== undefined) {
       late("pauseTimeout", wire.pausedSince, limits.pauseTimeout);
@@ -417,6 +431,18 @@ export class End {
       late("heartbeat.timeout", heard, (limits.heartbeat.interval * 65) / 64 + limits.heartbeat.timeout);
     else if (this.askingSince !== undefined && limits.idleTimeout !== Infinity)
       late("idleTimeout", Math.max(wire.dataAt, wire.resumedAt, this.askingSince), limits.idleTimeout);
+  }
+
+  /** The message that reaches the limit is stored, and the chunk in which it ends is kept. */
+  #judgeInbox(): void {
+    const { limits, wire } = this;
+    if (!this.saysTaken) return;
+    const untaken = wire.received - this.taken;
+    const peer = this.#peer;
+    const message = peer === undefined || this.in.loose ? limits.maxMessageSize : peer.#largest;
+    if (untaken > limits.maxInboxBytes + message + this.#oracle.largestChunk + UNTAKEN_SLACK)
+      this.#oracle.wrong("I6 maxInboxBytes", `${this.name}: ${untaken} bytes`);
+    if (untaken > limits.maxInboxBytes / 2) this.#oracle.reach.saw("inbox half full");
   }
 
   /** Bytes that were written and that the peer has not read. One larger message may be in flight alone. */
@@ -518,6 +544,8 @@ export class Oracle {
   broken = false;
   /** The links are fast. */
   prompt = false;
+  /** The most bytes that a connection gets at once. */
+  largestChunk = 0;
   /** Faults were injected: an end need not be clean. */
   faulty = false;
 

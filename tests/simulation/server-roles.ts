@@ -97,7 +97,8 @@ async function parts(world: World, end: End): Promise<void> {
   }
 }
 
-async function sink(world: World, end: End): Promise<void> {
+/** Takes a message, and works for a while. */
+export async function sink(world: World, end: End): Promise<void> {
   end.readsAll = true;
   for (let text = await take(world, end); text !== undefined; text = await take(world, end)) {
     const long = world.noise() < 0.1;

@@ -25,6 +25,7 @@ export const WANTED: readonly string[] = [
     ...["connecting", "open", "waiting", "ended"].map((state) => `reconnect ${state}`),
     ...["lost", "closed-for-now", "unreachable"].map((kind) => `reconnect why ${kind}`),
     ...["highWater", "lowWater", "trySend sent", "trySend queued", "trySend refused", "ping", "group refused"],
-    ...["drained server", "farewell", "killed in close", "bytes in flight", "session complete", "exchange delivers"],
+    ...["drained server", "farewell", "killed in close", "bytes in flight", "inbox half full", "session complete"],
+    ...["exchange delivers"],
   ]),
 ];

@@ -51,6 +51,9 @@ const LIMITS: Limits = {
   overflow: "wait",
 };
 
+/** The hooks whose errors end the connection. */
+const ENDING_PLACES: ReadonlySet<string> = new Set(["open", "message", "ping", "pong", "highWater", "lowWater"]);
+
 /** A call of `connect` that is not settled. */
 export interface Opening {
   readonly since: number;
@@ -128,6 +131,7 @@ export class World {
       ...(variant === 1 && { heartbeat: false, idleTimeout: 2_600, lifetime: 5_300 }),
       ...(variant === 2 && { maxQueuedBytes: 6_000, maxInboxBytes: 4_000, maxMessageSize: 6_000 }),
     };
+    oracle.largestChunk = capacity;
     this.net = network({ clock: loop, latency, jitter: latency / 2, capacity, random: this.noise });
     this.exchange = new Relay(this);
     this.#machine("server");
@@ -177,9 +181,12 @@ export class World {
       close: (connection, info) => this.endOf(connection, role, process).close(info),
       highWater: () => this.oracle.reach.saw("highWater"),
       lowWater: () => this.oracle.reach.saw("lowWater"),
-      onError: (error, { place }) => {
+      onError: (error, { place, connection }) => {
         this.oracle.reach.saw(`onError ${place}`);
-        if (error instanceof Planned) return;
+        if (error instanceof Planned) {
+          if (connection !== undefined && ENDING_PLACES.has(place)) this.#expectEnd(process, connection, place);
+          return;
+        }
         if (place === "send" && error instanceof LimitError) return;
         if (isConnectionError(error)) {
           this.oracle.reach.saw(`onError ${place} ${error.code}`);
@@ -191,6 +198,14 @@ export class World {
         );
       },
     };
+  }
+
+  /** A hook has thrown: its connection must end. */
+  #expectEnd(process: Machine, connection: Connection, place: string): void {
+    this.loop.after(1, () => {
+      if (process.alive && connection.state === "OPEN")
+        this.oracle.wrong("I8 a hook that throws ends nothing", `${process.name}: ${place}`);
+    });
   }
 
   /** Opens a connection. Undefined if that fails: the error must be one of those that are documented. */
