@@ -1,7 +1,7 @@
 /** Calls of the library, each recorded for the oracle: its start, its time limit, and its result. */
 
 import { type SendOptions, TimeoutError, type WaitOptions } from "../../src/index.ts";
-import type { End } from "./oracle.ts";
+import type { End } from "./end.ts";
 import type { World } from "./world.ts";
 
 const LOSSY = ["drop-newest", "drop-oldest", "coalesce"];

@@ -2,7 +2,7 @@
 
 import { ClosedError, ReconnectingConnection } from "../../src/index.ts";
 import { send, take, textOf } from "./calls.ts";
-import type { End } from "./oracle.ts";
+import type { End } from "./end.ts";
 import type { Machine, World } from "./world.ts";
 
 /** True for a server that only sends: a message to it ends the connection. */

@@ -3,7 +3,7 @@
 import { isConnectionError, listen, reconnect, type Server } from "../../src/index.ts";
 import { pause, send, take } from "./calls.ts";
 import { type Client, isFeed, Reconnecting } from "./clients.ts";
-import { type End, FAREWELL } from "./oracle.ts";
+import { type End, FAREWELL } from "./end.ts";
 import { kill } from "./processes.ts";
 import { evilServer, rawClient, rawLines } from "./raw.ts";
 import { sendRequest } from "./requests.ts";

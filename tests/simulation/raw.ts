@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Endpoints } from "../../src/transport/transport.ts";
+import type { End } from "./end.ts";
 import { FAULTY } from "./faulty-server.ts";
-import type { End } from "./oracle.ts";
 import type { Machine, World } from "./world.ts";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -9,8 +9,8 @@ import {
   listen,
 } from "../../src/index.ts";
 import { pause, send, take, trySend, write } from "./calls.ts";
+import { type End, FAREWELL } from "./end.ts";
 import { listenFaulty } from "./faulty-server.ts";
-import { type End, FAREWELL } from "./oracle.ts";
 import { expectInGroup, type Machine, Planned, type World } from "./world.ts";
 
 export const PATHS = ["echo", "chat", "push", "parts", "sink", "idle", "failing", "asking"] as const;

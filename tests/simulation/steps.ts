@@ -2,8 +2,8 @@
 
 import { drained, ping, send, trySend, write } from "./calls.ts";
 import { Reconnecting } from "./clients.ts";
+import type { End } from "./end.ts";
 import { LATER_STEPS } from "./later-steps.ts";
-import type { End } from "./oracle.ts";
 import { freeze, kill, restartIfDead, thawAll } from "./processes.ts";
 import { evilServer, rawClient } from "./raw.ts";
 import { PATHS, serve } from "./server-roles.ts";

@@ -18,9 +18,10 @@ import { type MemoryNetwork, network } from "../../src/testing/index.ts";
 import { WorkerExchange } from "../../src/workers/exchange.ts";
 import type { Mail } from "../../src/workers/messages.ts";
 import { MessageRouter, type RoutedWorker } from "../../src/workers/router.ts";
+import { End, type Limits, type Process } from "./end.ts";
 import { type Entropy, numbers } from "./entropy.ts";
 import type { VirtualLoop } from "./loop.ts";
-import { End, type Limits, type Oracle, type Process } from "./oracle.ts";
+import type { Oracle } from "./oracle.ts";
 
 export type Host = ReturnType<MemoryNetwork["host"]>;
 
