@@ -154,6 +154,8 @@ export class End {
   #largest = 0;
   /** Since when messages are held back because of `maxInFlightBytes`, although the peer has read everything. */
   #heldSince: number | undefined;
+  /** Bytes that had been written then. */
+  #heldWritten = 0;
   /** The last message of the peer, behind which nothing may follow. */
   #farewell: string | undefined;
   /** The number of messages whose call has said that they were refused or dropped. */
@@ -485,8 +487,13 @@ export class End {
       connection.queuedMessages > 0 &&
       wire.writingSince === undefined &&
       (connection.inFlightBytes ?? 0) >= limits.maxInFlightBytes / 2;
+    // Between two looks the Pongs may have come, and so much may have been written that messages are held back again.
+    const again = wire.written - this.#heldWritten >= limits.maxInFlightBytes / 2;
     if (!held || !allRead || peer.wire.pausedAt !== undefined) this.#heldSince = undefined;
-    else this.#heldSince ??= now;
+    else if (this.#heldSince === undefined || again) {
+      this.#heldSince = now;
+      this.#heldWritten = wire.written;
+    }
     if (this.#heldSince === undefined || !this.#oracle.prompt || this.#oracle.faulty) return;
     const since = Math.max(this.#heldSince, wire.resumedAt, this.process.thawedAt, peer.process.thawedAt);
     if (now - since > PROMPT) this.#oracle.wrong("F3 held although the peer has read everything", this.name);
