@@ -286,8 +286,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "a dial that fails keeps its turn",
     "endpoint/client/connect",
-    "await opening.finally(permit.leave)",
-    "await opening.then((opened) => (permit.leave(), opened))",
+    "        clients.opening -= 1;\n        permit.leave();\n    });",
+    "        clients.opening -= 1;\n    });\n    permit.leave();",
   ),
   mutant(
     "the deadline of a call is ignored",
@@ -309,13 +309,13 @@ export const MUTANTS: readonly Mutant[] = [
   mutant("a member stays in its group", MEMBERS, "endOfMember(member).then(leave, leave);", ""),
   mutant(
     "the first member gets no message",
-    GROUP,
+    MEMBERS,
     "for (const member of [...fanOut.detached, ...this.#others]) {",
     "for (const member of [...fanOut.detached, ...this.#others].slice(1)) {",
   ),
   mutant(
     "a member gets each message twice",
-    GROUP,
+    MEMBERS,
     "const result = sendToMember(",
     "sendToMember(undefined, member, message, messageOptions);\n                const result = sendToMember(",
   ),
