@@ -35,6 +35,7 @@ const LONG = [
   // Servers of Redis, which the tests start and kill.
   "broker/redis-contract",
   // Servers of NATS, which the tests start and kill.
+  "broker/nats",
   "broker/nats-contract",
   "broker/nats-core-contract",
   // The report in a browser.

@@ -23,12 +23,20 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+export interface NatsServerOptions {
+  readonly jetstream?: boolean;
+  readonly host?: string;
+  readonly by?: readonly string[];
+}
+
 export class NatsServer implements AsyncDisposable {
   /** Where the server is, and its HTTP interface for monitoring. */
   readonly port: number;
   readonly monitor: number;
   /** The way to the server, which can be cut. */
   readonly proxy: ChaosProxy;
+  readonly #host: string;
+  readonly #by: readonly string[];
   readonly #folder: string;
   #process: ChildProcess | undefined;
   readonly #remove = (): void => {
@@ -36,25 +44,31 @@ export class NatsServer implements AsyncDisposable {
     rmSync(this.#folder, { recursive: true, force: true });
   };
 
-  private constructor(port: number, monitor: number, proxy: ChaosProxy) {
-    this.port = port;
-    this.monitor = monitor;
-    this.proxy = proxy;
+  private constructor(
+    parts: Pick<NatsServer, "port" | "monitor" | "proxy"> & Required<Omit<NatsServerOptions, "jetstream">>,
+  ) {
+    this.port = parts.port;
+    this.monitor = parts.monitor;
+    this.proxy = parts.proxy;
+    this.#host = parts.host;
+    this.#by = parts.by;
     this.#folder = mkdtempSync(join(tmpdir(), "holdfast-nats-"));
     process.once("exit", this.#remove);
   }
 
-  /** `config` is added to the configuration. */
-  static async start(config: string = ""): Promise<NatsServer> {
+  /** `config` is added to the configuration. `by` is a command that starts the server at the address `host`. */
+  static async start(config: string = "", options: NatsServerOptions = {}): Promise<NatsServer> {
+    const { jetstream = true, host = "127.0.0.1", by = [] } = options;
     const [port = 0, monitor = 0] = await freePorts(2);
-    const server = new NatsServer(port, monitor, await chaosProxy({ to: `127.0.0.1:${port}` }));
+    const proxy = await chaosProxy({ to: `127.0.0.1:${port}` });
+    const server = new NatsServer({ port, monitor, proxy, host, by });
     writeFileSync(
       join(server.#folder, "server.conf"),
-      `listen: "127.0.0.1:${port}"
-http: "127.0.0.1:${server.monitor}"
+      `listen: "${host}:${port}"
+http: "${host}:${server.monitor}"
 max_payload: 2MB
 max_pending: 4MB
-jetstream { store_dir: "${server.#folder}/store", max_file_store: 1GB }
+${jetstream ? `jetstream { store_dir: "${server.#folder}/store", max_file_store: 1GB }` : ""}
 ${config}
 `,
     );
@@ -63,7 +77,7 @@ ${config}
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+    return `nats://${this.#host}:${this.port}`;
   }
 
   /** The address of the proxy. */
@@ -74,7 +88,8 @@ ${config}
   /** Starts the server again with the data that it has stored. Resolves when it accepts connections. */
   async restart(): Promise<void> {
     const { NATS_SERVER: command = "nats-server" } = process.env;
-    const child = spawn(command, ["-c", join(this.#folder, "server.conf")], { stdio: ["ignore", "ignore", "pipe"] });
+    const [program = "", ...args] = [...this.#by, command, "-c", join(this.#folder, "server.conf")];
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     let said = "";
     await new Promise<void>((resolve, reject) => {

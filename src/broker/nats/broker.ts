@@ -13,13 +13,13 @@ import type {
   Slice,
 } from "../broker.ts";
 import { brokerClosed } from "../failures.ts";
-import { headers, type Msg, type NatsConnection } from "./client.ts";
+import { headers, type NatsConnection } from "./client.ts";
 import { type NatsConnectionOwner, ServerConnection } from "./connection.ts";
 import { LiveTopics, type LiveTopicsOwner } from "./live-topics.ts";
 import { LogReader } from "./log-reader.ts";
 import { type NatsBrokerOptions, type NatsSettings, natsSettings } from "./options.ts";
 import { Requests } from "./requests.ts";
-import { errorOf, LogStream, objectOf } from "./stream.ts";
+import { errorOf, isStreamLost, LogStream, objectOf } from "./stream.ts";
 import { Subjects, tokenOf } from "./subjects.ts";
 
 const NOT_KEPT: Published = Object.freeze({ epoch: "", offset: 0, duplicate: false });
@@ -63,20 +63,28 @@ class NatsBroker implements Broker, NatsConnectionOwner, LiveTopicsOwner {
       await this.#requests.publish({ ...request, subject: this.#subjects.live(topic) });
       return NOT_KEPT;
     }
+    const { stream } = this.#log;
     // Ids are those of the stream, so that of the message alone would be one of all topics.
     const named = id === undefined ? undefined : headers();
     named?.set("Nats-Msg-Id", `${tokenOf(topic)}.${tokenOf(id ?? "")}`);
     const answer = await this.#requests.send({ ...request, subject: this.#subjects.log(topic), headers: named });
-    const published = this.#publishedIn(answer, topic, this.#log.stream);
-    this.#log.stream.published(topic, history.messages);
-    return published;
+    return this.#guarded(() => {
+      const { seq, duplicate, ...rest } = objectOf(answer, "publish");
+      const error = errorOf(rest, "publish");
+      if (error !== undefined) throw error;
+      stream.published(topic, history.messages);
+      return { epoch: stream.epoch(topic), offset: Number(seq), duplicate: duplicate === true };
+    });
   }
 
-  #publishedIn(answer: Msg, topic: string, stream: LogStream): Published {
-    const { seq, duplicate, ...rest } = objectOf(answer, "publish");
-    const error = errorOf(rest, "publish");
-    if (error !== undefined) throw error;
-    return { epoch: stream.epoch(topic), offset: Number(seq), duplicate: duplicate === true };
+  /** If the stream is not there any more, the broker prepares it again. */
+  async #guarded<Result>(call: () => Result | Promise<Result>): Promise<Result> {
+    try {
+      return await call();
+    } catch (error) {
+      if (isStreamLost(error)) this.#server.lost(error);
+      throw error;
+    }
   }
 
   subscribe(topic: string, listener: BrokerListener): BrokerSubscription {
@@ -94,7 +102,8 @@ class NatsBroker implements Broker, NatsConnectionOwner, LiveTopicsOwner {
     throwIfAborted(request.signal);
     this.#server.use();
     if (this.#log === undefined) return { epoch: "", first: 1, top: 0, entries: [] };
-    return this.#log.reader.read(topic, this.#subjects.log(topic), request, this.#topics.lastOf(topic));
+    const { reader } = this.#log;
+    return this.#guarded(() => reader.read(topic, this.#subjects.log(topic), request, this.#topics.lastOf(topic)));
   }
 
   async renew(topic: string, epoch: string): Promise<string> {

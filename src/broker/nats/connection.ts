@@ -86,6 +86,14 @@ export class ServerConnection {
     });
   }
 
+  /** Something that was prepared is gone, although the server answers: it is prepared again. */
+  lost(cause: unknown): void {
+    const connection = this.#connection;
+    if (!this.#usable || connection === undefined) return;
+    this.#down(cause);
+    void this.#prepare(connection);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -13,6 +13,8 @@ const BATCH = 256;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** On a server without batches, so many parts of the log are read at the same time. */
 const PARTS = 8;
+/** How many messages are looked for at first when a log is read backwards. */
+const FIRST_BACK = 8;
 const END_OF_BATCH = 204;
 const NOT_FOUND = 404;
 
@@ -21,6 +23,19 @@ interface Found {
   /** In milliseconds since 1970, by the clock of the server. */
   readonly time: number;
   readonly message: Uint8Array;
+}
+
+/** What the log of a topic had at the beginning of a read. */
+interface LogState {
+  readonly epoch: string;
+  readonly top: number;
+  /** The offset of the oldest message that the stream has, and how many it has. */
+  readonly kept: number;
+  readonly count: number;
+  /** The time of the server in milliseconds since 1970. */
+  readonly now: number;
+  /** The size of the newest message in bytes, by which those of the others are guessed. */
+  readonly size: number;
 }
 
 /** One call of `read`. */
@@ -43,11 +58,10 @@ export class LogReader {
     this.#hasBatches = hasBatches;
   }
 
-  /** `last` is the last offset that this node has received of the topic; 0 if it has none. */
+  /** `last` is the last offset that this node has received of the topic, if nothing can be missing since; otherwise 0. */
   async read(topic: string, subject: string, request: ReadRequest, last: number): Promise<Slice> {
-    const { after = 0, before = Number.POSITIVE_INFINITY, reverse = false, history, signal } = request;
-    const reading: Reading = { subject, remaining: remainingOf(request.timeout), signal };
-    const { timeout } = request;
+    const { after = 0, reverse = false, history, timeout, signal } = request;
+    const reading: Reading = { subject, remaining: remainingOf(timeout), signal };
     const [info, newest, direct] = await Promise.all([
       this.#stream.info(subject, timeout, signal),
       this.#stream.get({ last_by_subj: subject }, timeout, signal),
@@ -55,39 +69,67 @@ export class LogReader {
     ]);
     const epoch = this.#stream.epoch(topic);
     const oldest = direct ?? (newest && (await this.#nextOfLeader(reading, 1)));
-    if (newest === undefined || oldest === undefined) return emptySlice(epoch, info.last, Math.max(after, last));
-    const top = newest.sequence;
-    const kept = oldest.offset;
-    const now = info.now ?? Date.now();
-    // From behind `after` if the log reaches back so far. The limits count from the top, so everything up to there is read.
-    const begins = after >= kept;
-    const dense = info.kept <= history.messages;
-    const start =
-      begins && !reverse ? after + 1 : dense ? kept : await this.#startOf(reading, kept, top, info.kept, history);
-    const found = await this.#walk(reading, Math.max(start, kept), top, newest.message.length * info.kept, history);
+    if (newest === undefined || oldest === undefined) return emptySlice(epoch, info.last, after, last);
+    const state: LogState = {
+      ...{ epoch, top: newest.sequence, kept: oldest.offset, count: info.kept, now: info.now ?? Date.now() },
+      size: newest.message.length,
+    };
+    return reverse ? this.#readBack(reading, state, request) : this.#readOn(reading, state, request, history);
+  }
+
+  async #readOn(reading: Reading, state: LogState, request: ReadRequest, history: HistoryLimits): Promise<Slice> {
+    const { epoch, top, kept, count, now } = state;
+    const after = request.after ?? 0;
+    // The limits count from the top, so everything up to there is read. If the log reaches back so far, from behind `after` on.
+    const linked = after >= kept;
+    const start = linked ? after + 1 : kept;
+    const found =
+      linked || count <= history.messages
+        ? await this.#walk(reading, start, top, state, history)
+        : await this.#walkBack(reading, top, state, history, (some) => some.length > history.messages);
     const window = within(found, history, now);
-    const first = window.length < found.length || !begins || reverse ? window[0]?.offset : Math.min(kept, after + 1);
-    const previous = found[found.length - window.length - 1]?.offset ?? (begins && !reverse ? after : 0);
-    const entries = entriesOf(window, epoch, previous);
-    return { epoch, first: first ?? top + 1, top, entries: chosen(entries, { after, before, reverse }, request) };
+    const previous = found[found.length - window.length - 1]?.offset ?? (linked ? after : 0);
+    const first = window.length < found.length || !linked ? (window[0]?.offset ?? top + 1) : kept;
+    return { epoch, first, top, entries: chosen(entriesOf(window, epoch, previous), request) };
+  }
+
+  /** Reads only as far back as the request needs: then `first` is that of the stream. */
+  async #readBack(reading: Reading, state: LogState, request: ReadRequest): Promise<Slice> {
+    const { epoch, top, kept, now } = state;
+    const { before = Number.POSITIVE_INFINITY, history, messages, bytes } = request;
+    const enough = (some: readonly Found[]): boolean => {
+      if (some.length > history.messages) return true;
+      const wanted = some.filter(({ offset }) => offset < before);
+      return wanted.length > messages || sizeOf(wanted) > bytes || sizeOf(some) > history.bytes;
+    };
+    const found = await this.#walkBack(reading, top, state, history, enough);
+    const window = within(found, history, now);
+    const limited = window.length < found.length || found[0]?.offset === kept;
+    const entries = entriesOf(window, epoch, found[found.length - window.length - 1]?.offset ?? 0);
+    return { epoch, first: limited ? (window[0]?.offset ?? top + 1) : kept, top, entries: chosen(entries, request) };
   }
 
   /**
-   * An offset from which at least `history.messages` messages lead to the top, as near to it as can be guessed: the log has more than
-   * the topic wants, and the server cannot count backwards.
+   * The messages up to `end`, from one on that is found by guessing how dense they are, since the server cannot count backwards. `enough`
+   * says of the newest ones whether they are.
    */
-  async #startOf(reading: Reading, kept: number, top: number, count: number, history: HistoryLimits): Promise<number> {
-    let start = top;
-    let step = Math.ceil(((top - kept + 1) / count) * history.messages * 1.25);
-    let known = 0;
-    while (start > kept) {
-      const end = start;
-      start = Math.max(kept, start - step);
-      known += (await this.#walk(reading, start, end - 1, 0, history)).length;
-      if (known >= history.messages) break;
-      step *= 2;
+  async #walkBack(
+    reading: Reading,
+    end: number,
+    state: LogState,
+    history: HistoryLimits,
+    enough: (found: readonly Found[]) => boolean,
+  ): Promise<readonly Found[]> {
+    const { top, kept, count } = state;
+    const density = Math.max(count, 1) / (top - kept + 1);
+    let found: readonly Found[] = [];
+    let start = end + 1;
+    for (let wanted = FIRST_BACK; start > kept && !enough(found); wanted *= 4) {
+      const last = start - 1;
+      start = Math.max(kept, start - Math.ceil(wanted / density));
+      found = [...(await this.#walk(reading, start, last, state, history)), ...found];
     }
-    return start;
+    return found;
   }
 
   /** The messages from `start` to `end`, without those that are beyond the limits in any case. */
@@ -95,12 +137,12 @@ export class LogReader {
     reading: Reading,
     start: number,
     end: number,
-    bytes: number,
+    { size, count }: LogState,
     history: HistoryLimits,
   ): Promise<readonly Found[]> {
     if (start > end) return [];
     if (this.#hasBatches()) return this.#walkBatches(reading, start, end, history);
-    const parts = end - start < PARTS * 2 || bytes > BATCH_BYTES ? 1 : PARTS;
+    const parts = end - start < PARTS * 2 || size * count > BATCH_BYTES ? 1 : PARTS;
     const length = Math.ceil((end - start + 1) / parts);
     const walks = Array.from({ length: parts }, (_, part) => {
       const from = start + part * length;
@@ -235,12 +277,16 @@ function foundIn(answer: Msg): Found | undefined {
 }
 
 /**
- * The log has no message of the topic. `known` is an offset that it once had: its messages were removed, and the offset of the last
- * one is not known any more. It was at most the last one of the stream.
+ * The log has no message of the topic, and does not know the last offset any more if these were removed. This node may know it: it is
+ * `last`. If not, `after` is an offset that the topic once had, and the last one was at most that of the stream.
  */
-function emptySlice(epoch: string, lastOfStream: number, known: number): Slice {
-  const top = known === 0 ? 0 : lastOfStream;
+function emptySlice(epoch: string, lastOfStream: number, after: number, last: number): Slice {
+  const top = last > 0 ? last : after > 0 ? lastOfStream : 0;
   return { epoch, first: top + 1, top, entries: [] };
+}
+
+function sizeOf(found: readonly Found[]): number {
+  return found.reduce((size, { message }) => size + message.length, 0);
 }
 
 /** The newest of these that are within the limits of the topic, the oldest first. */
@@ -265,13 +311,11 @@ function entriesOf(found: readonly Found[], epoch: string, previous: number): Br
   });
 }
 
-function chosen(
-  entries: BrokerEntry[],
-  range: { readonly after: number; readonly before: number; readonly reverse: boolean },
-  { messages, bytes }: ReadRequest,
-): BrokerEntry[] {
-  const inRange = entries.filter(({ offset }) => offset > range.after && offset < range.before);
-  if (range.reverse) inRange.reverse();
+/** The entries that the request is about. */
+function chosen(entries: BrokerEntry[], request: ReadRequest): BrokerEntry[] {
+  const { after = 0, before = Number.POSITIVE_INFINITY, reverse = false, messages, bytes } = request;
+  const inRange = entries.filter(({ offset }) => offset > after && offset < before);
+  if (reverse) inRange.reverse();
   let [count, size] = [0, 0];
   for (const { message } of inRange) {
     size += message.length;

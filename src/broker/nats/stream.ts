@@ -270,13 +270,16 @@ function finite(value: number, unit: number = 1): number | undefined {
   return value === Number.POSITIVE_INFINITY ? (unit === 1 ? -1 : undefined) : value * unit;
 }
 
-/** The body of an answer. Throws ClosedError if there is no JetStream, so that nothing has read the request. */
-export function objectOf(answer: Msg, call: string): Readonly<Record<string, unknown>> {
-  if (isUnanswered(answer)) {
-    throw brokerUnreachable(
-      new Error(`no JetStream has answered ${call}: is it enabled, and does its stream have a leader?`),
-    );
+/** Nothing has read a request: JetStream, the stream or its leader is not there. */
+export class UnansweredError extends Error {
+  constructor(call: string) {
+    super(`no JetStream has answered ${call}: is it enabled, and is its stream there?`);
   }
+}
+
+/** The body of an answer. Throws a ClosedError with an UnansweredError as its cause if nothing has read the request. */
+export function objectOf(answer: Msg, call: string): Readonly<Record<string, unknown>> {
+  if (isUnanswered(answer)) throw brokerUnreachable(new UnansweredError(call));
   try {
     const body: unknown = JSON.parse(answer.string());
     if (isObject(body)) return body;
@@ -284,6 +287,11 @@ export function objectOf(answer: Msg, call: string): Readonly<Record<string, unk
     // It is reported below.
   }
   throw new ApiError(call, 500, "the answer cannot be understood");
+}
+
+/** True if the error says that the stream is not there. */
+export function isStreamLost(error: unknown): boolean {
+  return error instanceof ApiError ? error.number === NO_STREAM : (error as Error).cause instanceof UnansweredError;
 }
 
 /** True if the server says that nothing subscribes to the subject of the request. */
