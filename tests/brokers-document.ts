@@ -2,6 +2,7 @@
 
 import type { BrokerHonours } from "../src/broker/broker.ts";
 import { MEMORY_HONOURS } from "../src/broker/memory.ts";
+import { natsHonours } from "../src/broker/nats/broker.ts";
 import { REDIS_HONOURS } from "../src/broker/redis/redis-broker.ts";
 import { WORKER_HONOURS } from "../src/workers/broker.ts";
 
@@ -9,6 +10,9 @@ const BROKERS: readonly (readonly [name: string, honours: BrokerHonours])[] = [
   ["`memoryBroker()`", MEMORY_HONOURS],
   ["`broker` of `startWorkers`", WORKER_HONOURS],
   ["`redisBroker(target)`", REDIS_HONOURS],
+  ["`natsBroker(target)`, on JetStream", natsHonours(true, "file")],
+  ["the same with a stream in memory", natsHonours(true, "memory")],
+  ["`natsBroker(target, { log: false })`", natsHonours(false, "file")],
 ];
 
 const COLUMNS: readonly (readonly [heading: string, cell: (honours: BrokerHonours) => string])[] = [
@@ -34,6 +38,7 @@ A broker carries the messages of topics between hubs, and keeps their history. T
 | in one process | \`memoryBroker()\`, the default of a hub | \`holdfast\` | nothing |
 | in the workers of one machine | \`broker\`, which the function of \`startWorkers\` gets | \`holdfast/workers\` | nothing; see [Several processes](workers.md#topics) |
 | on several machines | \`redisBroker(target)\` | \`holdfast/redis\` | Redis 7 or Valkey, and the package \`redis\`; see [Topics on Redis](redis.md) |
+| on several machines | \`natsBroker(target)\` | \`holdfast/nats\` | NATS 2.9, with JetStream for a history, and the packages of its client; see [Topics on NATS](nats.md) |
 
 ## What each can promise
 

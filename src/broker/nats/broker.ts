@@ -28,6 +28,12 @@ const FLUSH_TIMEOUT = 10_000;
 /** How long it may take to find out whether the stream is another one. */
 const INFO_TIMEOUT = 4_000;
 
+/** What the broker on NATS promises. */
+export function natsHonours(log: boolean, storage: "file" | "memory"): BrokerHonours {
+  const survives = !log ? "nothing" : storage === "file" ? "broker" : "node";
+  return Object.freeze({ log, contiguous: false, survives, once: log, fence: false });
+}
+
 class NatsBroker implements Broker, NatsConnectionOwner, LiveTopicsOwner {
   readonly honours: BrokerHonours;
   readonly #settings: NatsSettings;
@@ -49,9 +55,7 @@ class NatsBroker implements Broker, NatsConnectionOwner, LiveTopicsOwner {
       const stream = new LogStream(settings, this.#subjects, this.#requests);
       this.#log = { stream, reader: new LogReader(stream, this.#requests, () => hasBatches(this.connection)) };
     }
-    const { log } = settings;
-    const survives = !log ? "nothing" : settings.stream.storage === "file" ? "broker" : "node";
-    this.honours = Object.freeze({ log, contiguous: false, survives, once: log, fence: false });
+    this.honours = natsHonours(settings.log, settings.stream.storage);
     this.#server.open();
   }
 
