@@ -209,13 +209,19 @@ export class HubCore implements TopicHub, HubContext {
   /** Waits until it is known where to begin. */
   async #start(live: LiveTopic, wish: Wish, signal: AbortSignal | undefined): Promise<Start> {
     const { log } = live;
+    const since = this.#clock.now();
+    let verified = false;
     for (;;) {
       await unlessAborted(log.verified(), signal);
       if (log.closed) throw topicClosed("the hub is closed");
       if (!log.live) continue;
       const start = startOf(live.topic, log, wish, live.contiguous);
-      if (start !== undefined) return start;
-      await unlessAborted(log.fill(), signal);
+      // The position may be ahead of this hub, or of an epoch that it does not know yet.
+      if (start?.gap !== undefined && start.gap.reason !== "trimmed" && !verified) {
+        await unlessAborted(log.verifiedAfter(since), signal);
+        verified = true;
+      } else if (start !== undefined) return start;
+      else await unlessAborted(log.fill(), signal);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Follows the log of one topic: one subscription, the latest entries, and the repair of what is missing between them. */
 
-import { after } from "../base/time.ts";
+import { after, between, type Instant, instant, reached } from "../base/time.ts";
 import type { BrokerEntry, BrokerSubscription, HistoryLimits, ReadRequest, Slice } from "../broker/broker.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf, readableOffset } from "./live-log.ts";
@@ -15,6 +15,9 @@ const MAX_HELD_BYTES = 16_777_216;
 /** The pauses before a read is repeated, in milliseconds. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 5_000;
+
+/** Between two verifications for the positions of clients, in milliseconds. */
+const LEAST_PAUSE = 100;
 
 /**
  * | state | live entries |
@@ -51,6 +54,9 @@ export class KeptLog implements LiveLog {
   #overrun = false;
   #waiting: (() => void)[] = [];
   #healedEntries = 0;
+  #verifiedAt: Instant;
+  /** When the read began that has verified it. */
+  #readAt: Instant = instant(-Infinity);
 
   /** `whole`: the first read is one of the whole history. */
   constructor(topic: string, history: HistoryLimits, whole: boolean, setup: LogSetup, owner: LogOwner) {
@@ -58,6 +64,7 @@ export class KeptLog implements LiveLog {
     this.#history = history;
     this.#setup = setup;
     this.#owner = owner;
+    this.#verifiedAt = setup.clock.now();
     this.ring = new Ring(history, (entry) => {
       this.removed = entry;
     });
@@ -99,6 +106,17 @@ export class KeptLog implements LiveLog {
   verified(): Promise<void> {
     if (this.#state === "live" || this.#state === "closed") return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async verifiedAfter(since: Instant): Promise<void> {
+    while (this.#state !== "closed" && !reached(since, this.#readAt)) {
+      // A client can make positions up, so it must not be able to cause many reads.
+      const soonest = after(this.#readAt, LEAST_PAUSE);
+      const { clock } = this.#setup;
+      if (this.#state === "live" && !reached(soonest, clock.now())) await this.#until(soonest);
+      this.probe();
+      await this.verified();
+    }
   }
 
   /** Verifies the log, as after an interruption. For logs in which nothing happens. */
@@ -200,9 +218,11 @@ export class KeptLog implements LiveLog {
     const overtaken = (): boolean => this.#verification !== verification || this.#state === "closed";
     const starting = this.#state === "starting";
     if (this.#state === "live") this.#state = "suspect";
+    let readAt = this.#readAt;
     for (let attempt = 0; !overtaken(); ) {
       const heldBefore = this.#held.length;
       this.#overrun = false;
+      readAt = this.#setup.clock.now();
       const slice = starting && this.epoch === "" ? await this.#readFirst() : await this.#read(this.#onward());
       if (overtaken()) return;
       const outcome = slice === undefined ? "again" : await this.#apply(slice, overtaken);
@@ -216,6 +236,8 @@ export class KeptLog implements LiveLog {
     const healed = this.#healedEntries;
     this.#healedEntries = 0;
     this.#state = "live";
+    this.#verifiedAt = this.#setup.clock.now();
+    this.#readAt = readAt;
     if (!starting) this.#owner.healed(healed);
     this.#settleWaiting();
   }
@@ -241,8 +263,7 @@ export class KeptLog implements LiveLog {
       this.#adopt(slice);
       return "done";
     }
-    const full = slice.entries.length >= this.#history.messages;
-    const verdict = compareLog(this.#known(), slice, this.#setup.broker.honours.contiguous, full);
+    const verdict = compareLog(this.#known(), slice, this.#setup.broker.honours.contiguous, this.#mayBeTrimmed(slice));
     if (verdict.kind === "unlike") return this.#restart(slice, overtaken);
     if (verdict.kind === "renewed") {
       this.epoch = slice.epoch;
@@ -258,6 +279,14 @@ export class KeptLog implements LiveLog {
     const count = this.#setup.broker.honours.contiguous ? slice.top - this.offset : undefined;
     this.#tellGap("trimmed", { epoch: this.epoch, offset: slice.top, check: 0 }, undefined, count);
     return "done";
+  }
+
+  /** True if entries that have followed the last verified one may have been removed. */
+  #mayBeTrimmed({ entries }: Slice): boolean {
+    const { messages, bytes, age } = this.#history;
+    const size = entries.reduce((sum, { message }) => sum + message.length, 0);
+    // Half, because a message that was removed may have been a long one.
+    return entries.length >= messages || size >= bytes / 2 || between(this.#verifiedAt, this.#setup.clock.now()) >= age;
   }
 
   #known(): Known {
@@ -368,8 +397,12 @@ export class KeptLog implements LiveLog {
   #pause(attempt: number): Promise<void> {
     const { clock, random } = this.#setup;
     const length = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * (0.5 + random() / 2);
+    return this.#until(after(clock.now(), length));
+  }
+
+  #until(at: Instant): Promise<void> {
     return new Promise((resolve) => {
-      clock.wakeAt(after(clock.now(), length), () => resolve());
+      this.#setup.clock.wakeAt(at, () => resolve());
     });
   }
 

@@ -1,6 +1,6 @@
 /** The entries of one topic as they arrive, in the memory of a hub: what `KeptLog` and `LooseLog` have in common. */
 
-import type { Clock } from "../base/time.ts";
+import type { Clock, Instant } from "../base/time.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { KeptEntry } from "./entry.ts";
 import type { Gap, Position } from "./position.ts";
@@ -57,6 +57,10 @@ export interface LiveLog {
   verified(): Promise<void>;
   /** Resolves when `filled` is true, or the log is closed. */
   fill(): Promise<void>;
+  /**
+   * Resolves when the log was verified after `since`, or is closed. A position can be ahead of this hub: another one has received more.
+   */
+  verifiedAfter(since: Instant): Promise<void>;
   /** Verifies a log in which nothing happens. */
   probe(): void;
   close(): void;

@@ -26,10 +26,9 @@ export type LogVerdict =
   | { readonly kind: "trimmed"; readonly to: number; readonly count: number | undefined };
 
 /**
- * Judges a slice of the entries from `known.offset` on. `full`: the slice has as many entries as the log keeps, so others may have been
- * removed before the first one.
+ * Judges a slice of the entries from `known.offset` on. `trimmed`: entries that have followed the known one may have been removed.
  */
-export function compareLog(known: Known, slice: Slice, contiguous: boolean, full: boolean): LogVerdict {
+export function compareLog(known: Known, slice: Slice, contiguous: boolean, trimmed: boolean): LogVerdict {
   const { offset, last } = known;
   const [first] = slice.entries;
   const own = first?.offset === offset ? first : undefined;
@@ -40,7 +39,7 @@ export function compareLog(known: Known, slice: Slice, contiguous: boolean, full
   // The log does not have the entry at `offset` any more. If nothing has followed it, nothing is missing.
   if (slice.top === offset) return { kind: "same" };
   const to = Math.max(slice.first, offset + 1) - 1;
-  const adjacent = contiguous ? to === offset : offset === 0 && !full;
+  const adjacent = contiguous ? to === offset : offset === 0 && !trimmed;
   // Without the own entry, it cannot be verified that the entries behind it belong to the same history.
   if (adjacent && last === undefined) return { kind: "same" };
   return { kind: "trimmed", to, count: contiguous ? to - offset : undefined };

@@ -1,0 +1,288 @@
+/** What each member gets is a run of one history of the log, or is broken by a gap that it is told in its place. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Gap, Hub, type Position, type TopicEncoder, type TopicMember } from "../../src/index.ts";
+import { ManualClock, settled } from "../../src/testing/index.ts";
+import { runs } from "../kit/random.ts";
+import { type Delivery, FaultyBroker, FaultyServer, type Grown } from "./faulty-broker.ts";
+
+const NODES = 2;
+const MEMBERS = 4;
+const KEEPS = 12;
+
+/** The wire of this test: everything that the hub tells, as JSON. */
+const ENCODER: TopicEncoder = {
+  message: ({ message, position }) => JSON.stringify({ message, position }),
+  joined: (_, position, gap) => JSON.stringify({ joined: position, gap }),
+  gap: (gap) => JSON.stringify({ gap }),
+  skipped: (_, position, reason) => JSON.stringify({ skipped: position, reason }),
+};
+
+interface Told {
+  readonly message?: string;
+  readonly position?: Position;
+  readonly joined?: Position;
+  readonly gap?: Gap;
+  readonly skipped?: Position;
+}
+
+/** A client, and the connection that it has now. */
+class Client {
+  readonly name: string;
+  readonly #server: FaultyServer;
+  /** The last message that it has got, in the tree of all histories. */
+  last: Grown | undefined;
+  position: Position | undefined;
+  gaps = 0;
+  readonly seen = new Set<string>();
+  /** True if the next message need not follow the last one. */
+  #jumps = true;
+  member: Member | undefined;
+
+  constructor(name: string, server: FaultyServer) {
+    this.name = name;
+    this.#server = server;
+  }
+
+  hear(text: string): void {
+    const told = JSON.parse(text) as Told;
+    if (told.joined !== undefined) {
+      if (told.gap !== undefined) this.#hearGap(told.gap);
+      else if (this.position === undefined) this.#jumps = true;
+      else assert.deepEqual(told.joined, this.position, `${this.name} resumes elsewhere`);
+      this.position = told.joined;
+    } else if (told.gap !== undefined) {
+      this.#hearGap(told.gap);
+      this.position = told.gap.to;
+    } else if (told.skipped !== undefined) {
+      this.position = told.skipped;
+    } else this.#hearMessage(told.message as string, told.position as Position);
+  }
+
+  #hearGap(gap: Gap): void {
+    assert.equal(
+      gap.from.offset,
+      this.position?.offset,
+      `${this.name}: ${JSON.stringify(gap)} at ${JSON.stringify(this.position)}`,
+    );
+    // Before the first entry there is none with which a broker could link it.
+    if (this.#server.contiguous || gap.from.offset > 0) this.gaps += 1;
+    this.#jumps = true;
+    if (gap.reason === "trimmed" && this.#server.contiguous) assert.equal(gap.count, gap.to.offset - gap.from.offset);
+  }
+
+  #hearMessage(message: string, position: Position): void {
+    assert.ok(!this.seen.has(message), `${this.name} gets ${message} twice`);
+    this.seen.add(message);
+    const entry = this.#server.all.find(({ message: bytes }) => Buffer.from(bytes.subarray(14)).toString() === message);
+    assert.ok(entry !== undefined, `${message} was never published`);
+    assert.equal(position.offset, entry.offset);
+    const before = this.position as Position;
+    assert.ok(position.offset > before.offset, `${this.name} gets ${position.offset} behind ${before.offset}`);
+    if (!this.#jumps)
+      assert.equal(entry.parent, this.last, `${this.name}: ${message} does not follow the message before it`);
+    else if (this.#server.contiguous)
+      assert.equal(position.offset, before.offset + 1, `${this.name}: the position of the gap`);
+    this.#jumps = false;
+    this.last = entry;
+    this.position = position;
+  }
+}
+
+/** The server's side of a connection, whose client reads when the test says so. */
+class Member implements TopicMember {
+  readonly #client: Client;
+  readonly #room: number;
+  #queue: string[] = [];
+  #drains: (() => void)[] = [];
+  readonly #end = new AbortController();
+  readonly #ended: () => void;
+  readonly closed: Promise<unknown>;
+
+  constructor(client: Client, room: number) {
+    this.#client = client;
+    this.#room = room;
+    let ended!: () => void;
+    this.closed = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    this.#ended = ended;
+  }
+
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  trySend(message: unknown): "sent" | "refused" {
+    if (this.#end.signal.aborted || this.#queue.length >= this.#room) return "refused";
+    this.#queue.push(typeof message === "string" ? message : (message as { message: string }).message);
+    return "sent";
+  }
+
+  drain(): Promise<void> {
+    if (this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drains.push(resolve));
+  }
+
+  /** The client gets what is queued. */
+  read(): void {
+    for (const text of this.#queue.splice(0)) this.#client.hear(text);
+    for (const drained of this.#drains.splice(0)) drained();
+  }
+
+  async close(): Promise<never> {
+    this.#end.abort(new Error("closed"));
+    this.#ended();
+    return undefined as never;
+  }
+}
+
+const node = fc.nat(NODES - 1);
+const who = fc.nat(MEMBERS - 1);
+const act = fc.oneof(
+  { weight: 24, arbitrary: fc.record({ do: fc.constant("publish" as const), node }) },
+  {
+    weight: 40,
+    arbitrary: fc.record({
+      do: fc.constant("deliver" as const),
+      at: fc.nat(NODES),
+      how: fc.constantFrom<Delivery>("pass", "pass", "pass", "pass", "lose", "double"),
+    }),
+  },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant("read" as const), who }) },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant("join" as const),
+      who,
+      node,
+      room: fc.constantFrom(2, 5, 1_000),
+      last: fc.constantFrom(0, 3),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("cut", "leave"), who }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("interrupt", "restore", "fail"), node }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("roll back" as const), entries: fc.integer({ min: 1, max: 4 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("empty" as const) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("wait" as const), for: fc.constantFrom(1, 100, 31_000) }) },
+) as fc.Arbitrary<Act>;
+
+interface Act {
+  readonly do: string;
+  readonly node?: number;
+  readonly who?: number;
+  readonly at?: number;
+  readonly how?: Delivery;
+  readonly room?: number;
+  readonly last?: number;
+  readonly entries?: number;
+  readonly for?: number;
+}
+
+/** Runs the acts, then lets everything heal. */
+async function play(acts: readonly Act[], contiguous: boolean): Promise<void> {
+  const clock = new ManualClock();
+  const server = new FaultyServer(KEEPS, contiguous);
+  const brokers = Array.from({ length: NODES }, () => new FaultyBroker(server));
+  const errors: unknown[] = [];
+  const hubs = brokers.map(
+    (broker) =>
+      new Hub({
+        broker,
+        clock,
+        encoder: ENCODER,
+        random: () => 0.5,
+        onError: (error) => {
+          errors.push(error);
+        },
+      }),
+  );
+  const topics = hubs.map((hub) => hub.topic("t", { history: { messages: KEEPS } }));
+  const clients = Array.from({ length: MEMBERS }, (_, index) => new Client(`client ${index}`, server));
+  let published = 0;
+  let losses = 0;
+  const pending: Promise<unknown>[] = [];
+  const publish = (at: number): void => {
+    published += 1;
+    pending.push((topics[at] as (typeof topics)[0]).publish(`message ${published}`).catch(() => undefined));
+  };
+  const join = (client: Client, at: number, room: number, last: number): void => {
+    void client.member?.close();
+    const member = new Member(client, room);
+    client.member = member;
+    const { position } = client;
+    const options = {
+      ...(position && { after: position }),
+      last: position === undefined ? last : 0,
+      timeout: Infinity,
+    };
+    pending.push((topics[at] as (typeof topics)[0]).join(member, options).catch(() => undefined));
+  };
+  for (const one of acts) {
+    const client = clients[one.who ?? 0] as Client;
+    const broker = brokers[one.node ?? 0] as FaultyBroker;
+    if (one.do === "publish") publish(one.node as number);
+    else if (one.do === "deliver") server.deliver(one.at as number, one.how as Delivery);
+    else if (one.do === "read") client.member?.read();
+    else if (one.do === "join") join(client, one.node as number, one.room as number, one.last as number);
+    else if (one.do === "cut") void client.member?.close();
+    else if (one.do === "leave")
+      for (const topic of topics) if (client.member !== undefined) topic.leave(client.member);
+    if (one.do === "interrupt") broker.interrupt();
+    else if (one.do === "restore") broker.restore();
+    else if (one.do === "fail") broker.failures += 1;
+    else if (one.do === "roll back") {
+      losses += 1;
+      server.rollBack(one.entries as number);
+    } else if (one.do === "empty") {
+      losses += 1;
+      server.empty();
+    } else if (one.do === "wait") await clock.advance(one.for as number);
+    await settled();
+  }
+  // Everything heals: each client comes back, and gets what it has missed.
+  for (const broker of brokers) {
+    broker.restore();
+    broker.failures = 0;
+  }
+  await clock.advance(10_000);
+  for (const [index, client] of clients.entries()) join(client, index % NODES, 1_000, 0);
+  await clock.advance(10_000);
+  publish(0);
+  await settled();
+  server.deliverAll();
+  await clock.advance(31_000);
+  for (let turn = 0; turn < 3; turn += 1) {
+    for (const { member } of clients) member?.read();
+    await settled();
+  }
+  await Promise.all(pending);
+  for (const { name, last, gaps } of clients) {
+    assert.equal(last, server.tip, `${name} has the newest message`);
+    if (losses === 0 && published <= KEEPS) assert.equal(gaps, 0, `${name} has a gap, and nothing was lost`);
+  }
+  assert.deepEqual(errors, []);
+  assert.ok(server.renewals <= losses, `${server.renewals} renewals after ${losses} losses`);
+  assert.equal(
+    hubs.reduce((sum, { stats }) => sum + stats.behind, 0),
+    0,
+  );
+  await Promise.all(hubs.map((hub) => hub.close()));
+  await clock.advance(60_000);
+}
+
+describe("each member of a topic", () => {
+  for (const contiguous of [true, false]) {
+    it(`gets a run of one history, or a gap: ${contiguous ? "contiguous offsets" : "linked offsets"}`, async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(act, { minLength: 10, maxLength: 80 }), (acts) => play(acts, contiguous)),
+        runs(150),
+      );
+    });
+  }
+});
