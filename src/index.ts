@@ -171,6 +171,8 @@ export {
 export type { GroupOverflow } from "./group/wire-form.ts";
 export type { SkipReason, TopicEncoder } from "./hub/encoder.ts";
 export type { TopicEntry } from "./hub/entry.ts";
+export { type Envelope, envelope } from "./hub/envelope.ts";
+export { type EnvelopeEvent, EnvelopeReader } from "./hub/envelope-reader.ts";
 export type {
   HubEvent,
   HubForkEvent,

@@ -27,7 +27,7 @@ const MAIN = {
     ...["ClosedError", "HandshakeError", "LimitError", "ProtocolError", "TimeoutError", "TransportError"],
     ...["isConnectionError", "isText", "errorReporter", "metrics", "httpProxy", "proxyFromEnvironment", "json"],
     ...["memoryBudget", "WorkerError"],
-    ...["Hub", "memoryBroker", "exchangeOf", "EXCHANGE_DEFAULTS"],
+    ...["Hub", "memoryBroker", "exchangeOf", "EXCHANGE_DEFAULTS", "envelope", "EnvelopeReader"],
   ],
   types: [
     ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
@@ -155,7 +155,7 @@ const MAIN = {
     ],
     ...["Broker", "BrokerEntry", "BrokerHonours", "BrokerListener", "BrokerPublishOptions", "BrokerSubscription"],
     ...["HistoryLimits", "Published", "ReadRequest", "Slice", "MemoryBrokerOptions"],
-    ...["BrokerExchange", "BrokerExchangeOptions"],
+    ...["BrokerExchange", "BrokerExchangeOptions", "Envelope", "EnvelopeEvent"],
     ...["SkipReason", "TopicEncoder", "TopicEntry", "LoadState", "StateMessages", "TopicMember"],
     ...["HubEvent", "HubForkEvent", "HubGapEvent", "HubHealedEvent", "HubInDoubtEvent", "HubPublishFailedEvent"],
     ...["HubReadFailedEvent", "HubStats", "HubSuspectEvent", "HubUnreadableEvent"],

@@ -25,6 +25,8 @@ export interface TopicEncoder {
   readonly skipped?: ((topic: string, position: Position, reason: SkipReason) => Sendable | undefined) | undefined;
   /** For a member that has left the topic, and stays connected. */
   readonly left?: ((topic: string) => Sendable | undefined) | undefined;
+  /** Called when the topic has no members at this hub any more. */
+  readonly ended?: ((topic: string) => void) | undefined;
 }
 
 /** Members get the message alone, and nothing for a position or a gap. */

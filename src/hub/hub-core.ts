@@ -21,6 +21,7 @@ import { LiveTopic, topicClosed } from "./live-topic.ts";
 import type { TopicMember } from "./member-cursor.ts";
 import type { SettledHub, SettledTopic } from "./options.ts";
 import type { Gap } from "./position.ts";
+import { Prober } from "./prober.ts";
 import { PublishNumbers } from "./publish-numbers.ts";
 import { type Start, startOf, type Wish } from "./start.ts";
 import type {
@@ -49,6 +50,7 @@ export class HubCore implements TopicHub, HubContext {
   readonly #numbers = new PublishNumbers();
   readonly #excepts = new Excepts();
   readonly #topics = new Map<string, LiveTopic>();
+  readonly #prober: Prober;
   /** The pending calls of `join`. */
   readonly #joins = new Map<
     string,
@@ -69,8 +71,9 @@ export class HubCore implements TopicHub, HubContext {
     this.observe =
       options.observe &&
       guarded(options.observe, (error) => report(error, { place: "observe", connection: undefined }));
-    const { readTimeout, random } = options;
-    this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, random };
+    const { readTimeout, probeInterval, random } = options;
+    this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, probeInterval, random };
+    this.#prober = new Prober(this.#clock, probeInterval, this.#topics);
   }
 
   get names(): readonly string[] {
@@ -93,6 +96,7 @@ export class HubCore implements TopicHub, HubContext {
       for (const { limit } of joins.values()) limit.abort(reasonOf(this.#ending.signal));
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();
+    this.#prober.stop();
     await this.#broker.close();
   }
 
@@ -311,6 +315,7 @@ export class HubCore implements TopicHub, HubContext {
       throw new LimitError({ operation: "join", limit: "maxTopics", maximum: maxTopics, actual: maxTopics + 1 });
     const live = new LiveTopic(topic, settings, whole, this);
     this.#topics.set(topic, live);
+    this.#prober.start();
     return live;
   }
 

@@ -1,6 +1,6 @@
 /** Follows the log of one topic: one subscription, the latest entries, and the repair of what is missing between them. */
 
-import { after, between, type Instant, instant, reached } from "../base/time.ts";
+import { after, between, type Instant, instant, later, reached } from "../base/time.ts";
 import type { BrokerEntry, BrokerSubscription, HistoryLimits, ReadRequest, Slice } from "../broker/broker.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf, readableOffset } from "./live-log.ts";
@@ -114,14 +114,18 @@ export class KeptLog implements LiveLog {
       const soonest = after(this.#readAt, LEAST_PAUSE);
       const { clock } = this.#setup;
       if (this.#state === "live" && !reached(soonest, clock.now())) await this.#until(soonest);
-      this.probe();
+      if (this.#state === "live") void this.#verify();
       await this.verified();
     }
   }
 
-  /** Verifies the log, as after an interruption. For logs in which nothing happens. */
   probe(): void {
-    if (this.#state === "live") void this.#verify();
+    if (this.#state !== "live") return;
+    const { clock, probeInterval } = this.#setup;
+    const now = clock.now();
+    const since = this.last === undefined ? this.#verifiedAt : later(this.#verifiedAt, this.last.at);
+    // Half, because the turn of this topic comes once in the interval.
+    if (between(since, now) >= probeInterval / 2) void this.#verify();
   }
 
   /** Resolves when the ring has what the log has, as far as the limits allow. One read, for all callers. */

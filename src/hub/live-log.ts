@@ -34,6 +34,8 @@ export interface LogSetup {
   readonly clock: Clock;
   /** For each read, in milliseconds. */
   readonly readTimeout: number;
+  /** How long nothing has happened in a log before it is verified, in milliseconds. */
+  readonly probeInterval: number;
   readonly random: () => number;
 }
 

@@ -123,8 +123,9 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   leave(member: GroupMember): void {
     if (!this.#members.has(member)) return;
     const { encoder, topic } = this;
-    this.#members.leave(member);
+    // Before the topic ends, with its last member.
     const left = this.made(() => encoder.left?.(topic));
+    this.#members.leave(member);
     if (left !== undefined) trySend(member, left);
   }
 
@@ -241,6 +242,14 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     }
   }
 
+  #told(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#hub.report(error);
+    }
+  }
+
   caughtUp(cursor: MemberCursor): void {
     this.#unpark(cursor);
     this.#members.unpark(cursor.member);
@@ -343,6 +352,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   #endIfUnused(): void {
     if (this.#holds > 0 || this.#members.size > 0 || this.#followers.size > 0 || this.log.closed) return;
     this.log.close();
+    this.#told(() => this.encoder.ended?.(this.topic));
     this.#hub.topicEnded(this.topic);
   }
 }

@@ -163,7 +163,7 @@ function judgeBroker(broker: Broker): void {
 function judgeEncoder(encoder: TopicEncoder): void {
   judgeOptions(encoder, "encoder");
   judgeFunction("encoder.message", encoder.message);
-  for (const name of ["joined", "gap", "skipped", "left"] as const) {
+  for (const name of ["joined", "gap", "skipped", "left", "ended"] as const) {
     const value = encoder[name];
     if (value !== undefined) judgeFunction(`encoder.${name}`, value);
   }

@@ -255,7 +255,8 @@ async function play(acts: readonly Act[], contiguous: boolean): Promise<void> {
   await clock.advance(10_000);
   publish(0);
   await settled();
-  server.deliverAll();
+  // The newest message is lost on the way to all hubs, without a sign: they find it by themselves.
+  for (const { queue } of server.subscriptions) queue.length = 0;
   await clock.advance(31_000);
   for (let turn = 0; turn < 3; turn += 1) {
     for (const { member } of clients) member?.read();
