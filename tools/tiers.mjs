@@ -33,7 +33,9 @@ const LONG = [
   // One chat over several processes, with servers of Redis and NATS.
   "cli/serve/broker",
   // Servers of Redis, which the tests start and kill.
+  "broker/redis-cluster",
   "broker/redis-contract",
+  "broker/redis-faults",
   // Servers of NATS, which the tests start and kill.
   "broker/nats",
   "broker/nats-contract",

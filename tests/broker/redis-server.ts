@@ -1,7 +1,7 @@
 /** Servers of Redis for tests: started on free ports of loopback, in a folder of their own, and ended with the test. */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,8 +52,17 @@ export class RedisProcess implements AsyncDisposable {
 
   /** `args` are added to the command line. */
   static async start(args: readonly string[] = [], placement: Placement = {}): Promise<RedisProcess> {
-    const server = new RedisProcess(await freePort(), args, placement);
+    const server = new RedisProcess(placement.port ?? (await freePort()), args, placement);
     await server.restart();
+    return server;
+  }
+
+  /** A sentinel that watches one master: `name host port quorum`. */
+  static async sentinel(watched: string, rules: readonly string[]): Promise<RedisProcess> {
+    const server = new RedisProcess(await freePort(), [], {});
+    const file = join(server.#folder, "sentinel.conf");
+    writeFileSync(file, [`monitor ${watched}`, ...rules].map((rule) => `sentinel ${rule}\n`).join(""));
+    await server.restart([file, "--sentinel"], "+monitor");
     return server;
   }
 
@@ -62,9 +71,12 @@ export class RedisProcess implements AsyncDisposable {
   }
 
   /** Starts the server with the data that it has stored. Resolves when it accepts connections. */
-  async restart(): Promise<void> {
-    const own = ["--port", String(this.port), "--bind", this.#host, "--dir", this.#folder, "--save", ""];
-    const [command = "", ...rest] = [...this.#by, "redis-server", ...this.#args, ...own];
+  async restart(
+    first: readonly string[] = ["--save", ""],
+    readiness: string = "Ready to accept connections",
+  ): Promise<void> {
+    const own = ["--port", String(this.port), "--bind", this.#host, "--dir", this.#folder];
+    const [command = "", ...rest] = [...this.#by, "redis-server", ...first, ...this.#args, ...own];
     const child = spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"] });
     this.#process = child;
     this.#exited = new Promise((resolve) => child.once("exit", resolve));
@@ -72,7 +84,7 @@ export class RedisProcess implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => {
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         said = (said + text).slice(-10_000);
-        if (said.includes("Ready to accept connections")) resolve();
+        if (said.includes(readiness)) resolve();
       });
       child.once("error", reject).once("exit", () => reject(new Error(`redis-server has ended:\n${said}`)));
     });
@@ -126,6 +138,8 @@ export interface Placement {
   /** A command that starts it, with its arguments, such as `ip netns exec`. */
   readonly by?: readonly string[];
   readonly host?: string;
+  /** @default a free one */
+  readonly port?: number;
 }
 
 /** A cluster of masters. Resolves when all nodes agree about the slots. */

@@ -16,8 +16,9 @@ export interface RedisClient {
   unsubscribe(channels: string[]): Promise<void>;
   sSubscribe(channels: string[], receiver: ChannelReceiver, bytes: true): Promise<void>;
   sUnsubscribe(channels: string[]): Promise<void>;
-  on(event: "error", handle: (error: Error) => void): this;
-  on(event: "end" | "terminated" | "sharded-channel-moved", handle: () => void): this;
+  /** "terminated" comes first at the end of a connection. */
+  on(event: "error" | "terminated", handle: (error: Error) => void): this;
+  on(event: "end" | "sharded-channel-moved", handle: () => void): this;
 }
 
 /** The options of a command: replies as text, or as bytes. No timer of the client for each command: the broker has its own. */

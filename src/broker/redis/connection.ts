@@ -89,7 +89,7 @@ export class RedisConnection {
       this.#end = reject;
       client.on("error", reject);
       client.on("end", () => reject(new Error("Connection ended")));
-      client.on("terminated", () => reject(new Error("Connection ended")));
+      client.on("terminated", reject);
     });
     ended.catch(() => undefined);
     const limit = this.#clock.wakeAt(after(this.#clock.now(), OPEN_TIMEOUT), () =>
