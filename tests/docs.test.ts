@@ -13,6 +13,7 @@ import { ClosedError, DEFAULTS, HandshakeError } from "../src/index.ts";
 import { reconnectKindOf } from "../src/reconnect/cause.ts";
 import { VERDICTS } from "../src/reconnect/policy.ts";
 import { brokersDocument } from "./brokers-document.ts";
+import { cliDocument } from "./cli/document.ts";
 import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
 import { type KnownFault, proofDocument } from "./proof-document.ts";
@@ -241,6 +242,10 @@ it("the page about brokers has what each of them can promise", () => {
 
 it("the page about what each side gets is generated from the table that the matrix of ends checks", () => {
   assert.equal(read("docs/ends.md"), endsDocument(), "npm run docs writes it");
+});
+
+it("the page about the command line is made from the manuals of the commands", async () => {
+  assert.equal(read("docs/cli.md"), await cliDocument(), "npm run docs writes it");
 });
 
 it("the page of proofs is written from the recorded results", () => {

@@ -10,8 +10,10 @@ const built = (path) => import(pathToFileURL(join(root, ".build/tests", path)).h
 const { brokersDocument } = await built("brokers-document.js");
 const { closingDocument } = await built("closing-document.js");
 const { endsDocument } = await built("ends/document.js");
+const { cliDocument } = await built("cli/document.js");
 const { proofDocument } = await built("proof-document.js");
 writeFileSync(join(root, "docs/proof.md"), proofDocument(root));
 writeFileSync(join(root, "docs/brokers.md"), brokersDocument());
 writeFileSync(join(root, "docs/closing.md"), closingDocument());
 writeFileSync(join(root, "docs/ends.md"), endsDocument());
+writeFileSync(join(root, "docs/cli.md"), await cliDocument());

@@ -44,6 +44,10 @@ const LONG = [
   "cli/bench/report-page",
   // A server that stalls for one second in ten, over ten seconds.
   "cli/bench/stall",
+  // Dozens of processes, and a terminal whose other side is Python.
+  "cli/examples",
+  "cli/connect/connect",
+  "cli/connect/terminal",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.
   "hostile",
 ];

@@ -15,6 +15,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "serves WebSocket echo and chat, TCP echo of lines, and a page that uses them",
     load: async () => (await import("./serve/serve.ts")).serveCommand,
   },
+  connect: {
+    summary: "opens a WebSocket or TCP connection, to talk to a server from a terminal or a script",
+    load: async () => (await import("./connect/connect.ts")).connectCommand,
+  },
   bench: {
     summary: "measures a server under load, and checks what it answers",
     load: async () => (await import("./bench/bench.ts")).benchCommand,

@@ -18,11 +18,12 @@ export interface MaybeTerminal {
 }
 
 /**
- * The style for `stream`: colours only on a terminal. `hasColors` of Node also obeys NO_COLOR, NODE_DISABLE_COLORS, FORCE_COLOR
- * and TERM=dumb. `styleText` itself does so only in later versions of Node, and asks another stream.
+ * The style for `stream`: colours only on a terminal, and none with NO_COLOR. `hasColors` of Node also obeys NODE_DISABLE_COLORS,
+ * FORCE_COLOR and TERM=dumb.
  */
 export function styleFor(stream: MaybeTerminal): Style {
-  if (stream.isTTY !== true || stream.hasColors?.() !== true) return plain;
+  // Before `hasColors`: for Node, FORCE_COLOR is stronger than NO_COLOR.
+  if (stream.isTTY !== true || process.env["NO_COLOR"] || stream.hasColors?.() !== true) return plain;
   // Without a check of its own: Node 20 has none, and checks stdout in later versions.
   return (tone, text) => styleText(tone, text, { validateStream: false });
 }
@@ -42,6 +43,11 @@ export function printable(text: string): string {
 /** As `printable`, in one line: tabs and newlines are escaped too. */
 export function printableLine(text: string): string {
   return printable(text).replace(/\n/g, "\\n").replace(/\t/g, "\\t");
+}
+
+/** JSON without the control characters that `JSON.stringify` leaves in strings, as escapes of JSON. The value stays the same. */
+export function printableJson(json: string): string {
+  return json.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function escapeOf(code: number): string {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { nearest } from "../../src/cli/nearest.ts";
-import { plain, printable, printableLine, styleFor } from "../../src/cli/terminal.ts";
+import { plain, printable, printableJson, printableLine, styleFor } from "../../src/cli/terminal.ts";
 
 describe("a style", () => {
   it("adds nothing where there is no terminal, and where the terminal shows no colours", () => {
@@ -27,6 +27,13 @@ describe("a string of a peer", () => {
     assert.equal(printable("\u202egnp.exe \u2066x\u2069 \u2028"), "\\u202egnp.exe \\u2066x\\u2069 \\u2028");
     assert.equal(printable("tab\tand\nnewline é 𝄞 👩‍🚀 \\x1b"), "tab\tand\nnewline é 𝄞 👩‍🚀 \\x1b");
     assert.equal(printableLine("tab\tand\nnewline"), "tab\\tand\\nnewline");
+  });
+
+  it("stays the same value in JSON", () => {
+    const value = { text: "\u009b31m\u202e\u2028\u001b\\u009b" };
+    const json = printableJson(JSON.stringify(value));
+    assert.doesNotMatch(json, /[\p{Cc}\u202e\u2028]/u);
+    assert.deepEqual(JSON.parse(json), value);
   });
 
   it("has no control character left, whichever it had", () => {

@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly by?: readonly string[];
   /** Whether the program has a channel for `message` and `ask`. The channel is a socket of this process. */
   readonly channel?: boolean;
+  /** "piped" is for a test that writes it. By default it is at its end at once. */
+  readonly stdin?: "piped" | "ignored";
   /** "kept" is for a test that looks at it. By default it goes to the stderr of the test. */
   readonly stderr?: "kept" | "inherited";
 }
@@ -49,6 +51,7 @@ export class ChildProgram implements AsyncDisposable {
       env = {},
       by = [],
       channel = false,
+      stdin = "ignored",
       stderr = "inherited",
     }: ChildOptions = {},
   ) {
@@ -57,8 +60,15 @@ export class ChildProgram implements AsyncDisposable {
     const [command = "", ...rest] = [...by, ...runtime, ...node, program, ...args];
     this.process = spawn(command, rest, {
       env: { ...inherited, ...env },
-      stdio: ["ignore", "pipe", stderr === "kept" ? "pipe" : "inherit", ...(channel ? (["ipc"] as const) : [])],
+      stdio: [
+        stdin === "piped" ? "pipe" : "ignore",
+        "pipe",
+        stderr === "kept" ? "pipe" : "inherit",
+        ...(channel ? (["ipc"] as const) : []),
+      ],
     });
+    // A program that has ended does not read what the test still writes.
+    this.process.stdin?.on("error", () => undefined);
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
       this.#changed();
@@ -126,6 +136,16 @@ export class ChildProgram implements AsyncDisposable {
   ask<T>(order: Serializable | object): Promise<T> {
     this.process.send(order as Serializable);
     return this.message<T>();
+  }
+
+  /** Writes to the stdin that is piped. */
+  write(text: string | Uint8Array): void {
+    this.process.stdin?.write(text);
+  }
+
+  /** Ends the stdin that is piped. */
+  end(text: string | Uint8Array = ""): void {
+    this.process.stdin?.end(text);
   }
 
   signal(name: NodeJS.Signals): void {

@@ -1,0 +1,87 @@
+/** Every command line of docs/cli.md, run by a shell as a reader would run it, on a server of its own. */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { ChildProgram } from "../kit/child-process.ts";
+import { portIn, ServeProcess } from "../kit/serve-process.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const PAGE = fileURLToPath(new URL("../../../docs/cli.md", import.meta.url));
+
+/** The command lines of each section. */
+const SECTIONS = readFileSync(PAGE, "utf8")
+  .split(/^## /m)
+  .map((section) => ({
+    title: section.split("\n", 1)[0] ?? "",
+    lines: Array.from(section.matchAll(/^```sh\n(.*?)\n```$/gms), ([, block = ""]) => block.split("\n")).flat(),
+  }));
+
+/** They run until a signal. */
+const KEEPS_RUNNING = [/^holdfast (serve|chaos|top)\b/, / --watch\b/];
+
+/** The doctor's status says what it has found on this machine. */
+const STATUSES: readonly (readonly [RegExp, readonly number[]])[] = [[/^holdfast doctor\b/, [0, 1]]];
+
+// The sections run at the same time, the examples of one after each other: one records what the next replays.
+describe("docs/cli.md", { timeout: 240_000, concurrency: true }, () => {
+  let serving: ServeProcess;
+  // The examples before may have left files for those that follow.
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
+
+  before(async () => {
+    serving = await ServeProcess.start();
+    writeFileSync(join(folder, "holdfast"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
+  });
+
+  after(async () => {
+    await serving[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** The line for the ports of this test. */
+  function onFreePorts(line: string): string {
+    const { ws, tcp } = serving.addresses;
+    const placed = line
+      .replaceAll("127.0.0.1:9000", `127.0.0.1:${portIn(ws)}`)
+      .replaceAll("127.0.0.1:9001", `127.0.0.1:${portIn(tcp)}`)
+      .replaceAll("--port 9000", `--port ${portIn(ws)}`);
+    if (!line.startsWith("holdfast serve") || line.includes("--port 0")) return placed;
+    return `${placed} --port 0${line.includes("--no-tcp") ? "" : " --tcp-port 0"}`;
+  }
+
+  for (const { title, lines } of SECTIONS) {
+    describe(title, { concurrency: 1 }, () => {
+      for (const line of lines) it(line, () => assertRuns(line));
+    });
+  }
+
+  async function assertRuns(line: string): Promise<void> {
+    const keepsRunning = KEEPS_RUNNING.some((form) => form.test(line)) && !line.includes("--help");
+    // `exec`, so that the signal reaches the command.
+    const command = `cd "${folder}" && ${keepsRunning ? "exec " : ""}${onFreePorts(line)}`;
+    const env = { PATH: `${folder}${delimiter}${process.env["PATH"]}`, PID: String(serving.process.pid) };
+    await using program = new ChildProgram("-c", [command], { runtime: ["sh"], env, stderr: "kept" });
+    if (keepsRunning) {
+      await program.until((stdout) => stdout.includes("\n"));
+      program.signal("SIGTERM");
+    }
+    const { status, stdout, stderr } = await program.exit;
+    const [, expected] = STATUSES.find(([form]) => form.test(line)) ?? [undefined, [0]];
+    assert.ok(status !== null && expected.includes(status), `${status}: ${stdout}${stderr}`);
+    assert.notEqual(stdout + stderr, "");
+  }
+
+  it("has examples of each command", () => {
+    const commands = SECTIONS.filter(({ title }) => title.startsWith("holdfast "));
+    assert.ok(commands.length >= 4);
+    for (const { title, lines } of commands)
+      assert.ok(
+        lines.some((line) => line.includes(title)),
+        title,
+      );
+  });
+});
