@@ -97,10 +97,12 @@ export function wholeNumber(flag: string, text: string, least: number, most: num
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** Parses a length of time such as `500ms`, `1.5s`, `2m` or `1h`; in milliseconds. Throws UsageError for anything else. */
+/** Parses a length of time such as `500ms`, `1.5s`, `2m`, `1h` or `0`; in milliseconds. Throws UsageError for anything else. */
 export function duration(flag: string, text: string, least: number, most: number): number {
   const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  const value = number === "" ? Number.NaN : Number(number) * (UNITS[unit] ?? Number.NaN);
+  const length = number === "" ? Number.NaN : Number(number) * (UNITS[unit] ?? Number.NaN);
+  // Nothing is the same in every unit.
+  const value = text === "0" ? 0 : length;
   if (isInRange(value, { least, most })) return value;
   const range = rangeInWords({ least, most, unit: "ms" });
   throw new UsageError(

@@ -20,14 +20,14 @@ import { errorInWords, STATUSES, statusOfEnd, statusOfError } from "./outcome.ts
 import { Screen, writeJson } from "./screen.ts";
 import { Session } from "./session.ts";
 import { type EventSink, eventLine, messageOf, type Phases } from "./transcript.ts";
-import { Summary, writeOut } from "./write-out.ts";
+import { SessionSummary, writeOut } from "./write-out.ts";
 
 export const connectCommand: Command = command(CONNECT_LINE, (settings) => new ConnectCommand(settings).run());
 
 class ConnectCommand {
   readonly #settings: ConnectSettings;
   readonly #startedAt = performance.now();
-  readonly #summary = new Summary();
+  readonly #summary = new SessionSummary();
   readonly #keyboard: Keyboard | undefined;
   readonly #record: number | undefined;
   readonly #session: Session;

@@ -2,16 +2,26 @@
 
 import { type ConnectOptions, DEFAULTS, type Dialer, type Message } from "../../index.ts";
 import { type CommandLine, commandLine } from "../command.ts";
-import { UsageError, wholeNumber } from "../flags.ts";
+import { duration, UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
 import { messageOfLine } from "./input.ts";
 import type { ScriptedMessage } from "./session.ts";
 import { messageOf, parseRecording } from "./transcript.ts";
-import { closeOf, dialerOf, durationOrNever, fieldOf, fileOf, framingOf, LONGEST, MAX_MESSAGE } from "./values.ts";
+import {
+  closeOf,
+  dialerOf,
+  durationOrNever,
+  FRAMING_FORMS,
+  fieldOf,
+  fileOf,
+  framingOf,
+  LONGEST,
+  MAX_MESSAGE,
+} from "./values.ts";
 import { checkWriteOut, FIELDS } from "./write-out.ts";
 
 // Milliseconds. Answers of a server in the same continent take a tenth of that.
-const DEFAULT_WAIT = "1000";
+const DEFAULT_WAIT = 1_000;
 
 // Milliseconds between two Pings of an interactive session: often enough for a person, and below the 25 s of the heartbeat.
 const KEYBOARD_PING = 5_000;
@@ -43,10 +53,10 @@ const CONNECT_FLAGS = {
   "no-compression": { type: "boolean", ...REQUEST, text: "offer no compression" },
   framing: {
     ...{ type: "string", value: "NAME", default: "lines", ...REQUEST },
-    text: "on TCP: lines, crlf, raw, prefix:1, prefix:2, prefix:4, prefix:8, prefix:varint, fixed:BYTES or delimiter:TEXT",
+    text: `where a message ends on TCP: ${FRAMING_FORMS}`,
   },
   "connect-timeout": {
-    ...{ type: "string", value: "MS", default: String(DEFAULTS.connection.openTimeout), ...REQUEST },
+    ...{ type: "string", value: "TIME", default: `${DEFAULTS.connection.openTimeout / 1_000}s`, ...REQUEST },
     text: "longest time to open a connection",
   },
   proxy: {
@@ -66,7 +76,7 @@ const CONNECT_FLAGS = {
   },
   every: {
     type: "string",
-    value: "MS",
+    value: "TIME",
     default: "0",
     ...SENDING,
     text: "pause between the messages of --exec, and of --replay in place of the recorded ones",
@@ -95,9 +105,9 @@ const CONNECT_FLAGS = {
   },
   ping: {
     type: "string",
-    value: "MS",
+    value: "TIME",
     ...SENDING,
-    text: `a Ping in this interval, for its round-trip time; ${KEYBOARD_PING} when interactive; 0 for none`,
+    text: `a Ping in this interval, for its round-trip time; ${KEYBOARD_PING / 1_000}s when interactive; 0 for none`,
   },
   "max-message-size": {
     ...{ type: "string", value: "BYTES", default: String(DEFAULTS.connection.maxMessageSize), ...SENDING },
@@ -105,8 +115,8 @@ const CONNECT_FLAGS = {
   },
 
   wait: {
-    ...{ type: "string", short: "w", value: "MS", ...ENDING },
-    text: `after the end of stdin or of --exec: close when no message has come for so long; Infinity stays open (default ${DEFAULT_WAIT}; 0 after Ctrl+D)`,
+    ...{ type: "string", short: "w", value: "TIME", ...ENDING },
+    text: `after the end of stdin or of --exec: close when no message has come for so long; Infinity stays open (default ${DEFAULT_WAIT / 1_000}s; 0 after Ctrl+D)`,
   },
   answers: {
     type: "string",
@@ -115,7 +125,7 @@ const CONNECT_FLAGS = {
     ...ENDING,
     text: "close after N received messages; fewer are status 5",
   },
-  "max-time": { type: "string", value: "MS", ...ENDING, text: "close after so long, with status 5" },
+  "max-time": { type: "string", value: "TIME", ...ENDING, text: "close after so long, with status 5" },
   close: {
     type: "string",
     value: "CODE[:REASON]",
@@ -197,11 +207,11 @@ const CONNECT_MANUAL: Manual<typeof CONNECT_FLAGS> = {
     },
     {
       text: "Lines of a file, and all answers",
-      line: "printf 'one\\ntwo\\n' | holdfast connect ws://127.0.0.1:9000/echo --wait 500",
+      line: "printf 'one\\ntwo\\n' | holdfast connect ws://127.0.0.1:9000/echo --wait 500ms",
     },
     {
       text: "A message each 100 ms, as JSON for a program",
-      line: "holdfast connect ws://127.0.0.1:9000/echo -x tick --every 100 --repeat 3 --json",
+      line: "holdfast connect ws://127.0.0.1:9000/echo -x tick --every 100ms --repeat 3 --json",
     },
     {
       text: "Where the time goes",
@@ -256,7 +266,7 @@ export interface ConnectSettings {
 
 /** The default of `--wait`, in milliseconds: at the end of stdin, and after Ctrl+D. */
 export const DEFAULT_WAITS: { readonly piped: number; readonly interactive: number } = {
-  ...{ piped: Number(DEFAULT_WAIT), interactive: 0 },
+  ...{ piped: DEFAULT_WAIT, interactive: 0 },
 };
 
 /** The default of `--ping`, in milliseconds, when interactive. */
@@ -277,12 +287,12 @@ function settle(flags: Given<typeof CONNECT_FLAGS>, [url = ""]: readonly string[
     encoding: flags.send,
     tcp,
     chunks: tcp && flags.framing === "raw" && flags.send === "text",
-    ping: flags.ping === undefined ? undefined : wholeNumber("--ping", flags.ping, 0, LONGEST),
+    ping: flags.ping === undefined ? undefined : duration("--ping", flags.ping, 0, LONGEST),
     maxLength: wholeNumber("--max-message-size", flags["max-message-size"], 1, MAX_MESSAGE),
     wait: flags.wait === undefined ? undefined : durationOrNever("--wait", flags.wait, 0),
     answers:
       flags.answers === undefined ? Infinity : wholeNumber("--answers", flags.answers, 1, Number.MAX_SAFE_INTEGER),
-    maxTime: flags["max-time"] === undefined ? Infinity : wholeNumber("--max-time", flags["max-time"], 1, LONGEST),
+    maxTime: flags["max-time"] === undefined ? Infinity : duration("--max-time", flags["max-time"], 1, LONGEST),
     ...{ code, reason, reconnect: flags.reconnect },
     attempts:
       flags.attempts === undefined ? Infinity : wholeNumber("--attempts", flags.attempts, 1, Number.MAX_SAFE_INTEGER),
@@ -320,7 +330,7 @@ function commonOptions(flags: Given<typeof CONNECT_FLAGS>): AttemptOptions {
   return {
     maxMessageSize,
     maxQueuedBytes: Math.max(maxMessageSize, DEFAULTS.connection.maxQueuedBytes),
-    openTimeout: wholeNumber("--connect-timeout", flags["connect-timeout"], 1, LONGEST),
+    openTimeout: duration("--connect-timeout", flags["connect-timeout"], 1, LONGEST),
     // Answers that are on their way when this side closes are printed too.
     receiveWhileClosing: true,
     // A person may be silent for an hour, and so may a feed.
@@ -354,7 +364,7 @@ function tcpOptions(flags: Given<typeof CONNECT_FLAGS>): AttemptOptions {
 }
 
 function scriptOf(flags: Given<typeof CONNECT_FLAGS>): ConnectSettings["script"] {
-  const every = wholeNumber("--every", flags.every, 0, LONGEST);
+  const every = duration("--every", flags.every, 0, LONGEST);
   const repeat =
     flags.repeat === "Infinity" ? Infinity : wholeNumber("--repeat", flags.repeat, 1, Number.MAX_SAFE_INTEGER);
   const messages =

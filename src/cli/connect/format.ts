@@ -74,7 +74,7 @@ export function indentedJson(text: string): string | undefined {
 }
 
 /** A duration in the unit that needs the fewest digits: `0.123 ms`, `12.3 ms`, `1.23 s`, `3 min 5 s`, `2 h 5 min`. */
-export function duration(milliseconds: number): string {
+export function durationInWords(milliseconds: number): string {
   if (milliseconds < 10) return `${milliseconds.toFixed(3)} ms`;
   if (milliseconds < 1_000) return `${milliseconds.toFixed(milliseconds < 100 ? 1 : 0)} ms`;
   const seconds = milliseconds / 1_000;

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from "node:readline";
 import type { ReadStream, WriteStream } from "node:tty";
 import type { Style } from "../terminal.ts";
-import { duration } from "./format.ts";
+import { durationInWords } from "./format.ts";
 
 // As in Node's own REPL.
 const HISTORY_LINES = 1_000;
@@ -65,7 +65,7 @@ export class Keyboard {
   /** Shows the round-trip time of the last Ping in the prompt. */
   showRtt(rtt: number): void {
     // Of the same width each time, so that the typed text stays in its columns.
-    this.#redraw("", () => this.#lines.setPrompt(`${this.#style("dim", duration(rtt).padStart(RTT_WIDTH))} > `));
+    this.#redraw("", () => this.#lines.setPrompt(`${this.#style("dim", durationInWords(rtt).padStart(RTT_WIDTH))} > `));
   }
 
   /** Writes whole lines above the line that is being typed. */

@@ -2,7 +2,7 @@
 
 import type { WriteStream } from "node:tty";
 import { printableLine, type Style, styleFor } from "../terminal.ts";
-import { duration, type MessageForm, marked, messageText } from "./format.ts";
+import { durationInWords, type MessageForm, marked, messageText } from "./format.ts";
 import type { Keyboard } from "./keyboard.ts";
 import { endInWords, errorInWords } from "./outcome.ts";
 import { type EventSink, eventLine, type OpenedEvent, type SessionEvent, type WaitingEvent } from "./transcript.ts";
@@ -49,7 +49,7 @@ export class Screen {
     if (raw) return written(process.stdout, typeof message === "string" ? `${message}\n` : message);
     const text = messageText(message, form);
     if (!marks) return this.#write(`${text}\n`);
-    const time = this.#style("dim", `+${duration(since)}`.padStart(11));
+    const time = this.#style("dim", `+${durationInWords(since)}`.padStart(11));
     const mark = direction === "in" ? this.#style("cyan", "<") : this.#style("green", ">");
     return this.#write(`${marked(`${time} ${mark} `, text, this.#style)}\n`);
   }
@@ -60,7 +60,7 @@ export class Screen {
     if (event.type === "open") return style("green", this.#opened(event));
     if (event.type === "close") return style(event.wasClean ? "green" : "red", endInWords(event));
     if (event.type === "waiting") return style("yellow", waitingInWords(event));
-    if (event.type === "pong") return keyboard === undefined ? `ping ${duration(event.rtt)}` : undefined;
+    if (event.type === "pong") return keyboard === undefined ? `ping ${durationInWords(event.rtt)}` : undefined;
     if (event.type === "connecting") return this.#connecting(event.url, event.attempt);
     if (event.type === "handshake") return verbose ? handshakeLines(event).join("\n") : undefined;
     if (event.type === "frame") return style("dim", frameInWords(event.frame));
@@ -76,7 +76,7 @@ export class Screen {
 
   #opened({ url, phases, protocol, extensions }: OpenedEvent): string {
     const lengths = Object.entries(phases).filter(([phase, length]) => phase !== "queue" || length >= 1);
-    const times = lengths.map(([phase, length]) => `${phase} ${duration(length)}`).join(", ");
+    const times = lengths.map(([phase, length]) => `${phase} ${durationInWords(length)}`).join(", ");
     const agreed = [protocol && `subprotocol ${printableLine(protocol)}`, extensions && "compressed"].filter(Boolean);
     const help = this.#options.keyboard === undefined ? "" : "; Ctrl+D closes it";
     return `${[`connected to ${url}`, ...agreed].join(", ")} (${times})${help}`;
@@ -107,7 +107,7 @@ function written(stream: NodeJS.WriteStream | WriteStream, text: string | Uint8A
 }
 
 function waitingInWords({ attempt, pause, kind, error }: WaitingEvent): string {
-  return `${kind}: ${printableLine(errorInWords(error))}; attempt ${attempt} in ${duration(pause)}`;
+  return `${kind}: ${printableLine(errorInWords(error))}; attempt ${attempt} in ${durationInWords(pause)}`;
 }
 
 function handshakeLines(event: Extract<SessionEvent, { readonly type: "handshake" }>): string[] {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Dialer, type Framing, httpProxy, proxyFromEnvironment } from "../../index.ts";
-import { UsageError, wholeNumber } from "../flags.ts";
+import { duration, UsageError, wholeNumber } from "../flags.ts";
 import { messageOf } from "./transcript.ts";
 
 // A day, in milliseconds.
@@ -33,22 +33,34 @@ export function fieldOf(text: string): readonly [string, string] {
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
 
+// The names are those of `holdfast bench`.
+const FRAMINGS: Readonly<Record<string, Framing>> = {
+  lines: { lastLine: "deliver" },
+  crlf: { eol: "\r\n", lastLine: "deliver" },
+  raw: "raw",
+  length8: { lengthPrefix: 1 },
+  length16: { lengthPrefix: 2 },
+  length32: { lengthPrefix: 4 },
+  length64: { lengthPrefix: 8 },
+  varint: { lengthPrefix: "varint" },
+};
+
+/** The forms of `--framing`, in words. */
+export const FRAMING_FORMS: string = [...Object.keys(FRAMINGS), "fixed:BYTES", "delimiter:TEXT"].join(", ");
+
 export function framingOf(text: string): Framing {
-  const [name, value = ""] = [
-    text.split(":", 1)[0],
-    text.includes(":") ? text.slice(text.indexOf(":") + 1) : undefined,
-  ];
-  if (text === "lines") return { lastLine: "deliver" };
-  if (text === "crlf") return { eol: "\r\n", lastLine: "deliver" };
-  if (text === "raw") return "raw";
-  if (name === "prefix" && value === "varint") return { lengthPrefix: "varint" };
-  if (name === "prefix" && /^[1248]$/.test(value)) return { lengthPrefix: Number(value) as 1 | 2 | 4 | 8 };
+  const known = Object.hasOwn(FRAMINGS, text) ? FRAMINGS[text] : undefined;
+  if (known !== undefined) return known;
+  const [, name, value = ""] = /^(fixed|delimiter):([\s\S]+)$/.exec(text) ?? [];
   if (name === "fixed") return { fixed: wholeNumber("--framing fixed:", value, 1, MAX_MESSAGE) };
-  if (name === "delimiter" && value !== "")
-    return { delimiter: value.replaceAll("\\n", "\n").replaceAll("\\r", "\r").replaceAll("\\0", "\0") };
-  throw new UsageError(
-    `cannot use --framing ${JSON.stringify(text)}: expected lines, crlf, raw, prefix:1, prefix:2, prefix:4, prefix:8, prefix:varint, fixed:BYTES or delimiter:TEXT`,
-  );
+  if (name === "delimiter") return { delimiter: unescaped(value) };
+  throw new UsageError(`cannot use --framing ${JSON.stringify(text)}: expected one of ${FRAMING_FORMS}`);
+}
+
+/** A shell passes `\n`, `\r`, `\t` and `\0` as two characters. */
+function unescaped(text: string): string {
+  const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "0": "\0", "\\": "\\" };
+  return text.replace(/\\([nrt0\\])/g, (_, letter: string) => escapes[letter] ?? "");
 }
 
 export function closeOf(text: string): readonly [code: number, reason: string] {
@@ -58,5 +70,5 @@ export function closeOf(text: string): readonly [code: number, reason: string] {
 }
 
 export function durationOrNever(flag: string, text: string, least: number): number {
-  return text === "Infinity" ? Infinity : wholeNumber(flag, text, least, LONGEST);
+  return text === "Infinity" ? Infinity : duration(flag, text, least, LONGEST);
 }

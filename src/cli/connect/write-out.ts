@@ -6,7 +6,7 @@ import { endInWords } from "./outcome.ts";
 import type { Phases, SessionEvent } from "./transcript.ts";
 
 /** Counts what `--write-out` can show, from the events of a session. */
-export class Summary {
+export class SessionSummary {
   #phases: Phases = {};
   #opens = 0;
   #connectingAt = 0;

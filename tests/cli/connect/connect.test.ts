@@ -12,7 +12,7 @@ import { deferred } from "../../kit/deferred.ts";
 import { rawServer } from "../../kit/raw-peer.ts";
 import { ConnectProcess, echoServer, eventsIn, MAIN, serverOf } from "./connect-process.ts";
 
-const LIMIT = { timeout: 120_000, concurrency: 4 };
+const LIMIT = { timeout: 240_000, concurrency: 4 };
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
@@ -56,13 +56,13 @@ describe("the end of holdfast connect", LIMIT, () => {
 
   it("has status 5 after --max-time, and for fewer answers than expected", async () => {
     await using server = await echoServer();
-    const late = await ConnectProcess.to(server, ["--wait", "Infinity", "--max-time", "50"]);
+    const late = await ConnectProcess.to(server, ["--wait", "Infinity", "--max-time", "50ms"]);
     assert.equal(late.status, 5);
-    const fewer = await ConnectProcess.to(server, ["--exec", "a", "--answers", "2", "--wait", "50"]);
+    const fewer = await ConnectProcess.to(server, ["--exec", "a", "--answers", "2", "--wait", "50ms"]);
     assert.deepEqual([fewer.status, fewer.stdout], [5, "a\n"]);
     assert.match(fewer.stderr, /received 1 of 2 messages/);
     await using slow = await rawServer(() => undefined);
-    const opening = await ConnectProcess.to(`ws://127.0.0.1:${slow.port}`, ["--max-time", "50"]);
+    const opening = await ConnectProcess.to(`ws://127.0.0.1:${slow.port}`, ["--max-time", "50ms"]);
     assert.equal(opening.status, 5);
   });
 
@@ -208,8 +208,8 @@ describe("TCP of holdfast connect", LIMIT, () => {
     ["lines", "lines"],
     ["crlf", "lines"],
     ["raw", "raw"],
-    ["prefix:4", { lengthPrefix: 4 }],
-    ["prefix:varint", { lengthPrefix: "varint" }],
+    ["length32", { lengthPrefix: 4 }],
+    ["varint", { lengthPrefix: "varint" }],
     ["fixed:5", { fixed: 5 }],
     ["delimiter:\\0", { delimiter: "\0" }],
   ] as const) {
@@ -252,7 +252,7 @@ describe("a recording of holdfast connect", LIMIT, () => {
       "-x",
       "b",
       "--every",
-      "120",
+      "120ms",
       "-n",
       "2",
       "--record",

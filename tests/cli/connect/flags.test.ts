@@ -30,7 +30,7 @@ describe("the flags of holdfast connect", () => {
   }
 
   it("that repeat have a script without an end, for each connection anew", () => {
-    const settings = CONNECT_LINE.parse(["ws://a", "-x", "a", "-x", "b", "--every", "5", "--repeat", "Infinity"]);
+    const settings = CONNECT_LINE.parse(["ws://a", "-x", "a", "-x", "b", "--every", "5ms", "--repeat", "Infinity"]);
     const firstOf = (count: number): object[] => {
       const list: object[] = [];
       for (const one of settings?.script?.() ?? []) if (list.push(one) === count) break;

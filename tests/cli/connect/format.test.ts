@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { describe, it } from "node:test";
-import { duration, hexDump, indentedJson, marked, messageText } from "../../../src/cli/connect/format.ts";
+import { durationInWords, hexDump, indentedJson, marked, messageText } from "../../../src/cli/connect/format.ts";
 import { Feed, linesOf, messageOfLine, messagesOf } from "../../../src/cli/connect/input.ts";
 import { eventLine, parseRecording } from "../../../src/cli/connect/transcript.ts";
-import { checkWriteOut, Summary, writeOut } from "../../../src/cli/connect/write-out.ts";
+import { checkWriteOut, SessionSummary, writeOut } from "../../../src/cli/connect/write-out.ts";
 import { plain } from "../../../src/cli/terminal.ts";
 
 const FORM = { pretty: false, base64: false, dump: false, trim: false };
@@ -67,7 +67,7 @@ describe("a message", () => {
 
 describe("a duration", () => {
   it("has three digits, in a unit that fits", () => {
-    const shown = [0.1234, 9.5, 12.34, 345.6, 1_234, 12_345, 61_000, 3_900_000].map(duration);
+    const shown = [0.1234, 9.5, 12.34, 345.6, 1_234, 12_345, 61_000, 3_900_000].map(durationInWords);
     assert.deepEqual(shown, [
       "0.123 ms",
       "9.500 ms",
@@ -176,7 +176,7 @@ describe("--write-out", () => {
   });
 
   it("counts messages and bytes, and has a value for each field from the start", () => {
-    const summary = new Summary();
+    const summary = new SessionSummary();
     assert.equal(Object.values(summary.fields(3)).includes("undefined"), false);
     summary.count({ at: 1, type: "connecting", url: "", attempt: 1 });
     const phases = { dns: 1, queue: 0.5, tcp: 2, upgrade: 3 };

@@ -11,7 +11,7 @@ import { rawServer, switchingTo } from "../../kit/raw-peer.ts";
 import { RestartableServer } from "../../kit/restartable-server.ts";
 import { ConnectProcess, echoServer, eventsIn, serverOf } from "./connect-process.ts";
 
-const LIMIT = { timeout: 120_000, concurrency: 4 };
+const LIMIT = { timeout: 240_000, concurrency: 4 };
 
 describe("a request of wscat's users", LIMIT, () => {
   it("#4 lines that are piped in before the connection is open are sent when it is", async () => {
@@ -55,7 +55,7 @@ describe("a request of wscat's users", LIMIT, () => {
       await connection.send("news");
       await connection.close(1000);
     });
-    await using program = new ConnectProcess(server.url, ["--wait", "Infinity", "--ping", "20", "--json"]);
+    await using program = new ConnectProcess(server.url, ["--wait", "Infinity", "--ping", "20ms", "--json"]);
     program.end("subscribe\n");
     // Its stdin has ended long ago.
     await program.until((stdout) => (stdout.match(/"pong"/g)?.length ?? 0) >= 5);
@@ -106,7 +106,7 @@ describe("a request of wscat's users", LIMIT, () => {
       for (const expected of ["a", "b", "a", "b"]) assert.equal(await connection.receive(), expected);
       await connection.close(4001, "enough");
     });
-    const flags = ["-x", "a", "-x", "b", "--every", "30", "--repeat", "2", "--json", "--wait", "Infinity"];
+    const flags = ["-x", "a", "-x", "b", "--every", "30ms", "--repeat", "2", "--json", "--wait", "Infinity"];
     const { status, stdout } = await ConnectProcess.to(server, flags);
     const events = eventsIn(stdout);
     const sent = events.filter(({ type, direction }) => type === "message" && direction === "out");
@@ -158,7 +158,7 @@ describe("a request of websocat's users", LIMIT, () => {
       "--time",
       "--verbose",
       "--ping",
-      "10000",
+      "10000ms",
     ]);
     assert.match(stdout, /^ *\+[\d.]+ m?s > a\n *\+[\d.]+ m?s < a\n$/);
     assert.match(stderr, /^ping [\d.]+ ms$/m);

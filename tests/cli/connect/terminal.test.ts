@@ -11,7 +11,7 @@ import { needed, PYTHON } from "../../kit/foreign-programs.ts";
 import { screenOf, TerminalProgram } from "../../kit/terminal.ts";
 import { echoServer, MAIN, serverOf } from "./connect-process.ts";
 
-const LIMIT = { timeout: 120_000, concurrency: 4 };
+const LIMIT = { timeout: 240_000, concurrency: 4 };
 
 const [ENTER, CTRL_C, CTRL_D, UP] = ["\r", "\u0003", "\u0004", "\u001b[A"];
 
@@ -47,7 +47,7 @@ describe("holdfast connect on a terminal", LIMIT, () => {
 
   it("shows the round-trip time of the last Ping in the prompt", async (t) => {
     await using server = await echoServer();
-    await using program = onTerminal(t, ["connect", server.url, "--ping", "50"]);
+    await using program = onTerminal(t, ["connect", server.url, "--ping", "50ms"]);
     if (program === undefined) return;
     await program.untilLast(/^ *[\d.]+ ms >$/);
   });
