@@ -21,6 +21,7 @@ brokerContract({
       while (running) await clock.advance(10);
     })();
     return {
+      clock,
       broker: async () => {
         const node = server.node();
         nodes.push(node);

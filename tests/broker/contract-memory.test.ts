@@ -27,6 +27,7 @@ brokerContract({
     const clock = new ManualClock();
     const broker = memoryBroker({ clock });
     return {
+      clock,
       broker: async () => broker,
       wait: (length) => clock.advance(length),
       faults: {},

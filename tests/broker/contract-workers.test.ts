@@ -31,6 +31,7 @@ brokerContract({
       for (const pipe of pipes()) for (const one of [pipe, -1 - pipe]) machine.open(one);
     };
     return {
+      clock: machine.clock,
       broker: async () => machine.addWorker(),
       wait: (length) => machine.clock.advance(length),
       faults: {

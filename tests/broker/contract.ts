@@ -6,6 +6,7 @@
 import { describe } from "node:test";
 import { deliveryContract } from "./contract-delivery.ts";
 import { faultContract } from "./contract-faults.ts";
+import { hubContract } from "./contract-hubs.ts";
 import { logContract } from "./contract-log.ts";
 import { onceContract } from "./contract-once.ts";
 import { type BrokerHarness, Contract } from "./harness.ts";
@@ -18,5 +19,6 @@ export function brokerContract(harness: BrokerHarness): void {
     logContract(contract);
     onceContract(contract);
     faultContract(contract);
+    hubContract(contract);
   });
 }

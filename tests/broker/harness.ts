@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import type { Clock } from "../../src/base/time.ts";
 import type {
   Broker,
   BrokerEntry,
@@ -37,6 +38,8 @@ export interface BrokerServer extends AsyncDisposable {
   /** Resolves when this time has passed on the clocks of the brokers and of the server, in milliseconds. */
   wait(length: number): Promise<void>;
   readonly faults: Partial<ServerFaults>;
+  /** The clock of hubs on this broker. @default the system's */
+  readonly clock?: Clock;
 }
 
 /** The ways to break a server. */
