@@ -106,6 +106,16 @@ export function residentOf(pid) {
   return Number(kilobytes) * 1024;
 }
 
+/** Runs a program to its end, and returns the one line that it prints. */
+export async function told(command) {
+  const child = new Child(command, {});
+  try {
+    return await child.next(120_000);
+  } finally {
+    await child.stop();
+  }
+}
+
 const PAYLOADS = { json: join(root, "bench/load/quotes.txt") };
 
 /**
