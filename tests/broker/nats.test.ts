@@ -57,7 +57,7 @@ class Node implements AsyncDisposable {
   /** Waits for such a report, and removes it. */
   async until(...what: readonly NodeReport["what"][]): Promise<NodeReport> {
     const found = (): NodeReport | undefined => this.reports.find((report) => what.includes(report.what));
-    await until(() => found() !== undefined, what.join(" or "), 20_000);
+    await until(() => found() !== undefined, what.join(" or "), what.includes("interrupted") ? 10_000 : 20_000);
     const report = found() as NodeReport;
     this.reports.splice(this.reports.indexOf(report), 1);
     return report;
@@ -386,9 +386,7 @@ describe("natsBroker", { skip: unable(), concurrency: 4 }, () => {
     await node.until("ready");
     assert.equal((await node.ask("before")).what, "published");
     await network.lose("server", "client");
-    const began = performance.now();
     await node.until("interrupted");
-    assert.ok(performance.now() - began < 10_000);
     assert.deepEqual(await node.ask("refused"), { what: "refused", text: "CLOSED" });
     await network.heal();
     await node.until("restored");

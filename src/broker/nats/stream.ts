@@ -11,7 +11,7 @@ import type { Requests } from "./requests.ts";
 import type { Subjects } from "./subjects.ts";
 
 /** Longest time of one request that prepares the streams, in milliseconds. */
-const API_TIMEOUT = 4_000;
+const API_TIMEOUT = 2_500;
 const NANOSECONDS = 1_000_000;
 /** A topic is trimmed after so many messages, or after as many as it keeps, if these are more. */
 const TRIM_EVERY = 100;
