@@ -1,7 +1,8 @@
 /** Exports the public names of the library, and nothing else. */
 
 export type { EndCause } from "./base/end-causes.ts";
-export type { MetricName } from "./base/vocabulary.ts";
+export type { Logger } from "./base/log.ts";
+export type { ChannelName, MetricName } from "./base/vocabulary.ts";
 export type {
   Broker,
   BrokerEntry,

@@ -138,6 +138,7 @@ const MAIN = {
       "MetricSeries",
       "MetricName",
       "MetricLabels",
+      ...["Logger", "ChannelName"],
       "EndCause",
       "Histogram",
       "HistogramData",

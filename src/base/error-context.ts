@@ -12,6 +12,7 @@ export type ErrorPlace =
   | "handler"
   | "highWater"
   | "inflate"
+  | "log"
   | "lowWater"
   | "message"
   | "observe"
@@ -41,6 +42,7 @@ export const ERROR_PLACES: Readonly<Record<ErrorPlace, string>> = Object.freeze(
   handler: "the handler",
   highWater: "the highWater hook",
   inflate: "decompressing a message",
+  log: "writing to the log",
   lowWater: "the lowWater hook",
   message: "the message hook",
   observe: "the observe function",

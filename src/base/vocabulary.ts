@@ -5,6 +5,7 @@
 
 import { END_CAUSES } from "./end-causes.ts";
 import { ERROR_PLACES } from "./error-context.ts";
+import type { ConnectionEvent } from "./events.ts";
 import { REFUSALS } from "./refusals.ts";
 
 /** Whether this process accepted the connections, or opened them. */
@@ -234,4 +235,28 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: { version: [], transport: TRANSPORTS },
     help: "1 for the version of the library, and for the transport of new connections on plain TCP.",
   },
+});
+
+/** The names of the diagnostics channels. They do not change. */
+export type ChannelName =
+  | "holdfast.handshake"
+  | "holdfast.connection.open"
+  | "holdfast.connection.close"
+  | "holdfast.peer_ended"
+  | "holdfast.overflow"
+  | "holdfast.pause";
+
+/** The diagnostics channels: the types of the events that each publishes, and one sentence. */
+export const CHANNELS: Readonly<
+  Record<ChannelName, { readonly events: readonly ConnectionEvent["type"][]; readonly help: string }>
+> = Object.freeze({
+  "holdfast.handshake": {
+    events: ["accepted", "refused"],
+    help: "An opening has led to a connection, or to none.",
+  },
+  "holdfast.connection.open": { events: ["open"], help: "A connection is open." },
+  "holdfast.connection.close": { events: ["close"], help: "A connection has ended." },
+  "holdfast.peer_ended": { events: ["peerEnded"], help: "The peer has sent its FIN." },
+  "holdfast.overflow": { events: ["overflow"], help: "A send queue had no room for a message." },
+  "holdfast.pause": { events: ["pause", "resume"], help: "A connection stops reading, or continues." },
 });

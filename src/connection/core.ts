@@ -29,6 +29,7 @@ import { continueDraining } from "./close/drain.ts";
 import { farewellBytes } from "./close/farewell.ts";
 import type { InflaterOwner } from "./compression/inflate.ts";
 import type { CloseInfo, Connection } from "./contract.ts";
+import { countMessage, countReceived } from "./counting.ts";
 import { callHook, callHookAtEnd } from "./hooks.ts";
 import {
   addPendingWrite,
@@ -112,7 +113,7 @@ export class Core
 
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
-    this.options.counters.bytesIn += chunk.length;
+    countReceived(this, chunk.length);
     bytesReceived(this, now);
     // Fast path: an idle connection mostly receives the Pongs of its heartbeat. If the Pong has no other effect, no decoder is
     // used.
@@ -220,12 +221,12 @@ export class Core
 
   message(data: Message): boolean {
     this.arrived += 1;
-    this.options.counters.messagesIn += 1;
+    countMessage(this);
     return dispatchMessage(this, data, typeof data === "string" ? "text" : "binary");
   }
 
   piece(type: "text" | "binary", bytes: MessageBytes, last: boolean): boolean {
-    if (last) this.options.counters.messagesIn += 1;
+    if (last) countMessage(this);
     this.messagesArrived();
     return dispatchMessage(this, { type, bytes, last }, type);
   }

@@ -28,6 +28,8 @@ const MAX_PING_INSTANTS = 1_024;
 export class Counters implements MetricSource {
   readonly role: MetricRole;
   readonly protocol: MetricProtocol;
+  /** True if numbers are kept for each connection that is opened from now on: see `tally.ts`. */
+  tallies = false;
   opened = 0;
   messagesIn = 0;
   messagesOut = 0;
@@ -98,13 +100,15 @@ export class Counters implements MetricSource {
     if (pings.size > MAX_PING_INSTANTS) for (const oldest of pings.keys()) return void pings.delete(oldest);
   }
 
-  /** A peer answers the Ping that was sent at `rounded`: connections keep the instant in whole milliseconds. */
-  pingAnswered(rounded: Instant, now: Instant): void {
+  /** A peer answers the Ping that was sent at `rounded`: connections keep the instant in whole milliseconds. Returns the length. */
+  pingAnswered(rounded: Instant, now: Instant): number | undefined {
     const sentAt = this.#pingInstants.get(rounded);
     // Undefined if this process was blocked meanwhile, which started the wait again.
-    if (sentAt === undefined) return;
+    if (sentAt === undefined) return undefined;
     this.#pingRtts ??= new Histogram();
-    this.#pingRtts.record(between(sentAt, now) / 1_000);
+    const rtt = between(sentAt, now);
+    this.#pingRtts.record(rtt / 1_000);
+    return rtt;
   }
 
   collect(into: Collector): void {

@@ -2,6 +2,7 @@
 
 import type { ErrorPlace } from "../base/error-context.ts";
 import type { ConnectionEvent } from "../base/events.ts";
+import { isPublished, publishEvent } from "../transport/channels.ts";
 import type { Connection } from "./contract.ts";
 import type { SettledOptions } from "./options.ts";
 import type { RareParts } from "./rare-parts.ts";
@@ -16,9 +17,15 @@ interface HookOwner {
   fault(error: unknown, place: ErrorPlace): void;
 }
 
-/** Calls `observe`. If it throws, `onError` is called, and the connection continues. */
+/** True if someone gets events of this type: otherwise no event is created. */
+export function isObserved({ options }: Pick<HookOwner, "options">, type: ConnectionEvent["type"]): boolean {
+  return options.observe !== undefined || isPublished(type);
+}
+
+/** Calls `observe`, and publishes the event. If `observe` throws, `onError` is called, and the connection continues. */
 export function emit(owner: HookOwner, event: ConnectionEvent): void {
   const { observe, onError } = owner.options;
+  publishEvent(event);
   try {
     observe?.(event);
   } catch (error) {

@@ -16,6 +16,7 @@ import {
   judgeNumber,
   judgeOptions,
 } from "../base/judge.ts";
+import type { Logger } from "../base/log.ts";
 import type { Clock } from "../base/time.ts";
 import type { Message } from "../engine/protocol.ts";
 import type { Overflow } from "../engine/queue/overflow-queue.ts";
@@ -310,6 +311,12 @@ export interface ConnectionOptions<
    */
   readonly trace?: boolean | undefined;
   /**
+   * Gets one line for each connection that has ended: peer, path, age, messages and bytes, largest queue, round trip, cause, code and
+   * reason. Any object with a method `info` for a text: pino, winston, `console`. Texts of the peer are escaped, so that none can forge
+   * a line. docs/metrics.md has the fields. If it throws, `onError` is called.
+   */
+  readonly log?: Logger | undefined;
+  /**
    * Called with each error that has no other listener: of a handler, a hook, an observer, `authorize`, or a failed accept. The
    * context holds the place and, if there is one, the connection. If this function throws or rejects, its error is written to
    * stderr.
@@ -325,7 +332,7 @@ export interface ConnectionDefaults
   extends Readonly<
     Omit<
       Complete<ConnectionOptions>,
-      keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "onError" | "clock"
+      keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "log" | "onError" | "clock"
     >
   > {
   readonly heartbeat: { readonly interval: number; readonly timeout: number };
@@ -392,7 +399,7 @@ const COUNTS = [
 const KNOWN: readonly string[] = [...Object.keys(CONNECTION_DEFAULTS), "clock"];
 
 type Settled = Complete<
-  Omit<ConnectionOptions, keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "onError">
+  Omit<ConnectionOptions, keyof Hooks | "heartbeat" | "farewell" | "codec" | "observe" | "log" | "onError">
 > & {
   readonly codec: AnyCodec | undefined;
   readonly farewell: ((cause: ConnectionError) => string | Uint8Array | undefined) | undefined;
@@ -402,6 +409,7 @@ type Settled = Complete<
     readonly message: string | Uint8Array | undefined;
   };
   readonly observe: Observer | undefined;
+  readonly log: Logger | undefined;
   readonly onError: ReportError<Connection>;
   readonly hooks: Hooks;
   /** What the connections count. All connections of a server share one object. */
@@ -440,6 +448,7 @@ export function settle(
     farewell,
     codec: givenCodec,
     observe,
+    log,
     onError,
     open,
     message,
@@ -503,7 +512,12 @@ export function settle(
   }
   const received = codec === undefined || message === undefined ? hooks : { ...hooks, message: unwrapped(message) };
   const report = countedErrors(errorReporter(onError), counters);
-  const own = { heartbeat: beat, farewell, codec, observe, onError: report, hooks: received, counters };
+  if (log !== undefined) {
+    if (!isObject(log) || typeof log["info"] !== "function")
+      throw new TypeError(`Cannot use log: expected an object with a method info, got ${kindOf(log)}`);
+    counters.tallies = true;
+  }
+  const own = { heartbeat: beat, farewell, codec, observe, log, onError: report, hooks: received, counters };
   return Object.freeze({ ...settled, ...own });
 }
 

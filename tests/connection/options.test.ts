@@ -5,7 +5,7 @@ import { ReconnectingConnection } from "../../src/index.ts";
 
 describe("the options of a connection", () => {
   it("are complete after settle()", () => {
-    const { hooks, farewell, codec, observe, onError, clock, heartbeat, idleTimeout, counters, ...plain } = settle(
+    const { hooks, farewell, codec, observe, log, onError, clock, heartbeat, idleTimeout, counters, ...plain } = settle(
       {},
       "websocket",
     );
@@ -15,7 +15,7 @@ describe("the options of a connection", () => {
     assert.equal(typeof onError, "function");
     assert.equal(typeof clock.now, "function");
     assert.equal(counters.protocol, "websocket");
-    assert.deepEqual([hooks, farewell, codec, observe], [{}, undefined, undefined, undefined]);
+    assert.deepEqual([hooks, farewell, codec, observe, log], [{}, undefined, undefined, undefined, undefined]);
   });
 
   it("include no idle limit with a heartbeat, and one without a heartbeat", () => {

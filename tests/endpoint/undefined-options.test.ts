@@ -86,6 +86,7 @@ const CONNECTION: Undefined<ConnectionOptions> = {
     ref: undefined,
     trace: undefined,
     observe: undefined,
+    log: undefined,
     onError: undefined,
   },
   clock: undefined,

@@ -11,12 +11,13 @@ import {
   unanswered,
 } from "../../engine/time/heartbeat.ts";
 import { GOING_AWAY, POLICY_VIOLATION } from "../../engine/websocket/close-codes.ts";
+import { type CountingConnection, countPing } from "../counting.ts";
 import type { SettledOptions } from "../options.ts";
 import { RareTimes } from "./rare-times.ts";
 import { clearTimer, postponeHeartbeat, setTimer, type TimerName, type TimersOwner } from "./timers.ts";
 
 /** The connection, as the time limits use it. */
-export interface LivenessOwner extends TimersOwner, HeartbeatState {
+export interface LivenessOwner extends TimersOwner, HeartbeatState, CountingConnection {
   readonly options: SettledOptions;
   /** When the last Ping or heartbeat message was sent. */
   probedAt: Instant | undefined;
@@ -53,7 +54,7 @@ export function startLiveness(record: LivenessOwner): void {
 export function bytesReceived(record: LivenessOwner, now: Instant): void {
   if (record.rareTimes?.receivedAt !== undefined) record.rareTimes.receivedAt = roundedUp(now);
   const answer = unanswered(record);
-  if (answer) record.options.counters.pingAnswered(record.pingedAt as Instant, now);
+  if (answer) countPing(record, record.pingedAt as Instant, now);
   recordReceived(record, now);
   if (!answer) return;
   // After an answer, the heartbeat has nothing to do until the next Ping. To move the timer there saves a wakeup.

@@ -5,7 +5,7 @@ import type { MessageContent } from "../../engine/protocol.ts";
 import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
 import { afterMicrotasks, atEndOfTurn, type EndOfTurnTask } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
-import type { SettledOptions } from "../options.ts";
+import { type CountingConnection, countWrite } from "../counting.ts";
 import type { Protocol } from "../protocol.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
 import { OutgoingMessage } from "./outgoing-message.ts";
@@ -30,10 +30,9 @@ export interface CorkedOutbox {
 }
 
 /** A connection, as the corked path uses it. */
-export interface CorkedOwner {
+export interface CorkedOwner extends CountingConnection {
   readonly transport: Transport;
   readonly protocol: Protocol;
-  readonly options: SettledOptions;
   /** True while a chunk is handled. */
   readonly corked: boolean;
   readonly outbox: CorkedOutbox | undefined;
@@ -206,10 +205,8 @@ class CorkedWrites implements ShortPath {
     const bytes = firstBytes(acquireSharedBuffer() as Buffer, this.#at);
     const heldBytes = owner.transport.lastWriteWaited ? bytes.length : WRITE_BUFFER_SIZE;
     const write = { bytes, operation: "write:data", heldBytes } as const;
-    const { counters } = owner.options;
     this.#open = false;
-    counters.writes += 1;
-    counters.bytesOut += bytes.length;
+    countWrite(owner, bytes.length, 0);
     try {
       const accepted = passToTransport(owner.transport, write.bytes, true);
       if (this.#owner !== owner) {
@@ -219,7 +216,7 @@ class CorkedWrites implements ShortPath {
         else outbox.addPendingWrite(write);
       } else if (accepted) {
         const waiting = this.#waiting;
-        counters.messagesOut += this.length;
+        countWrite(owner, 0, this.length);
         this.#reset();
         waiting?.call.resolve();
       } else {

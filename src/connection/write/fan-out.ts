@@ -5,6 +5,7 @@ import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport
 import type { Transport } from "../../transport/transport.ts";
 import type { Connection, GroupMember } from "../contract.ts";
 import type { Counters } from "../counters.ts";
+import { countWrite } from "../counting.ts";
 import type { SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
 import { type Batch, BatchBuilder } from "./batch.ts";
@@ -262,12 +263,18 @@ export class FanOut implements EndOfTurnTask {
     const transport = this.#transports[index];
     if (transport === undefined) return;
     const counters = this.#counters[index] as Counters;
-    counters.writes += 1;
-    counters.bytesOut += batch.bytes.length;
-    if (passToTransport(transport, batch.bytes, false)) {
-      counters.messagesOut += unwritten;
-      return;
+    const accepted = passToTransport(transport, batch.bytes, false);
+    const messages = accepted ? unwritten : 0;
+    if (counters.tallies) {
+      const owner = this.#slots[index]?.member;
+      if (owner !== undefined) countWrite(owner, batch.bytes.length, messages);
+    } else {
+      // Without the object of the connection, which is not in the processor's cache.
+      counters.writes += 1;
+      counters.bytesOut += batch.bytes.length;
+      counters.messagesOut += messages;
     }
+    if (accepted) return;
     // The connection may have left during the write, because it has ended.
     const member = this.#slots[index]?.member;
     // The bytes are those of all members.

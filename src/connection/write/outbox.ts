@@ -5,6 +5,7 @@ import { after, between, type Instant } from "../../base/time.ts";
 import { afterMicrotasks, atEndOfTurn, type EndOfTurnTask } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { SendResult } from "../contract.ts";
+import { type CountingConnection, countQueue, countWrite } from "../counting.ts";
 import type { Overflow, SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
@@ -18,7 +19,7 @@ import { type EncodedWrite, passToTransport, WRITE_BUFFER_SIZE } from "./write-b
 import { WriteEncoder } from "./write-encoder.ts";
 
 /** The connection, as its outbox uses it, with the events that the outbox reports. */
-export interface OutboxOwner extends WaterMarksOwner {
+export interface OutboxOwner extends WaterMarksOwner, CountingConnection {
   readonly transport: Transport;
   /** The bound of the bytes in flight. Undefined if there is none. */
   readonly inFlight: InFlight | undefined;
@@ -145,6 +146,7 @@ export class Outbox implements EndOfTurnTask {
       this.#owner.heldChanged();
       return added === "waiting" ? "queued" : "refused";
     }
+    countQueue(this.#owner, this.#sendQueue.bytes);
     this.#waterMarks.queueChanged(this.#owner);
     this.schedule();
     return this.#fitsWrite(0, 0) ? "sent" : "queued";
@@ -297,9 +299,7 @@ export class Outbox implements EndOfTurnTask {
       const { transport } = this.#owner;
       // The whole shared buffer, unless its content is copied.
       const held = write.shared && !transport.lastWriteWaited ? WRITE_BUFFER_SIZE : write.bytes.length;
-      const { counters } = this.#options;
-      counters.writes += 1;
-      counters.bytesOut += write.bytes.length;
+      countWrite(this.#owner, write.bytes.length, 0);
       const accepted = passToTransport(transport, write.bytes, write.shared === true);
       this.#encoder.writeReturned(accepted);
       if (accepted) this.writeAccepted();
@@ -360,7 +360,7 @@ export class Outbox implements EndOfTurnTask {
 
   /** The kernel has accepted all bytes of the last write. */
   writeAccepted(): void {
-    this.#options.counters.messagesOut += this.#sendQueue.settleWritten();
+    countWrite(this.#owner, 0, this.#sendQueue.settleWritten());
     this.#waterMarks.queueShrunk(this.#owner);
   }
 

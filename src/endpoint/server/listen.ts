@@ -227,7 +227,9 @@ function refusedBy(
   roster: { readonly closing: boolean },
 ): RefusedListener {
   return {
-    observed: events.observed,
+    get observed() {
+      return events.observed;
+    },
     refused: (reason, facts) => {
       const byServer = roster.closing && reason === "disconnected";
       events.refused(byServer ? "closing" : reason, () => {

@@ -1,13 +1,14 @@
 /** Reports openings to the observer: one event for each that succeeded, was refused, or failed before there was a request. */
 
 import type { ConnectPhase } from "../../base/errors.ts";
-import { type AcceptedEvent, guarded, type Observer } from "../../base/events.ts";
+import { type AcceptedEvent, type ConnectionEvent, guarded, type Observer } from "../../base/events.ts";
 import type { Refusal } from "../../base/refusals.ts";
 import type { Counters } from "../../connection/counters.ts";
 import type { SettledOptions } from "../../connection/options.ts";
 import type { HeaderFields } from "../../engine/handshake/fields-to-send.ts";
 import { type FieldLines, fieldLines, type ReceivedFields, receivedFields } from "../../engine/handshake/header.ts";
 import type { RequestFacts } from "../../engine/handshake/request.ts";
+import { isPublished, publishEvent } from "../../transport/channels.ts";
 import { pathOfTarget } from "../../transport/http/upgrade.ts";
 import type { RefusedFacts, RefusedListener } from "../../transport/listen/refused-opening.ts";
 import type { Endpoints } from "../../transport/transport.ts";
@@ -22,7 +23,7 @@ export interface AcceptedOpening {
 }
 
 export class OpeningEvents implements RefusedListener {
-  /** Undefined if there is no observer: then no event is built. */
+  /** Undefined if there is no observer. */
   readonly #observer: Observer | undefined;
   readonly #counters: Counters;
 
@@ -32,8 +33,9 @@ export class OpeningEvents implements RefusedListener {
     this.#counters = counters;
   }
 
+  /** True if someone gets events: otherwise none is created. */
   get observed(): boolean {
-    return this.#observer !== undefined;
+    return this.#observer !== undefined || isPublished("refused");
   }
 
   phase(phase: ConnectPhase): void {
@@ -41,7 +43,8 @@ export class OpeningEvents implements RefusedListener {
   }
 
   accepted({ request, ends: endpoints, fields, offered, subprotocol }: AcceptedOpening): void {
-    this.#observer?.({
+    if (!this.observed) return;
+    this.#emit({
       type: "accepted",
       direction: "in",
       path: pathOfTarget(request.target),
@@ -61,9 +64,9 @@ export class OpeningEvents implements RefusedListener {
 
   /** Reports an opening that is counted elsewhere: it belongs to several servers. */
   report(reason: Refusal, facts: () => RefusedFacts): void {
-    if (this.#observer === undefined) return;
+    if (!this.observed) return;
     const { detail, cause, endpoints, request, answer } = facts();
-    this.#observer({
+    this.#emit({
       type: "refused",
       direction: "in",
       reason,
@@ -94,7 +97,7 @@ export class OpeningEvents implements RefusedListener {
     refusal: string | undefined,
   ): void {
     if (refusal !== undefined) this.#counters.refused.answer += 1;
-    if (this.#observer === undefined) return;
+    if (!this.observed) return;
     const facts = {
       path: pathOfTarget(path),
       ...addressesOf(endpoints),
@@ -103,11 +106,16 @@ export class OpeningEvents implements RefusedListener {
     if (refusal === undefined) {
       const subprotocol = headers["sec-websocket-protocol"] ?? "";
       const agreed = { offered, subprotocol, subprotocolMismatch: isMismatch(offered, subprotocol) };
-      this.#observer({ type: "accepted", direction: "out", ...facts, ...agreed, responseHeaders: headers, setCookie });
+      this.#emit({ type: "accepted", direction: "out", ...facts, ...agreed, responseHeaders: headers, setCookie });
     } else {
       const why = { reason: "answer", detail: refusal, cause: undefined, status } as const;
-      this.#observer({ type: "refused", direction: "out", ...why, ...facts, responseHeaders: headers, setCookie });
+      this.#emit({ type: "refused", direction: "out", ...why, ...facts, responseHeaders: headers, setCookie });
     }
+  }
+
+  #emit(event: ConnectionEvent): void {
+    publishEvent(event);
+    this.#observer?.(event);
   }
 }
 

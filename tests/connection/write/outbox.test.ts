@@ -6,6 +6,7 @@ import { settle } from "../../../src/connection/options.ts";
 import { webSocketProtocol } from "../../../src/connection/protocol.ts";
 import { Outbox } from "../../../src/connection/write/outbox.ts";
 import { OutgoingMessage } from "../../../src/connection/write/outgoing-message.ts";
+import type { Connection } from "../../../src/index.ts";
 import { type ConnectionOptions, TimeoutError } from "../../../src/index.ts";
 import { ManualClock, settled, wired } from "../../../src/testing/index.ts";
 import type { Transport } from "../../../src/transport/transport.ts";
@@ -31,6 +32,7 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
     ...owner,
     ...{ transport, inFlight: undefined, setWriteTimer: () => undefined, clearWriteTimer: () => undefined },
     kernelHasRoom: () => undefined,
+    ...{ connection: {} as Connection, options },
     finished: () => undefined,
     writeFailed: (error) => assert.fail(String(error)),
   });
