@@ -46,6 +46,8 @@ const LONG = [
   "cli/bench/stall",
   // Dozens of processes, and a terminal whose other side is Python.
   "cli/examples",
+  // The shells that complete command lines.
+  "cli/completion",
   "cli/connect/connect",
   "cli/connect/terminal",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.

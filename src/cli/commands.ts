@@ -1,6 +1,7 @@
 /** The table of all commands. A new command is one entry here. */
 
 import type { Command } from "./command.ts";
+import type { Manual } from "./manual.ts";
 
 interface Entry {
   /** What the command does, in the list of all commands: a phrase without a full stop. */
@@ -31,4 +32,18 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "runs a proxy that causes network faults, for tests of any program that uses TCP",
     load: async () => (await import("./chaos/chaos.ts")).chaosCommand,
   },
+  completion: {
+    summary: "prints a script that completes command lines in bash, zsh or fish",
+    load: async () => (await import("./completion.ts")).completionCommand(manuals),
+  },
 };
+
+/** Each command with its manual. Loads the code of all commands. */
+export async function manuals(): Promise<
+  Readonly<Record<string, { readonly summary: string; readonly manual: Manual }>>
+> {
+  const listed = Object.entries(COMMANDS).map(
+    async ([name, { summary, load }]) => [name, { summary, manual: (await load()).manual }] as const,
+  );
+  return Object.fromEntries(await Promise.all(listed));
+}

@@ -1,13 +1,12 @@
 /** The page about the command line, made from the manuals of the commands. */
 
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { manuals } from "../../src/cli/commands.ts";
 import { flagSections, synopsis } from "../../src/cli/help.ts";
 import type { Manual } from "../../src/cli/manual.ts";
 
 /** The text of `docs/cli.md`. */
 export async function cliDocument(): Promise<string> {
-  const names = Object.keys(COMMANDS);
-  const manuals = await Promise.all(Object.values(COMMANDS).map(async ({ load }) => (await load()).manual));
+  const all = Object.entries(await manuals());
   const lines = [
     "# The command line",
     "",
@@ -20,7 +19,7 @@ export async function cliDocument(): Promise<string> {
     "",
     "| command | what it does |",
     "|---|---|",
-    ...names.map((name) => `| [\`holdfast ${name}\`](#holdfast-${name}) | ${COMMANDS[name]?.summary} |`),
+    ...all.map(([name, { summary }]) => `| [\`holdfast ${name}\`](#holdfast-${name}) | ${summary} |`),
     "",
     "In a project that has Holdfast installed, and in a checkout after `npm start`, it is `npx holdfast`.",
     "",
@@ -29,7 +28,7 @@ export async function cliDocument(): Promise<string> {
     "  place of control characters, so that a peer cannot write over the screen or forge a line.",
     "- With `--json`, where a command has it, each result is one line of JSON on stdout.",
     "- The value of a flag follows after a space or `=`. A value that begins with a dash needs the `=`.",
-    ...manuals.flatMap(commandSection),
+    ...all.flatMap(([, { manual }]) => commandSection(manual)),
   ];
   return `${lines.join("\n")}\n`;
 }

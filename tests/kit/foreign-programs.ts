@@ -49,6 +49,10 @@ export const SSHD: Program = {
   places: ["/usr/sbin/sshd", "/usr/local/sbin/sshd"],
 };
 
+export const BASH: Program = { name: "bash", install: "apt-get install bash", places: ["bash"] };
+export const ZSH: Program = { name: "zsh", install: "apt-get install zsh", places: ["zsh"] };
+export const FISH: Program = { name: "fish", install: "apt-get install fish", places: ["fish"] };
+
 export const CC: Program = { name: "cc", install: "apt-get install build-essential", places: ["cc"] };
 
 /** A Python that has `module`, of the system before any other: packages of the system are there only. */
