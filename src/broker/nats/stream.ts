@@ -16,6 +16,7 @@ const NANOSECONDS = 1_000_000;
 /** A topic is trimmed after so many messages, or after as many as it keeps, if these are more. */
 const TRIM_EVERY = 100;
 const MAX_UNTRIMMED = 10_000;
+const MARKERS_AT_ONCE = 100;
 const NO_STREAM = 10059;
 const NO_MESSAGE = 10037;
 const STREAM_EXISTS = 10058;
@@ -60,6 +61,8 @@ export class LogStream {
   #created = "";
   /** The topics whose epoch was renewed, which is seldom. */
   readonly #markers = new Map<string, Marker>();
+  /** The state of the stream from which all of them were read. */
+  #markersFrom = "";
   /** How many messages this node has published since it trimmed a topic. */
   readonly #untrimmed = new Map<string, number>();
 
@@ -78,9 +81,16 @@ export class LogStream {
   async prepare(connection: NatsConnection): Promise<void> {
     const log = await this.#ensure(this.name, this.#logConfig(), connection);
     this.#judge(log);
-    const { subjects } = await this.#ensure(this.#epochs, this.#epochConfig(), connection);
-    this.#markers.clear();
-    for (const subject of subjects) await this.#readMarker(subject, connection);
+    const { subjects, created, last } = await this.#ensure(this.#epochs, this.#epochConfig(), connection);
+    // After a fork there may be one for each topic.
+    if (this.#markersFrom !== `${created} ${last}`) {
+      this.#markers.clear();
+      for (let from = 0; from < subjects.length; from += MARKERS_AT_ONCE) {
+        const some = subjects.slice(from, from + MARKERS_AT_ONCE);
+        await Promise.all(some.map((subject) => this.#readMarker(subject, connection)));
+      }
+      this.#markersFrom = `${created} ${last}`;
+    }
     this.#created = epochOf(log.created);
   }
 
