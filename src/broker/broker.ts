@@ -39,7 +39,10 @@ export interface Broker extends AsyncDisposable {
    * if a higher attempt was claimed before. Absent if `honours.fence` is false.
    */
   claim?(topic: string, producer: string, attempt: number): Promise<boolean>;
-  /** Ends all subscriptions and connections. Pending calls reject with ClosedError. */
+  /**
+   * Ends all subscriptions and connections. Pending calls reject with ClosedError, and publications that the server may have with
+   * InDoubtError.
+   */
   close(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@
 
 import { type Complete, present } from "../base/forms.ts";
 import { COUNT, DURATION, judgeFunction, judgeNames, judgeNumber, judgeOptions } from "../base/judge.ts";
+import { ClosedError } from "../core.ts";
 import type { Exchange, ExchangeReceiver, ExchangeSubscription } from "../group/exchange.ts";
 import { printError } from "../transport/error-report.ts";
 import { randomToken } from "../transport/random.ts";
@@ -139,7 +140,8 @@ class TopicExchange implements BrokerExchange {
       this.#confirming = true;
     } catch (error) {
       this.#lost += 1;
-      if (this.#confirming) this.#report(error);
+      // The application has closed the broker: that is no problem to report.
+      if (this.#confirming && !(error instanceof ClosedError && error.by === "local")) this.#report(error);
       this.#confirming = false;
     } finally {
       this.#messages -= 1;

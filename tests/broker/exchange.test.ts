@@ -108,6 +108,16 @@ describe("an exchange of a broker", () => {
     assert.deepEqual(errors, [wrong[0], wrong[3]]);
   });
 
+  it("counts the messages of a broker that the application has closed, and reports nothing", async () => {
+    const broker = memoryBroker();
+    const errors: unknown[] = [];
+    const exchange = exchangeOf(broker, { onError: (error) => errors.push(error) });
+    await broker.close();
+    exchange.publish("room", bytesOf("x"));
+    await settled();
+    assert.deepEqual([exchange.lostMessages, errors], [1, []]);
+  });
+
   it("counts interruptions", async () => {
     const { broker, listeners } = slowBroker();
     const exchange = exchangeOf(broker);
