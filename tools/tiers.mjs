@@ -36,6 +36,7 @@ const LONG = [
   "broker/redis-cluster",
   "broker/redis-contract",
   "broker/redis-faults",
+  "broker/redis-hub",
   // Servers of NATS, which the tests start and kill.
   "broker/nats",
   "broker/nats-contract",

@@ -68,7 +68,7 @@ if (unable() === false) {
       restartEmpty: "a node without its data is no member of the cluster",
       usage: "the nodes also talk to each other",
     },
-    topics: 5_000,
+    topics: 10_000,
     start: async () => serverOf(await cluster()),
   });
 
@@ -79,6 +79,30 @@ if (unable() === false) {
       const broker = await server.broker();
       await Promise.all(numbered("topic ", 1, 300).map((topic) => broker.publish(topic, bytesOf("x"), KEPT)));
       for (const node of nodes) assert.ok(Number(await node.command("DBSIZE")) > 100);
+    });
+
+    it("uses the other nodes while one of them is frozen", async () => {
+      const nodes = await cluster();
+      await using server = await serverOf(nodes);
+      const broker = await server.broker();
+      const topics = numbered("topic ", 1, 30);
+      const publish = (topic: string): Promise<unknown> =>
+        broker.publish(topic, bytesOf("x"), { ...KEPT, timeout: 8_000 });
+      await Promise.all(topics.map(publish));
+      const places = await Promise.all(topics.map(async (topic) => (await placeOf(topic, nodes))[2]));
+      const frozen = nodes[0] as RedisProcess;
+      frozen.freeze();
+      const outcomes = topics.map((topic) => outcomeOf(publish(topic)));
+      // By then its connections are given up: calls for it wait.
+      await sleep(6_000);
+      const later = await Promise.all(
+        topics.filter((_, index) => places[index] !== frozen).map((topic) => outcomeOf(publish(topic))),
+      );
+      frozen.thaw();
+      assert.ok(later.length > 0 && later.every(({ error }) => error === undefined));
+      for (const [index, outcome] of (await Promise.all(outcomes)).entries()) {
+        if (places[index] !== frozen) assert.equal(outcome.error, undefined);
+      }
     });
 
     it("follows a slot that moves to another node, with its history", async () => {

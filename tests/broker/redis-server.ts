@@ -76,6 +76,8 @@ export class RedisProcess implements AsyncDisposable {
     readiness: string = "Ready to accept connections",
   ): Promise<void> {
     const own = ["--port", String(this.port), "--bind", this.#host, "--dir", this.#folder];
+    // By default a master waits 5 s for more replicas before it sends its data.
+    if (first[0] === "--save") own.push("--repl-diskless-sync-delay", "0");
     const [command = "", ...rest] = [...this.#by, "redis-server", ...first, ...this.#args, ...own];
     const child = spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"] });
     this.#process = child;

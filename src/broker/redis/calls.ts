@@ -43,8 +43,8 @@ export class Calls {
   readonly #owner: CallsOwner;
   readonly #clock: Clock;
   readonly #limits: { readonly maxPending: number; readonly maxPendingBytes: number };
-  /** In the order in which they came. */
-  readonly #waiting: Set<PendingCall> = new Set();
+  /** By partition, because one node of a cluster may have a connection and another one none; in the order in which they came. */
+  readonly #waiting: Map<number, Set<PendingCall>> = new Map();
   readonly #sent: Set<PendingCall> = new Set();
   #pending = 0;
   #pendingBytes = 0;
@@ -76,28 +76,44 @@ export class Calls {
       }
       if (call.signal !== undefined) pending.listen(() => this.#aborted(pending));
       // Behind those that wait: the messages of one publisher keep their order.
-      if (this.#waiting.size > 0 || !this.#send(pending)) this.#waiting.add(pending);
+      if (this.#waiting.has(call.partition) || !this.#send(pending)) this.#wait(pending);
     });
   }
 
   /** There may be a connection for calls that wait. */
   flush(): void {
-    const blocked = new Set<RedisServer | undefined>();
-    for (const pending of this.#waiting) {
-      const server = this.#owner.serverOf(pending.call.partition);
-      if (blocked.has(server) || !this.#send(pending)) blocked.add(server);
-      else this.#waiting.delete(pending);
+    for (const calls of this.#waiting.values()) {
+      for (const pending of calls) {
+        if (!this.#send(pending)) break;
+        this.#stopWaiting(pending);
+      }
     }
   }
 
   close(): void {
     this.#closed = true;
     this.#again?.cancel();
-    for (const pending of [...this.#waiting, ...this.#sent]) {
+    const waiting = Array.from(this.#waiting.values(), (calls) => [...calls]).flat();
+    for (const pending of [...waiting, ...this.#sent]) {
       const { message } = pending.call;
       pending.fail(pending.sent && message !== undefined ? publishInDoubt(message, brokerClosed()) : brokerClosed());
     }
     this.#waiting.clear();
+  }
+
+  #wait(pending: PendingCall): void {
+    const { partition } = pending.call;
+    const calls = this.#waiting.get(partition) ?? new Set();
+    this.#waiting.set(partition, calls.add(pending));
+  }
+
+  /** Returns whether it was waiting. */
+  #stopWaiting(pending: PendingCall): boolean {
+    const { partition } = pending.call;
+    const calls = this.#waiting.get(partition);
+    const waited = calls?.delete(pending) === true;
+    if (calls?.size === 0) this.#waiting.delete(partition);
+    return waited;
   }
 
   /** Throws LimitError if too much is pending. */
@@ -164,7 +180,7 @@ export class Calls {
 
   #retry(pending: PendingCall): void {
     pending.sent = false;
-    this.#waiting.add(pending);
+    this.#wait(pending);
     this.#again ??= this.#clock.wakeAt(after(this.#clock.now(), AGAIN_AFTER), () => {
       this.#again = undefined;
       this.flush();
@@ -179,7 +195,7 @@ export class Calls {
   #late(pending: PendingCall, now: Instant): void {
     const { operation, timeout } = pending.call;
     const facts = { after: between(pending.since, now), retriable: operation === "history" };
-    const waited = this.#waiting.delete(pending);
+    const waited = this.#stopWaiting(pending);
     // A command that was sent counts until the client has dropped it.
     if (waited) this.#uncount(pending);
     pending.fail(waited ? brokerUnreachable(this.cause) : brokerTimedOut(operation, timeout, facts));
@@ -188,7 +204,7 @@ export class Calls {
   #aborted(pending: PendingCall): void {
     const { message, signal } = pending.call;
     const reason = reasonOf(signal as AbortSignal);
-    const waited = this.#waiting.delete(pending);
+    const waited = this.#stopWaiting(pending);
     if (waited) this.#uncount(pending);
     pending.fail(waited || message === undefined ? reason : publishInDoubt(message, reason));
   }

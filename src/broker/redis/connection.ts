@@ -25,7 +25,7 @@ export interface ConnectionOwner {
   changed(facts: ServerFacts): void;
 }
 
-const PAUSES: BackoffPauses = { base: 100, cap: 5_000 };
+const PAUSES: BackoffPauses = { base: 50, cap: 5_000 };
 /** How long an attempt may take, the answers of the server included. */
 const OPEN_TIMEOUT = 5_000;
 /** How often the server must answer, and after how many intervals without an answer it is taken for dead. */

@@ -66,6 +66,7 @@ export class RedisServer {
         opened: (client, facts) => this.#commandsOpened(client, facts),
         lost: (cause) => {
           this.line = undefined;
+          this.#probing = undefined;
           owner.unusable(cause);
         },
         failed: (cause) => owner.unusable(cause),
@@ -81,6 +82,8 @@ export class RedisServer {
         opened: (client, facts) => this.#subscriberOpened(client, facts),
         lost: (cause) => {
           this.#subscribed = undefined;
+          // A message to a lost connection does not come back.
+          this.#probing = undefined;
           this.#subscriptions.lost(cause);
         },
         failed: () => undefined,
@@ -128,7 +131,6 @@ export class RedisServer {
     client.on("sharded-channel-moved", () => this.#owner.moved());
     this.#histories.clear();
     this.#histories.add(historyOf(replicationId));
-    this.#probing = undefined;
     await this.#subscriptions.open(client, (cause) => {
       this.#owner.moved();
       this.#subscriber.drop(cause);

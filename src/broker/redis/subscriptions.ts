@@ -61,11 +61,11 @@ export class Subscriptions {
 
   /** `failed` is called if the server refuses a subscription: the connection must end then. */
   async open(client: RedisClient, failed: (cause: unknown) => void): Promise<void> {
-    const own = [...this.#own.keys()];
-    if (own.length > 0) await this.#send(client, true, own);
     this.#client = client;
     this.#failed = failed;
+    const sent = this.#send(client, true, [...this.#own.keys()]);
     for (const feed of this.#feeds.values()) this.update(feed);
+    await sent;
   }
 
   lost(cause: unknown): void {
