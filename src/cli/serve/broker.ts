@@ -20,7 +20,7 @@ export async function brokerAt(url: string): Promise<Broker> {
     return (await import("../../broker/nats/index.ts")).natsBroker(url);
   } catch (error) {
     if ((error as { readonly code?: string }).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    const packages = redis ? "redis" : "@nats-io/transport-node @nats-io/jetstream";
+    const packages = redis ? "redis" : "@nats-io/transport-node";
     throw new Error(`cannot use --broker ${url}: install the client first, npm install ${packages}`);
   }
 }
