@@ -6,6 +6,9 @@ const DIGITS = { tag: 3, sender: 6, number: 10, time: 13 } as const;
 /** Bytes of the stamp, the least size of a message. */
 export const STAMP_SIZE = 32;
 
+/** A message of at most this many bytes is compared by a loop: a call of native code would take longer. */
+const SHORT = 256;
+
 const NANOSECONDS = 1e6;
 // Bits of one half of a number that does not fit into the 32 bits of an integer operation.
 const HALF = 24;
@@ -79,7 +82,9 @@ export class StampedMessages {
     const { length } = this.#template;
     if (message.length !== length) return false;
     if (typeof message === "string") return message.endsWith(this.#rest);
-    return this.#template.compare(message, STAMP_SIZE, length, STAMP_SIZE, length) === 0;
+    if (length > SHORT) return this.#template.compare(message, STAMP_SIZE, length, STAMP_SIZE, length) === 0;
+    for (let at = STAMP_SIZE; at < length; at++) if (message[at] !== this.#template[at]) return false;
+    return true;
   }
 
   #readStamp(bytes: Uint8Array): boolean {
