@@ -45,6 +45,7 @@ const LONG = [
   "cli/bench/report-page",
   // A server that stalls for one second in ten, over ten seconds.
   "cli/bench/stall",
+  "cli/bench/terminal",
   // Dozens of processes, and a terminal whose other side is Python.
   "cli/examples",
   // The shells that complete command lines.

@@ -112,7 +112,7 @@ function examples({ examples: all }: Manual, width: number): string[] {
 }
 
 /** `text` in lines of at most `width` columns, unless a word is longer. */
-function wrapped(text: string, width: number): string[] {
+export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const last = lines.at(-1);

@@ -1,8 +1,9 @@
 /** The manual of `holdfast bench`, and the validation of its flags. */
 
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import type { Framing } from "../../index.ts";
 import { type CommandLine, commandLine } from "../command.ts";
+import { FRAMING_FORMS, fieldOf, fileOf, framingOf } from "../connect/values.ts";
 import { duration, UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
 import { type Expectation, FACTS, parseExpectation } from "./expectation.ts";
@@ -64,19 +65,15 @@ const BENCH_FLAGS = {
       "a millisecond late, which counts as latency. Without it spin, if there are more cores than processes",
   },
   header: {
-    ...{ type: "string", short: "H", value: "NAME:VALUE", multiple: true, ...CONNECTION },
-    text: "a header field of the upgrade request",
+    ...{ type: "string", short: "H", value: "FIELD", multiple: true, ...CONNECTION },
+    text: 'a field of the upgrade request, "Name: value"',
   },
   subprotocol: { type: "string", value: "NAME", multiple: true, ...CONNECTION, text: "a subprotocol to offer" },
   origin: { type: "string", value: "ORIGIN", ...CONNECTION, text: "the Origin of the upgrade request" },
   compression: { type: "boolean", ...CONNECTION, text: "offer permessage-deflate" },
   framing: {
-    type: "string",
-    value: "FRAMING",
-    choices: ["lines", "length16", "length32", "varint"],
-    default: "lines",
-    ...CONNECTION,
-    text: "where a message ends on tcp: and tls: addresses: at the end of a line, or after the bytes that a size before it announces",
+    ...{ type: "string", value: "NAME", default: "lines", ...CONNECTION },
+    text: `where a message ends on TCP: ${FRAMING_FORMS.replace("raw, ", "")}`,
   },
   ca: { type: "string", value: "FILE", file: true, ...CONNECTION, text: "trust this certificate authority, in PEM" },
   insecure: { type: "boolean", short: "k", ...CONNECTION, text: "accept any certificate" },
@@ -215,7 +212,7 @@ function planOf(flags: Flags, url: string): Plan {
     ...{ url, work, connections, slow, rate, processes },
     inFlight: wholeNumber("--in-flight", flags["in-flight"], 1, 100_000),
     size: wholeNumber("--size", flags.size, STAMP_SIZE, 2 ** 28),
-    text: flags.text || (framed && flags.framing === "lines"),
+    text: flags.text || (framed && isLines(flags.framing)),
     warmup: duration("--warmup", flags.warmup, 0, HOUR),
     duration: duration("--duration", flags.duration, 100, 24 * HOUR),
     drain: duration("--drain", flags.drain, 0, HOUR),
@@ -260,21 +257,28 @@ function clientOf(flags: Flags, framed: boolean): ClientPlan {
   return {
     headers: header.map(fieldOf),
     subprotocols: subprotocol,
-    ...{ origin, compression, framing, insecure },
-    ca: ca === undefined ? undefined : contentOf(ca),
+    ...{ origin, compression, insecure },
+    framing: messageFraming(framing, flags.size),
+    ca: ca === undefined ? undefined : fileOf("--ca", ca),
   };
 }
 
-function fieldOf(text: string): readonly [string, string] {
-  const at = text.indexOf(":");
-  if (at > 0) return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-  throw new UsageError(`cannot use --header ${JSON.stringify(text)}: expected a name, a colon and a value`);
+function isLines(framing: string): boolean {
+  return framing === "lines" || framing === "crlf";
 }
 
-function contentOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
+/** A framing whose messages arrive as they were sent. */
+function messageFraming(name: string, size: string): Framing {
+  const framing = framingOf(name);
+  const refuse = (expected: string): never => {
+    throw new UsageError(`cannot use --framing ${JSON.stringify(name)}: expected ${expected}`);
+  };
+  if (framing === "raw") return refuse("one that keeps messages apart");
+  if (typeof framing === "object" && "fixed" in framing && framing.fixed !== Number(size))
+    return refuse(`fixed:${size}, as --size`);
+  // The messages of a bench consist of these characters.
+  if (typeof framing === "object" && "delimiter" in framing && /[0-9a-z]/.test(String(framing.delimiter))) {
+    return refuse("a delimiter without digits and small letters");
   }
+  return framing;
 }

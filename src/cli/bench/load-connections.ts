@@ -1,17 +1,10 @@
 /** Opens the connections of a load, with options that add nothing to the measured messages. */
 
-import { type Connection, type ConnectOptions, connect, type Framing } from "../../index.ts";
-import type { ClientPlan, FramingName, Plan } from "./plan.ts";
+import { type Connection, type ConnectOptions, connect } from "../../index.ts";
+import type { ClientPlan, Plan } from "./plan.ts";
 
 /** Connections that are being opened at the same time. */
 const OPENING = 100;
-
-const FRAMINGS: Readonly<Record<FramingName, Framing>> = {
-  lines: "lines",
-  length16: { lengthPrefix: 2 },
-  length32: { lengthPrefix: 4 },
-  varint: { lengthPrefix: "varint" },
-};
 
 const MEBIBYTE = 1_048_576;
 
@@ -30,7 +23,7 @@ export function loadOptions({ url, size, client }: Pick<Plan, "url" | "size" | "
     onError: () => undefined,
     tls: tlsOf(url, client),
   };
-  if (/^(tcp|tls):/.test(url)) return { ...common, framing: FRAMINGS[client.framing] };
+  if (/^(tcp|tls):/.test(url)) return { ...common, framing: client.framing };
   const { headers, subprotocols, origin, compression } = client;
   return { ...common, headers, subprotocols, origin, compression, maxConnecting: Number.POSITIVE_INFINITY };
 }

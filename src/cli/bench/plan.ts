@@ -1,6 +1,7 @@
 /** What one process of `holdfast bench` does, and what it reports: plain data that passes between processes. */
 
 import type { HistogramData } from "../../engine/histogram.ts";
+import type { Framing } from "../../index.ts";
 
 /** What is measured. The manual describes each. */
 export type Work = "echo" | "broadcast" | "connect" | "idle";
@@ -39,9 +40,6 @@ export interface Plan {
   readonly client: ClientPlan;
 }
 
-/** A line, or a size before each message: 2 or 4 bytes, or a varint. */
-export type FramingName = "lines" | "length16" | "length32" | "varint";
-
 /** How connections are opened. */
 export interface ClientPlan {
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -49,7 +47,7 @@ export interface ClientPlan {
   readonly origin: string | undefined;
   readonly compression: boolean;
   /** For tcp: and tls: addresses. */
-  readonly framing: FramingName;
+  readonly framing: Framing;
   /** Whether any certificate is accepted. */
   readonly insecure: boolean;
   /** A certificate authority in PEM. */

@@ -1,11 +1,16 @@
 /** The result as text for a person. */
 
 import type { Histogram } from "../../engine/histogram.ts";
+import { wrapped } from "../help.ts";
 import type { Style } from "../terminal.ts";
 import { printableLine } from "../terminal.ts";
 import type { Verdict } from "./expectation.ts";
 import { bytesText, countText, plural, rateText, timeText } from "./figures.ts";
 import { type BenchResult, histogramOf, PERCENTILES, type Summary } from "./result.ts";
+
+/** Columns of the text, behind a margin of two; and of its labels. */
+const WIDTH = 76;
+const LABEL = 11;
 
 /** Rows of the histogram, at most. */
 const MOST_ROWS = 16;
@@ -18,7 +23,7 @@ const NOUNS = { echo: "message", broadcast: "delivery", connect: "handshake", id
 export function textReport(result: BenchResult, verdicts: readonly Verdict[], style: Style): string {
   const lines = [
     `${style("bold", `${result.work}`)}  ${printableLine(result.url)}`,
-    `  ${loadText(result)}`,
+    ...wrapped(loadText(result), WIDTH).map((line) => `  ${line}`),
     "",
     ...(result.work === "idle" ? memoryLines(result) : measuredLines(result, style)),
     ...checkedLines(result, style),
@@ -34,10 +39,18 @@ function loadText({ work, connections, slow, processes, size, loop, rate, inFlig
   return [
     `${plural(connections, what)}${atOnce}${slow > 0 ? `, of which ${countText(slow)} do not read` : ""}`,
     plural(processes, "process").replace(/ss(s?)$/, (_, several) => (several ? "sses" : "ss")),
-    ...(work === "echo" || work === "broadcast" ? [`messages of ${plural(size, "byte")}`] : []),
+    ...(work === "echo" || work === "broadcast" ? [`${countText(size)}-byte messages`] : []),
     ...(work === "idle" ? [] : [loop === "closed" && inFlight > 1 ? `${kind}, ${inFlight} in flight` : kind]),
     timeText(duration),
   ].join(", ");
+}
+
+/** A label and its text, in lines that fit a terminal. `shown` is how the label appears. */
+function labelled(label: string, text: string, shown: (label: string) => string = (same) => same): string[] {
+  return wrapped(text, WIDTH - LABEL).map((line, at) => {
+    const before = at === 0 ? shown(label) + " ".repeat(LABEL - label.length) : " ".repeat(LABEL);
+    return `  ${before}${line}`;
+  });
 }
 
 function measuredLines(result: BenchResult, style: Style): string[] {
@@ -47,21 +60,30 @@ function measuredLines(result: BenchResult, style: Style): string[] {
   const late =
     counts.late > 0 && counts.sent > 0 && loop === "open"
       ? [
-          `  ${style("yellow", "late")}       ${countText(counts.late)} of ${countText(counts.sent)} were sent more than a millisecond after ` +
-            "they were due; the delay is part of their latency",
+          ...labelled(
+            "late",
+            `${countText(counts.late)} of ${countText(counts.sent)} were sent more than a millisecond after they were due; ` +
+              "the delay is part of their latency",
+            (label) => style("yellow", label),
+          ),
         ]
       : [];
   return [
-    `  rate       ${scheduled}${rateText(rate.sent)} sent, ${rateText(rate.received)} ${work === "broadcast" ? "delivered" : "received"}`,
+    ...labelled(
+      "rate",
+      `${scheduled}${rateText(rate.sent)} sent, ${rateText(rate.received)} ${work === "broadcast" ? "delivered" : "received"}`,
+    ),
     ...late,
-    `  latency    of a ${NOUNS[work]}, ${from}`,
+    ...labelled("latency", `of a ${NOUNS[work]}, ${from}`),
     ...summaryLines(latency),
-    ...(last === null ? [] : ["  last       of the last subscriber of each message", ...summaryLines(last)]),
+    ...(last === null ? [] : [...labelled("last", "of the last subscriber of each message"), ...summaryLines(last)]),
     ...(loop === "closed"
-      ? [
-          `  ${style("yellow", "closed")}     while the server stalls, this loop does not send the messages that would show it: the high`,
-          "             percentiles are too low. Use --rate to see them",
-        ]
+      ? labelled(
+          "closed",
+          "while the server stalls, this loop does not send the messages that would show it: the high percentiles are too low. " +
+            "Use --rate to see them",
+          (label) => style("yellow", label),
+        )
       : []),
     "",
     ...histogramLines(histogramOf(histogram), style),
@@ -104,16 +126,18 @@ function histogramLines(histogram: Histogram, style: Style): string[] {
 }
 
 function memoryLines({ memory }: BenchResult): string[] {
-  if (memory === null) {
-    return ["  memory     unknown: needs --pid of a server on this machine, and Linux", ""];
-  }
+  if (memory === null)
+    return [...labelled("memory", "unknown: needs --pid of a server on this machine, and Linux"), ""];
   const { pids, before, after, perConnection } = memory;
+  const where = pids.length === 1 ? `process ${pids[0]}` : `processes ${pids.join(", ")}`;
   return [
-    `  memory     ${bytesText(perConnection)} for each connection`,
-    `             resident in ${pids.length === 1 ? `process ${pids[0]}` : `processes ${pids.join(", ")}`}: ` +
-      `${bytesText(before)} with a tenth of the connections, ${bytesText(after)} with all`,
+    ...labelled("memory", `${bytesText(perConnection)} for each connection`),
+    ...labelled(
+      "",
+      `resident in ${where}: ${bytesText(before)} with a tenth of the connections, ${bytesText(after)} with all`,
+    ),
     ...(after - before < CLEAR_GROWTH
-      ? ["             resident memory moves by megabytes by itself: more connections give a more exact figure"]
+      ? labelled("", "resident memory moves by megabytes by itself: more connections give a more exact figure")
       : []),
     "",
   ];
@@ -133,22 +157,28 @@ function checkedLines({ counts, reasons, work }: BenchResult, style: Style): str
   const unsent = counts.unsent > 0 ? [shown(counts.unsent, "not sent, as the server did not read")] : [];
   const slow = counts.endedSlow > 0 ? [`the server ended ${countText(counts.endedSlow)} that did not read`] : [];
   const ended = shown(counts.ended, counts.ended === 1 ? "connection ended" : "connections ended");
-  const parts: Record<typeof work, readonly string[]> = {
-    echo: [...messages, ...unsent, ended, ...slow],
-    broadcast: [...messages, ...unsent, ended, ...slow],
-    connect: [shown(counts.failed, "failed"), shown(counts.lost, "without an end"), ...unsent],
-    idle: [ended],
+  const exchange = [
+    [...messages, ...unsent],
+    [ended, ...slow],
+  ];
+  const parts: Record<typeof work, readonly (readonly string[])[]> = {
+    echo: exchange,
+    broadcast: exchange,
+    connect: [[shown(counts.failed, "failed"), shown(counts.lost, "without an end"), ...unsent]],
+    idle: [[ended]],
   };
   return [
-    `  checked    ${parts[work].join(", ")}`,
-    ...Object.entries(reasons).map(([reason, count]) => `             ${countText(count)}: ${printableLine(reason)}`),
+    ...parts[work].flatMap((part, at) => labelled(at === 0 ? "checked" : "", part.join(", "))),
+    ...Object.entries(reasons).flatMap(([reason, count]) =>
+      labelled("", `${countText(count)}: ${printableLine(reason)}`),
+    ),
   ];
 }
 
 function verdictLines(verdicts: readonly Verdict[], style: Style): string[] {
-  return verdicts.map(({ text, met, value, time }, at) => {
+  return verdicts.flatMap(({ text, met, value, time }, at) => {
     const shown = value === undefined ? "too few values, or not measured" : time ? timeText(value) : countText(value);
     const mark = met ? style("green", "met") : style("red", "not met");
-    return `  ${(at === 0 ? "expected" : "").padEnd(10)} ${text}: ${mark} (${shown})`;
+    return labelled(at === 0 ? "expected" : "", `${text}: ${mark} (${shown})`);
   });
 }

@@ -47,9 +47,15 @@ describe("the flags of holdfast bench", () => {
     "processes for a closed broadcast": [[URL, "--work", "broadcast", "-p", "2"], /add --rate/],
     "a rate of idle connections": [[URL, "--work", "idle", "-r", "5"], /cannot use --rate with idle/],
     "header fields on TCP": [["tcp://127.0.0.1:1", "-H", "A: b"], /there is no upgrade request/],
-    "a header field without a name": [[URL, "-H", ": b"], /expected a name, a colon and a value/],
+    "TCP without a framing": [["tcp://127.0.0.1:1", "--framing", "raw"], /expected one that keeps messages apart/],
+    "messages of another size than the framing's": [
+      ["tcp://127.0.0.1:1", "--framing", "fixed:40"],
+      /expected fixed:64/,
+    ],
+    "a delimiter that is in messages": [["tcp://127.0.0.1:1", "--framing", "delimiter:x"], /without digits/],
+    "a header field without a name": [[URL, "-H", ": b"], /expected "Name: value"/],
     "a condition that is none": [[URL, "-e", "p99"], /cannot use --expect "p99"/],
-    "a certificate authority that is missing": [[URL, "--ca", "/none"], /cannot read \/none: ENOENT/],
+    "a certificate authority that is missing": [[URL, "--ca", "/none"], /cannot use --ca "\/none": .*ENOENT/],
   };
   for (const [what, [args, message]] of Object.entries(wrong)) {
     it(`refuse ${what}`, () => assert.throws(() => BENCH_LINE.parse(args), { name: "UsageError", message }));

@@ -98,16 +98,15 @@ describe("the load of a bench", LIMIT, () => {
 
   for (const [framing, option] of Object.entries({
     lines: "lines",
-    length16: { lengthPrefix: 2 },
-    length32: { lengthPrefix: 4 },
-    varint: { lengthPrefix: "varint" },
+    "a length": { lengthPrefix: 4 },
+    "a fixed size": { fixed: 64 },
   } as const)) {
     it(`measures framed TCP: ${framing}`, async () => {
       await using server = await listen("tcp://127.0.0.1:0", {
         framing: option,
         message: (connection, message) => void connection.trySend(message),
       });
-      const client = { ...CLIENT, framing: framing as Plan["client"]["framing"] };
+      const client = { ...CLIENT, framing: option };
       const { counts, latency } = await benched(server.url, { text: framing === "lines", client });
       assert.equal(latency.count, 40);
       assert.deepEqual(faultsOf(counts), {});
