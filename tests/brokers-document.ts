@@ -67,10 +67,10 @@ const exchange = exchangeOf(broker);
 const room = new Group({ name: "room", exchange });
 \`\`\`
 
-One exchange serves all groups of a process. It does not close the broker, but a hub that has the same one does. \`send\` returns \`published: false\` if more than \`maxQueuedMessages\` (65,536) or
-\`maxQueuedBytes\` (16 MiB) wait for the broker. \`exchange.lostMessages\` counts the messages that the broker did not confirm within
-\`timeout\` (5 s), and \`exchange.interruptions\` how often messages of other machines may have been missed. The name of a group has at
-most 248 bytes here.
+One exchange serves all groups of a process. It does not close the broker, but a hub that has the same one does. \`send\` returns
+\`published: false\` if more than \`maxQueuedMessages\` (65,536) or \`maxQueuedBytes\` (16 MiB) wait for the broker.
+\`exchange.lostMessages\` counts the messages that the broker did not confirm within \`timeout\` (5 s), and \`exchange.interruptions\`
+how often messages of other machines may have been missed. The name of a group has at most 248 bytes here.
 
 ### Wire form
 
