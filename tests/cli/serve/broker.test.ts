@@ -105,4 +105,10 @@ describe("the flag --broker of holdfast serve", LIMIT, () => {
       );
     }
   });
+
+  it("shows no password of the URL in an error", async () => {
+    await using serving = new ServeProcess(["serve", "--broker", "kafka://user:s3cret@127.0.0.1"]);
+    await serving.exit;
+    assert.match(serving.stderr, /"kafka:\/\/\*\*\*@127\.0\.0\.1"/);
+  });
 });
