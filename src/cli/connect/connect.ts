@@ -14,7 +14,7 @@ import { type Command, command } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { printableLine, styleFor } from "../terminal.ts";
 import { CONNECT_LINE, type ConnectSettings, DEFAULT_WAITS, INTERACTIVE_PING } from "./flags.ts";
-import { chunksOf, Feed, linesOf, messagesOf } from "./input.ts";
+import { chunksOf, Feed, linesOf, messagesOf, withLineEnds } from "./input.ts";
 import { Keyboard } from "./keyboard.ts";
 import { errorInWords, STATUSES, statusOfEnd, statusOfError } from "./outcome.ts";
 import { Screen, writeJson } from "./screen.ts";
@@ -109,7 +109,8 @@ class ConnectCommand {
       const status = error instanceof MissingAnswers ? STATUSES.late : statusOfError(error);
       await this.#session.emit({ type: "failed", error, status });
       this.#keyboard?.close();
-      process.stderr.write(`holdfast: ${printableLine(errorInWords(error))}\n`);
+      const verdict = this.#settings.reconnect && this.#session.opened ? "not connecting again: " : "";
+      process.stderr.write(`holdfast: ${verdict}${printableLine(errorInWords(error))}\n`);
       return status;
     }
   }
@@ -173,7 +174,9 @@ class ConnectCommand {
   #source(keyboard: Keyboard | undefined): AsyncIterable<string | Uint8Array<ArrayBuffer>> | undefined {
     const { script, encoding, chunks, maxLength } = this.#settings;
     if (keyboard !== undefined) {
-      return messagesOf(keyboard.lines(), encoding, ({ message }) => keyboard.write(`${message}\n`));
+      return messagesOf(chunks ? withLineEnds(keyboard.lines()) : keyboard.lines(), encoding, ({ message }) =>
+        keyboard.write(`${message}\n`),
+      );
     }
     if (script !== undefined) return undefined;
     return chunks ? chunksOf(process.stdin) : messagesOf(linesOf(process.stdin, maxLength), encoding);
@@ -186,7 +189,7 @@ class ConnectCommand {
     const form = { pretty: pretty || (terminal && !plain), base64, dump: terminal, trim: this.#settings.chunks };
     const marks = time || terminal;
     // A typed line stays on the terminal, as its own echo.
-    const sent = verbose || (terminal && keyboard === undefined);
+    const sent = verbose || keyboard === undefined;
     const screen = new Screen({ form, raw, marks, sent, quiet, verbose, keyboard });
     const show = json ? writeJson : screen.show;
     return (event) => {

@@ -60,6 +60,11 @@ export async function* messagesOf(
   }
 }
 
+/** The lines with a line end, for TCP without framing, where nothing else ends them. */
+export async function* withLineEnds(lines: AsyncIterable<string>): AsyncGenerator<string, void> {
+  for await (const line of lines) yield `${line}\n`;
+}
+
 /** The chunks of a stream as they are, for TCP without framing. */
 export async function* chunksOf(stream: Readable): AsyncGenerator<Message, void> {
   for await (const chunk of stream) yield new Uint8Array(chunk as Uint8Array);

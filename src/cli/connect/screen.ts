@@ -14,7 +14,7 @@ export interface ScreenOptions {
   readonly raw: boolean;
   /** A mark and the time before each message. */
   readonly marks: boolean;
-  /** Sent messages too. */
+  /** Sent messages too, if they have marks. Without, those that nobody has typed. */
   readonly sent: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;
@@ -42,9 +42,15 @@ export class Screen {
     return undefined;
   };
 
-  #message({ direction, message, since }: Extract<SessionEvent, { readonly type: "message" }>): void | Promise<void> {
+  #message({
+    direction,
+    message,
+    since,
+    scripted,
+  }: Extract<SessionEvent, { readonly type: "message" }>): void | Promise<void> {
     const { raw, form, marks, sent } = this.#options;
-    if (direction === "out" && !sent) return undefined;
+    // Without marks a reader could not tell them from received messages.
+    if (direction === "out" && !(marks && (sent || scripted))) return undefined;
     // A text needs a line end, so that a program can tell two messages apart; bytes have lengths of their own.
     if (raw) return written(process.stdout, typeof message === "string" ? `${message}\n` : message);
     const text = messageText(message, form);

@@ -39,6 +39,7 @@ export class Session {
   #lastMessage = 0;
   #lastReceived = 0;
   #received = 0;
+  #opened = false;
   #stopped = false;
   #stop: () => void = () => undefined;
   readonly #stopping: Promise<void>;
@@ -50,6 +51,11 @@ export class Session {
     this.#stopping = new Promise((resolve) => {
       this.#stop = resolve;
     });
+  }
+
+  /** True if a connection was open. */
+  get opened(): boolean {
+    return this.#opened;
   }
 
   /** The number of messages that were received, on all connections. */
@@ -74,6 +80,7 @@ export class Session {
    */
   async run(connection: Connection<undefined>): Promise<CloseInfo | undefined> {
     this.#connection = connection;
+    this.#opened = true;
     this.#lastMessage = this.#now();
     const receiving = this.#receive(connection);
     const pinging = this.#ping(connection);
@@ -98,20 +105,20 @@ export class Session {
     const { script, feed } = this.#options;
     for (const { message, pause } of script()) {
       if (pause > 0) await this.#sleep(pause, connection);
-      if (!(await this.#sendOne(connection, message))) return;
+      if (!(await this.#sendOne(connection, message, true))) return;
     }
     for (;;) {
       const message = await feed?.next();
       if (message === undefined) break;
       // Without a connection the message stays in the feed.
-      if (connection.signal.aborted || this.#stopped || !(await this.#sendOne(connection, message))) return;
+      if (connection.signal.aborted || this.#stopped || !(await this.#sendOne(connection, message, false))) return;
       feed?.sent();
     }
     await this.#answers(connection);
   }
 
   /** False if the connection has ended. */
-  async #sendOne(connection: Connection<undefined>, message: Message): Promise<boolean> {
+  async #sendOne(connection: Connection<undefined>, message: Message, scripted: boolean): Promise<boolean> {
     try {
       await connection.send(message);
     } catch (error) {
@@ -119,7 +126,7 @@ export class Session {
       if (connection.signal.aborted) return false;
       throw error;
     }
-    await this.#message("out", message);
+    await this.#message("out", message, scripted);
     return true;
   }
 
@@ -137,11 +144,11 @@ export class Session {
     }
   }
 
-  #message(direction: "in" | "out", message: Message): void | Promise<void> {
+  #message(direction: "in" | "out", message: Message, scripted = false): void | Promise<void> {
     const now = this.#now();
     const since = now - this.#lastMessage;
     this.#lastMessage = now;
-    return this.emit({ type: "message", direction, message, since });
+    return this.emit({ type: "message", direction, message, since, scripted });
   }
 
   /** Resolves when the peer was silent for `wait` after the last message that this side sent. */

@@ -42,6 +42,8 @@ export interface MessageEvent {
   readonly message: Message;
   /** Milliseconds since the last message in either direction, or since the connection opened. */
   readonly since: number;
+  /** True for a message of `--exec` or `--replay`. */
+  readonly scripted: boolean;
 }
 
 /** The connection was lost or could not be opened, and another attempt follows. */

@@ -100,6 +100,7 @@ describe("the end of holdfast connect", LIMIT, () => {
     const final = await ConnectProcess.to(server, ["--reconnect", "--wait", "Infinity"]);
     assert.equal(final.status, 1);
     assert.doesNotMatch(final.stderr, /attempt/);
+    assert.match(final.stderr, /^holdfast: not connecting again: .*1008/m);
   });
 
   it("comes when the reader of its output has ended", async () => {

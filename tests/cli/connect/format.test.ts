@@ -137,9 +137,16 @@ describe("a recording", () => {
   it("gives back the sent messages and their pauses", () => {
     const text = [
       eventLine({ at: 5, type: "connecting", url: "ws://a", attempt: 1 }),
-      eventLine({ at: 10, type: "message", direction: "out", since: 0, message: "a\u2028\n" }),
-      eventLine({ at: 15, type: "message", direction: "in", since: 5, message: "no" }),
-      eventLine({ at: 30.5, type: "message", direction: "out", since: 1, message: Uint8Array.of(0, 255) }),
+      eventLine({ at: 10, type: "message", direction: "out", since: 0, scripted: false, message: "a\u2028\n" }),
+      eventLine({ at: 15, type: "message", direction: "in", since: 5, scripted: false, message: "no" }),
+      eventLine({
+        at: 30.5,
+        type: "message",
+        direction: "out",
+        since: 1,
+        scripted: false,
+        message: Uint8Array.of(0, 255),
+      }),
       eventLine({
         at: 31,
         type: "close",
@@ -190,8 +197,8 @@ describe("--write-out", () => {
       extensions: "",
       phases,
     });
-    summary.count({ at: 9, type: "message", direction: "out", since: 1, message: "é" });
-    summary.count({ at: 10, type: "message", direction: "in", since: 1, message: Uint8Array.of(1) });
+    summary.count({ at: 9, type: "message", direction: "out", since: 1, scripted: false, message: "é" });
+    summary.count({ at: 10, type: "message", direction: "in", since: 1, scripted: false, message: Uint8Array.of(1) });
     const { open, tcp, first_message, bytes_out, bytes_in, messages_in } = summary.fields(0);
     assert.deepEqual([open, tcp, first_message], ["7.000", "2.500", "2.000"]);
     assert.deepEqual([bytes_out, bytes_in, messages_in], ["2", "1", "1"]);

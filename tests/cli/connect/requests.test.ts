@@ -150,16 +150,7 @@ describe("a request of wscat's users", LIMIT, () => {
 describe("a request of websocat's users", LIMIT, () => {
   it("#71 each message has the time since the last one, and each Ping its round-trip time", async () => {
     await using server = await echoServer();
-    const { stdout, stderr } = await ConnectProcess.to(server, [
-      "-x",
-      "a",
-      "-n",
-      "1",
-      "--time",
-      "--verbose",
-      "--ping",
-      "10000ms",
-    ]);
+    const { stdout, stderr } = await ConnectProcess.to(server, ["-x", "a", "-n", "1", "--time", "--ping", "10000ms"]);
     assert.match(stdout, /^ *\+[\d.]+ m?s > a\n *\+[\d.]+ m?s < a\n$/);
     assert.match(stderr, /^ping [\d.]+ ms$/m);
   });

@@ -135,7 +135,7 @@ describe("holdfast connect on a terminal", LIMIT, () => {
     if (program === undefined) return;
     program.write(`third${ENTER}`);
     await program.until((stdout) => screenOf(stdout).some((line) => / < third$/.test(line)));
-    for (const line of [/ < first$/, / < second$/])
+    for (const line of [/ > first$/, / < first$/, / > second$/, / < second$/])
       assert.ok(
         program.screen.some((one) => line.test(one)),
         String(line),
