@@ -116,6 +116,7 @@ export const FAILURES: Readonly<Record<string, Wanted | Elsewhere>> = {
   "Errors of your own code: `connect`": wanted("onError connect"),
   "Errors of your own code: `session`": wanted("onError session"),
   "Errors of your own code: `state`": wanted("onError state"),
+  "Errors of your own code: `log`": elsewhere("no run has a log function"),
   "Errors of your own code: `topic`": elsewhere("no run has topics"),
   "Errors of your own code: `exchange`": elsewhere("only a program's own subscribers can throw, and no run has any"),
   "Errors of your own code: `worker`": PROCESSES,
