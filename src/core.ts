@@ -138,7 +138,9 @@ export { UnhandledCalls } from "./connection/time/unhandled-calls.ts";
 export {
   connectionOf,
   detachMember,
-  endOfMember,
+  isInGroup,
+  joinGroup,
+  leaveGroup,
   memberIsEnding,
   sendToMember,
 } from "./connection/transport-connection.ts";

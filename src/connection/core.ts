@@ -58,7 +58,7 @@ import { endForMemory, heldChanged, inboxIsShortened } from "./memory-account.ts
 import { type MemoryHolder, processBudget } from "./memory-budget.ts";
 import type { Overflow } from "./options.ts";
 import { dispatchMessage } from "./read/dispatch-message.ts";
-import { type ConnectionBase, ConnectionRecord } from "./record.ts";
+import { type ConnectionBase, ConnectionRecord, leaveGroups } from "./record.ts";
 import { reportEnd, reportOpened, reportOverflow, reportPaused, reportPeerEnded, reportResumed } from "./reports.ts";
 import {
   applicationRequestedMore,
@@ -557,6 +557,7 @@ export class Core
     reportEnd(this, infoOf(this));
     // Not by queueMicrotask(), which creates an async_hooks object for each call.
     if (this.onEnded !== undefined) void RESOLVED.then(() => reportEnded(this));
+    if (this.groups !== undefined) void RESOLVED.then(() => leaveGroups(this));
     this.rareParts?.closedPromise?.endComplete(infoOf(this));
     if (close !== undefined)
       dispatcherOf(this).whenDone(() => callHookAtEnd(this, "close", () => close(this.connection, infoOf(this))));

@@ -5,7 +5,7 @@ import type { HeartbeatState } from "../engine/time/heartbeat.ts";
 import { Timer } from "../engine/time/timer-wheel.ts";
 import type { Endpoints, Transport } from "../transport/transport.ts";
 import type { Closing } from "./close/closing.ts";
-import type { Connection } from "./contract.ts";
+import type { Connection, GroupMember } from "./contract.ts";
 import type { SettledOptions } from "./options.ts";
 import type { Protocol } from "./protocol.ts";
 import type { RareParts } from "./rare-parts.ts";
@@ -16,6 +16,11 @@ import type { TimersState } from "./time/timers.ts";
 import type { InFlight } from "./write/in-flight.ts";
 import type { Outbox } from "./write/outbox.ts";
 import type { ShortPath } from "./write/short-path.ts";
+
+/** The members of a group. */
+export interface MemberList {
+  leave(member: GroupMember): void;
+}
 
 /** The objects from which a connection is created. */
 export interface ConnectionBase {
@@ -72,6 +77,9 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   /** The short path on which messages of this connection are. While it has one, it has nothing else to send. */
   shortPath: ShortPath | undefined;
 
+  /** The groups that it belongs to. Often there is one, so there is no set for it. */
+  groups: MemberList | Set<MemberList> | undefined;
+
   // The application
 
   /** Called after the end. If a handler returns later, called again. */
@@ -108,4 +116,10 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   set suspendedAt(at: Instant | undefined) {
     if (this.rareTimes !== undefined) this.rareTimes.suspendedAt = at;
   }
+}
+
+/** The connection has ended: it leaves all its groups. */
+export function leaveGroups({ groups, connection }: ConnectionRecord): void {
+  if (groups instanceof Set) for (const group of groups) group.leave(connection);
+  else groups?.leave(connection);
 }

@@ -45,6 +45,7 @@ import type { SettledOptions } from "./options.ts";
 import type { ProtocolFactory } from "./protocol.ts";
 import { isThenable } from "./read/dispatcher.ts";
 import { Receiver } from "./read/receive.ts";
+import type { MemberList } from "./record.ts";
 import { TracedTransport } from "./trace.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 import { Streams } from "./web-streams.ts";
@@ -438,8 +439,45 @@ export function memberIsEnding(member: GroupMember): boolean {
   return core === undefined ? member.signal.aborted : refusalOf(core) !== undefined;
 }
 
-/** Resolves when `member` has ended. A connection does not count this as an application that waits for the end. */
-export function endOfMember(member: GroupMember): Promise<unknown> {
+// The groups of members that are no connections of this copy of the library. Each has one reaction to its end, for all its groups: a
+// reaction per join would keep the group in memory until the end, and a peer that decides about joining could make it grow.
+const foreignGroups = new WeakMap<object, Set<MemberList>>();
+
+/** Notes that `member` belongs to `group`: `group.leave` is called at its end. Returns false if it already belongs to it. */
+export function joinGroup(member: GroupMember, group: MemberList): boolean {
+  if (isInGroup(member, group)) return false;
   const core = TransportConnection.coreOf(member);
-  return core === undefined ? member.closed : closedPromiseOf(core).closed;
+  if (core === undefined) foreignGroupsOf(member).add(group);
+  else if (core.groups === undefined) core.groups = group;
+  else if (core.groups instanceof Set) core.groups.add(group);
+  else core.groups = new Set([core.groups, group]);
+  return true;
+}
+
+/** Returns false if `member` does not belong to `group`. */
+export function leaveGroup(member: GroupMember, group: MemberList): boolean {
+  const core = TransportConnection.coreOf(member);
+  if (core === undefined) return foreignGroups.get(member)?.delete(group) === true;
+  if (core.groups instanceof Set) return core.groups.delete(group);
+  if (core.groups !== group) return false;
+  core.groups = undefined;
+  return true;
+}
+
+export function isInGroup(member: GroupMember, group: MemberList): boolean {
+  const core = TransportConnection.coreOf(member);
+  if (core === undefined) return foreignGroups.get(member)?.has(group) === true;
+  return core.groups instanceof Set ? core.groups.has(group) : core.groups === group;
+}
+
+function foreignGroupsOf(member: GroupMember): Set<MemberList> {
+  const known = foreignGroups.get(member);
+  if (known !== undefined) return known;
+  const groups = new Set<MemberList>();
+  foreignGroups.set(member, groups);
+  const leave = (): void => {
+    for (const group of groups) group.leave(member);
+  };
+  member.closed.then(leave, leave);
+  return groups;
 }

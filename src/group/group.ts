@@ -118,7 +118,7 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
 
   /** Iterates over a copy of the members in this process. */
   [Symbol.iterator](): Iterator<Member> {
-    return [...(this.#members as Iterable<Member>)].values();
+    return (this.#members.list() as Member[]).values();
   }
 
   /**

@@ -5,9 +5,11 @@ import {
   connectionOf,
   Deferral,
   detachMember,
-  endOfMember,
   FanOut,
   type GroupMember,
+  isInGroup,
+  joinGroup,
+  leaveGroup,
   type MemberMessageOptions,
   memberIsEnding,
   otherDeferralsThan,
@@ -29,17 +31,10 @@ export interface Delivered {
  */
 export const SEND_BUDGET: { members: number } = { members: 512 };
 
-// The groups of each connection. Each connection has one reaction to its end, for all its groups. A reaction per join would keep
-// the group in memory until the connection ends. If a peer decides about joining and leaving, it could make that memory grow.
-interface AnyMembers {
-  leave(member: GroupMember): void;
-}
-
-const memberships = new WeakMap<object, Set<AnyMembers>>();
-
 /** The members of one group in this process. */
 export class GroupMembers {
-  readonly #members = new Set<GroupMember>();
+  // There is no list of all members: each is in exactly one of these places, and knows its groups.
+  #size = 0;
   /** The members that are no connections of this copy of the library: each gets each message during the call. */
   readonly #others = new Set<GroupMember>();
   /** The members that get no messages for now. */
@@ -57,29 +52,30 @@ export class GroupMembers {
   }
 
   get size(): number {
-    return this.#members.size;
+    return this.#size;
   }
 
   has(member: GroupMember): boolean {
-    return this.#members.has(member);
+    return isInGroup(member, this);
   }
 
-  [Symbol.iterator](): Iterator<GroupMember> {
-    return this.#members.values();
+  /** A copy of the list of all members. */
+  list(): GroupMember[] {
+    const deferred = this.#deferrals.flatMap((deferral) => [...deferral.members()]);
+    return [...this.#fanOut.attached(), ...this.#fanOut.detached, ...deferred, ...this.#others, ...this.#parked];
   }
 
   /** Adds a member. It leaves by itself when it ends. Returns false if it is already a member, or if it has begun to end. */
   join(member: GroupMember): boolean {
-    if (this.#members.has(member) || memberIsEnding(member)) return false;
-    this.#members.add(member);
+    if (memberIsEnding(member) || !joinGroup(member, this)) return false;
+    this.#size += 1;
     (connectionOf(member) === undefined ? this.#others : this.#fanOut.detached).add(member);
-    groupsOf(member).add(this);
     return true;
   }
 
   /** Takes a member out of the deliveries: it stays a member, and gets no message until `unpark`. */
   park(member: GroupMember): void {
-    if (!this.#members.has(member)) return;
+    if (!this.has(member)) return;
     detachMember(member);
     this.#fanOut.detached.delete(member);
     this.#others.delete(member);
@@ -94,12 +90,12 @@ export class GroupMembers {
 
   /** Removes a member. Has no effect if the object is not a member. */
   leave(member: GroupMember): void {
-    if (!this.#members.delete(member)) return;
+    if (!leaveGroup(member, this)) return;
+    this.#size -= 1;
     detachMember(member);
     this.#fanOut.detached.delete(member);
     this.#others.delete(member);
     this.#parked.delete(member);
-    memberships.get(member)?.delete(this);
     this.#left(member);
   }
 
@@ -130,7 +126,7 @@ export class GroupMembers {
     // A snapshot of the members not on the fan-out. During the loop, some members join or leave the fan-out: these have the
     // message already. Connections that join the group during the loop must not get it.
     for (const member of [...fanOut.detached, ...this.#others]) {
-      if (member === except || !this.#members.has(member)) continue;
+      if (member === except || !this.has(member)) continue;
       // It gets no more messages, so it leaves the group now.
       if (memberIsEnding(member)) {
         this.leave(member);
@@ -167,9 +163,7 @@ export class GroupMembers {
     const { attachedCount, detached } = this.#fanOut;
     if (attachedCount + detached.size <= SEND_BUDGET.members) this.#fanOut.detachAll();
     else {
-      // A copy takes a fifth of the time that it takes to add the members one by one.
-      const all = this.#deferrals.length + this.#others.size + this.#parked.size === 0;
-      const members = all ? new Set<GroupMember>(this.#members) : this.#fanOut.takeMembers();
+      const members = this.#fanOut.takeMembers();
       this.#fanOut = new FanOut(this.#deferrals);
       this.#defer(members, message, messageOptions, except);
     }
@@ -211,17 +205,4 @@ export function judgeMember(call: string, value: unknown): asserts value is Grou
   // To read `signal` of a connection would create an AbortController. To read `closed` would count as waiting for the end.
   if (sends && "signal" in value && "closed" in value) return;
   throw new TypeError(`Cannot ${call}: expected a Connection, or an object that sends messages, got ${kindOf(value)}`);
-}
-
-/** The groups of a member. When the member ends, it leaves all of them. */
-function groupsOf(member: GroupMember): Set<AnyMembers> {
-  const known = memberships.get(member);
-  if (known !== undefined) return known;
-  const groups = new Set<AnyMembers>();
-  memberships.set(member, groups);
-  const leave = (): void => {
-    for (const group of groups) group.leave(member);
-  };
-  endOfMember(member).then(leave, leave);
-  return groups;
 }

@@ -235,7 +235,7 @@ export class HubCore implements TopicHub, HubContext {
   }
 
   members(topic: string): readonly GroupMember[] {
-    return [...(this.#topics.get(topic)?.members() ?? [])];
+    return this.#topics.get(topic)?.members() ?? [];
   }
 
   history(topic: string, settings: SettledTopic, options: HistoryOptions): Promise<HistoryResult> {

@@ -73,8 +73,8 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     return this.#members.has(member);
   }
 
-  members(): IterableIterator<GroupMember> {
-    return this.#members[Symbol.iterator]() as IterableIterator<GroupMember>;
+  members(): readonly GroupMember[] {
+    return this.#members.list();
   }
 
   hold(): void {
@@ -140,7 +140,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   close(): void {
     this.log.close();
     for (const cursor of this.#cursors.values()) cursor.stop();
-    for (const member of [...this.#members]) this.#members.leave(member);
+    for (const member of this.#members.list()) this.#members.leave(member);
     for (const follower of this.#followers) follower.wake();
   }
 

@@ -1,9 +1,9 @@
 /** A server in its own process, which reports the memory that its connections retain. */
 
-import { type Connection, Group, listen } from "../../src/index.ts";
+import { type Connection, Group, Hub, listen } from "../../src/index.ts";
 import { settledMemory } from "../kit/memory.ts";
 
-/** The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`: all are members of one. */
+/** The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`, `topic`: all are members of one. */
 const [interval = "", way = ""] = process.argv.slice(2);
 
 /**
@@ -33,14 +33,20 @@ const message = (connection: Connection, data: string | Uint8Array): void => {
   connection.trySend(data);
 };
 const all = new Group();
-const open = (connection: Connection): void => {
+const topic = new Hub().topic("all", { history: { messages: 10 } });
+const open = async (connection: Connection): Promise<void> => {
   if (way === "group") all.join(connection);
+  if (way === "topic") await topic.join(connection);
 };
 const url = "ws://127.0.0.1:0/";
 const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, open, message });
 
 async function answer(question: Question): Promise<number> {
   if (question === "connections") return server.connections.size;
+  if (question === "send" && way === "topic") {
+    await topic.publish("hello");
+    return topic.members.length;
+  }
   if (question === "send") return all.send("hello").taken;
   if (question !== "memory") return counts[question];
   return settledMemory(() => {

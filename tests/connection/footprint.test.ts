@@ -12,7 +12,7 @@ import type { Question } from "./footprint-server.ts";
 
 const SERVER = fileURLToPath(new URL("./footprint-server.js", import.meta.url));
 
-type Way = "hooks" | "loop" | "group";
+type Way = "hooks" | "loop" | "group" | "topic";
 
 /** Enough connections that the memory of the process itself is small for each of them. */
 const CONNECTIONS = 2_000;
@@ -62,10 +62,9 @@ class Crowd implements AsyncDisposable {
     while ((await this.ask(question)) < least) await pause(10);
   }
 
+  /** Opens connections until there are `connections`. */
   async join(connections: number): Promise<void> {
-    for (let joined = 0; joined < connections; joined += AT_ONCE) {
-      await Promise.all(Array.from({ length: AT_ONCE }, () => this.#open()));
-    }
+    while (this.size < connections) await Promise.all(Array.from({ length: AT_ONCE }, () => this.#open()));
     await this.until("connections", connections);
   }
 
@@ -120,6 +119,17 @@ async function footprint(
   return ((await crowd.ask("memory")) - before) / CONNECTIONS;
 }
 
+/** Retained bytes for each of the last connections: the memory that is shared by all, such as code, is not among them. */
+async function slope(way: Way, use: (crowd: Crowd) => Promise<void>): Promise<number> {
+  await using crowd = await Crowd.gather(25_000, way);
+  await crowd.join(CONNECTIONS);
+  await use(crowd);
+  const before = await crowd.ask("memory");
+  await crowd.join(3 * CONNECTIONS);
+  await use(crowd);
+  return ((await crowd.ask("memory")) - before) / (2 * CONNECTIONS);
+}
+
 /** Messages, and then silence until every connection has answered a Ping of the heartbeat. */
 async function fallSilent(crowd: Crowd): Promise<void> {
   await crowd.speak();
@@ -158,5 +168,11 @@ describe("an idle connection", { skip }, () => {
   it("keeps at most 2,000 bytes of heap as a member of a group that sends messages", async () => {
     const bytes = await footprint(25_000, "group", listen);
     assert.ok(bytes <= 2_000, `${bytes} bytes`);
+  });
+
+  it("takes at most 100 bytes more as a member of a topic", async () => {
+    const alone = await slope("hooks", async () => undefined);
+    const member = await slope("topic", listen);
+    assert.ok(member - alone <= 100, `${member} bytes, ${alone} of them without a topic`);
   });
 });

@@ -306,7 +306,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant("every version is accepted", "engine/handshake/request", 'if (version !== "13")', "if (false)"),
   mutant("a hook that throws ends nothing", CORE, "closingOf(this).local(INTERNAL_ERROR", "void (INTERNAL_ERROR"),
   // Groups and servers
-  mutant("a member stays in its group", MEMBERS, "endOfMember(member).then(leave, leave);", ""),
+  mutant("a member stays in its group", CORE, "void RESOLVED.then(() => leaveGroups(this));", "{}"),
   mutant(
     "the first member gets no message",
     MEMBERS,

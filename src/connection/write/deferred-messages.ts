@@ -149,6 +149,10 @@ export class Deferral implements EndOfTurnTask {
     return this.#members.has(member);
   }
 
+  members(): IterableIterator<GroupMember> {
+    return this.#members.values();
+  }
+
   /** Adds a message for all members that are left. If the list is full, all get the older ones now, and none is left. */
   add(message: Prepared, options: MemberMessageOptions, except: GroupMember | undefined): void {
     const payload = message.message;

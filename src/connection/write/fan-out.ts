@@ -40,11 +40,13 @@ export interface DeferredForm {
   readonly options: MessageOptions;
 }
 
+/** The arrays are copied again when they have grown by this factor, so that the copies cost little for each new connection. */
+const REFIT = 1.25;
+
 const NO_DEFERRALS: readonly never[] = [];
 
 /** The slot of one connection in a fan-out. */
 export class FanOutSlot implements ShortPath {
-  readonly name = "fanOut";
   readonly #fanOut: FanOut;
   readonly member: FanOutMember;
   /** Index in the arrays of the fan-out. */
@@ -54,6 +56,11 @@ export class FanOutSlot implements ShortPath {
     this.#fanOut = fanOut;
     this.member = member;
     this.index = index;
+  }
+
+  // Not a field: it would take 8 bytes of each slot.
+  get name(): "fanOut" {
+    return "fanOut";
   }
 
   get length(): number {
@@ -95,6 +102,8 @@ export class FanOut implements EndOfTurnTask {
   /** For each slot, the number of messages that it has written or did not have to write, of all messages ever sent. */
   #positions: number[] = [];
   #sentCount = 0;
+  /** The number of slots when the arrays were copied last. */
+  #fitted = 0;
   /** The protocol of the first connection. All others write the same bytes. */
   #protocol: Protocol | undefined;
   /** The latest messages. Some connections have not written all of them yet. */
@@ -139,9 +148,16 @@ export class FanOut implements EndOfTurnTask {
 
   /** Takes over all members, also those on the fan-out, which stay there. */
   takeMembers(): Set<GroupMember> {
-    const members = this.takeDetached();
-    for (const slot of this.#slots) if (slot !== undefined) members.add(slot.member.connection);
+    // By the constructor: with 100,000 members, to add them one by one would take longer.
+    const members = new Set<GroupMember>([...this.takeDetached(), ...this.attached()]);
     return members;
+  }
+
+  /** The connections on the fan-out. */
+  attached(): GroupMember[] {
+    const connections: GroupMember[] = [];
+    for (const slot of this.#slots) if (slot !== undefined) connections.push(slot.member.connection);
+    return connections;
   }
 
   takeDetached(): Set<GroupMember> {
@@ -307,6 +323,7 @@ export class FanOut implements EndOfTurnTask {
       this.#schedule();
     }
     if (this.#slots.length > 2 * this.attachedCount) this.#compact();
+    else if (this.#slots.length > REFIT * this.#fitted) this.#fit();
   }
 
   /** A deferral of the group has ended. */
@@ -351,11 +368,20 @@ export class FanOut implements EndOfTurnTask {
     this.#counters = [];
     this.#positions = [];
     this.#nextIndex = 0;
+    this.#fitted = 0;
     this.#sentAtBegin = this.#sentCount;
     this.#batches.clear();
     this.#protocol = undefined;
     this.#maxBytes = Infinity;
     this.#maxMessages = Infinity;
+  }
+
+  /** Copies the arrays: an array that grows has memory for up to half of its length more. */
+  #fit(): void {
+    this.#slots = this.#slots.slice();
+    this.#transports = this.#transports.slice();
+    this.#positions = this.#positions.slice();
+    this.#fitted = this.#slots.length;
   }
 
   /** Removes empty slots. */
