@@ -201,7 +201,7 @@ export type {
   PublishWaitOptions,
   Topic,
 } from "./hub/topic.ts";
-export { type Metrics, metrics } from "./metrics/metrics.ts";
+export { type Metrics, metrics, type ProcessObject } from "./metrics/metrics.ts";
 export type { MetricSeries, MetricsSnapshot } from "./metrics/snapshot.ts";
 export type { ReconnectCause, ReconnectKind, ReconnectPhase } from "./reconnect/cause.ts";
 export { ReconnectingConnection, type ReconnectingConnectionConstructor } from "./reconnect/connection.ts";

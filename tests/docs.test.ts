@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { END_CAUSES } from "../src/base/end-causes.ts";
 import { ERROR_PLACES } from "../src/base/error-context.ts";
 import { PROTOCOL_ERROR_REASONS } from "../src/base/protocol-reasons.ts";
 import { REFUSALS } from "../src/base/refusals.ts";
@@ -16,6 +17,7 @@ import { brokersDocument } from "./brokers-document.ts";
 import { cliDocument } from "./cli/document.ts";
 import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
+import { metricsDocument } from "./metrics/document.ts";
 import { type KnownFault, proofDocument } from "./proof-document.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -242,6 +244,20 @@ it("the page about brokers has what each of them can promise", () => {
 
 it("the page about what each side gets is generated from the table that the matrix of ends checks", () => {
   assert.equal(read("docs/ends.md"), endsDocument(), "npm run docs writes it");
+});
+
+it("the page about metrics has the vocabulary", () => {
+  assert.equal(read("docs/metrics.md"), metricsDocument(), "npm run docs writes it");
+});
+
+describe("the table of causes in docs/failures.md", () => {
+  it("has each cause of an end, and no other", () => {
+    const [, section = ""] = read("docs/failures.md").split("\n## Causes of an end\n");
+    const rows = section.split("\n## ")[0]?.matchAll(/^\| (`.*?) \| \S.* \|$/gm) ?? [];
+    const cells = Array.from(rows, ([, cell = ""]) => cell).filter((cell) => cell !== "`cause`");
+    const said = cells.flatMap((cell) => cell.split(", ").map((name) => name.replaceAll("`", "")));
+    assert.deepEqual(said.sort(), Object.keys(END_CAUSES).sort());
+  });
 });
 
 it("the page about the command line is made from the manuals of the commands", async () => {

@@ -12,6 +12,7 @@ import * as nats from "../src/broker/nats/index.ts";
 import * as redis from "../src/broker/redis/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
+import * as otel from "../src/otel/index.ts";
 import * as testing from "../src/testing/index.ts";
 import * as workers from "../src/workers/index.ts";
 
@@ -138,7 +139,7 @@ const MAIN = {
       "MetricSeries",
       "MetricName",
       "MetricLabels",
-      ...["Logger", "ChannelName"],
+      ...["Logger", "ChannelName", "ProcessObject"],
       "EndCause",
       "Histogram",
       "HistogramData",
@@ -205,6 +206,10 @@ const NATS = {
     ...["HistoryLimits", "Published", "ReadRequest", "Slice"],
   ],
 };
+const OTEL = {
+  values: ["observeMetrics"],
+  types: ["ObservableInstrument", "ObservableMeter", "ObservableOptions", "ObserveCallback"],
+};
 const TESTING = {
   values: ["ManualClock", "chaosProxy", "network", "pair", "settled", "wired"],
   types: [
@@ -249,6 +254,7 @@ describe("the package's doors", () => {
     ["holdfast/kernel", "src/kernel/index.ts", kernel, KERNEL],
     ["holdfast/redis", "src/broker/redis/index.ts", redis, REDIS],
     ["holdfast/nats", "src/broker/nats/index.ts", nats, NATS],
+    ["holdfast/otel", "src/otel/index.ts", otel, OTEL],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -412,7 +418,7 @@ describe("the published package", () => {
     const { exports, bin } = JSON.parse(read("package.json"));
     const pointedTo = [
       bin.holdfast,
-      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats"].flatMap((door) =>
+      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel"].flatMap((door) =>
         Object.values(exports[door]),
       ),
     ] as string[];
@@ -429,7 +435,7 @@ describe("the published package", () => {
 
   it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
     const reached = new Set<string>();
-    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats"].map(
+    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel"].map(
       (door) => JSON.parse(read("package.json")).exports[door].types as string,
     );
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

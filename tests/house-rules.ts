@@ -18,6 +18,7 @@ const FLOORS = [
     "workers/",
     "kernel/",
     "metrics/",
+    "otel/",
     "defaults.ts",
     "index.ts",
     "testing/",
@@ -39,7 +40,7 @@ const TIMERS = "transport/timers.ts";
 const TIMER = /(?<![.\w])(set|clear)(Immediate|Timeout|Interval)\b(?!\?)/g;
 
 /** They are built on the core: of connections and endpoints they use what `core.ts` exports, and nothing else. */
-const EXTRAS = ["group/", "broker/", "hub/", "reconnect/", "workers/", "kernel/", "metrics/"];
+const EXTRAS = ["group/", "broker/", "hub/", "reconnect/", "workers/", "kernel/", "metrics/", "otel/"];
 /**
  * They use the library as its users do, which proves that the entry points are sufficient. `base/` is no part of what it does:
  * they may import from there instead of repeating it.
@@ -68,7 +69,7 @@ const OUTBOX = ["record.ts", "lazy-parts.ts", "core.ts", "write/corked-writes.ts
 /** The entry points of the package. */
 const ENTRIES = [
   ...["index.ts", "testing/index.ts", "workers/index.ts", "kernel/index.ts"],
-  ...["broker/redis/index.ts", "broker/nats/index.ts"],
+  ...["broker/redis/index.ts", "broker/nats/index.ts", "otel/index.ts"],
 ];
 
 /** The files that may import a package, which is an optional peer then. Their declarations must not name it. */

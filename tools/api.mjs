@@ -19,6 +19,7 @@ const ENTRIES = {
   kernel: "kernel/index",
   redis: "broker/redis/index",
   nats: "broker/nats/index",
+  otel: "otel/index",
 };
 
 /** Types that are not exported on purpose. */

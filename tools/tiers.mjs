@@ -25,6 +25,8 @@ const LONG = [
   // Processes that serve for many seconds, and are killed and started again.
   "requirements/s4-load",
   "requirements/s4-reconnect",
+  // Prometheus.
+  "metrics/prometheus",
   // The memory of a server in a process of its own, with thousands of connections.
   "connection/footprint",
   // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.

@@ -14,6 +14,12 @@ import { MetricsSnapshot } from "./snapshot.ts";
 // One for the process, from the first call of `metrics` on.
 const loopMonitor = new LoopMonitor(systemClock);
 
+/** `process` of Node. Described by its form, so that the declarations need no types of Node. */
+export interface ProcessObject {
+  readonly pid: number;
+  readonly argv: readonly string[];
+}
+
 /** What can be read of a server, or of the process. */
 export class Metrics {
   /** The media type of `text`, for the Content-Type of a response. */
@@ -67,7 +73,7 @@ export class Metrics {
  *
  * Throws TypeError for anything else than a server of this library and `process`.
  */
-export function metrics(of: Pick<Server, "url" | "close" | "unref"> | typeof process): Metrics {
+export function metrics(of: Pick<Server, "url" | "close" | "unref"> | ProcessObject): Metrics {
   const source = sourceOf(of);
   if (source === undefined)
     throw new TypeError(`Cannot read metrics of ${kindOf(of)}: expected a server of this library, or process`);

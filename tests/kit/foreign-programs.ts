@@ -52,6 +52,12 @@ export const SSHD: Program = {
 export const BASH: Program = { name: "bash", install: "apt-get install bash", places: ["bash"] };
 export const ZSH: Program = { name: "zsh", install: "apt-get install zsh", places: ["zsh"] };
 export const FISH: Program = { name: "fish", install: "apt-get install fish", places: ["fish"] };
+export const PROMETHEUS: Program = {
+  name: "prometheus",
+  install: "apt-get install prometheus",
+  places: ["prometheus"],
+};
+export const PROMTOOL: Program = { name: "promtool", install: "apt-get install prometheus", places: ["promtool"] };
 
 export const CC: Program = { name: "cc", install: "apt-get install build-essential", places: ["cc"] };
 

@@ -2,7 +2,13 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ConnectionEvent, isConnectionError, type Message } from "../../src/index.ts";
+import {
+  type ConnectionEvent,
+  isConnectionError,
+  type Message,
+  type MetricsSnapshot,
+  metrics,
+} from "../../src/index.ts";
 import { pair, settled, wired } from "../../src/testing/index.ts";
 import { deferred } from "../kit/deferred.ts";
 import { SOCKETS_SKIP, socketsOf, untilSockets } from "../kit/kernel-sockets.ts";
@@ -407,7 +413,41 @@ describe("S3-13 a FIN is detected while reading is paused", () => {
 });
 
 describe("S3-14 many peers that have ended are visible", () => {
-  it("S3-14 as the metric connections{state=peer_ended}", { todo: "waits for src/observe: metrics" });
-  it("S3-14 as the age of the oldest", { todo: "waits for src/observe: metrics" });
-  it("S3-14 by an alarm", { todo: "waits for src/observe: metrics" });
+  /** A server of TCP whose handlers do not end, and `count` peers that have sent their FIN. */
+  async function leaking(
+    count: number,
+    use: (read: () => MetricsSnapshot, events: readonly ConnectionEvent[]) => Promise<void>,
+  ): Promise<void> {
+    const events: ConnectionEvent[] = [];
+    const options = { ...NEVER, lingerTimeout: 60_000, observe: (event: ConnectionEvent) => void events.push(event) };
+    await using scene = await ServerWithPeers.open(TCP, options, stuck);
+    for (let opened = 0; opened < count; opened += 1) {
+      const { peer } = await scene.peer();
+      peer.socket.end();
+    }
+    const read = (): MetricsSnapshot => metrics(scene.server).snapshot();
+    while (read().value("holdfast_peer_ended_connections") < count) await new Promise(setImmediate);
+    await use(read, events);
+  }
+
+  it("S3-14 as the metric of connections whose peer has ended", async () => {
+    await leaking(5, async (read) => {
+      assert.equal(read().value("holdfast_peer_ended_connections", { role: "server" }), 5);
+      assert.equal(read().value("holdfast_connections", { role: "server", state: "open" }), 5);
+    });
+  });
+
+  it("S3-14 as the time of the oldest FIN", async () => {
+    const before = Date.now() / 1_000;
+    await leaking(2, async (read) => {
+      const oldest = read().value("holdfast_peer_ended_oldest_timestamp_seconds", { role: "server" });
+      assert.ok(oldest >= before - 1 && oldest <= Date.now() / 1_000 + 1, `${oldest}`);
+    });
+  });
+
+  it("S3-14 by an event for each, for an alarm", async () => {
+    await leaking(3, async (_, events) => {
+      assert.equal(events.filter(({ type }) => type === "peerEnded").length, 3);
+    });
+  });
 });

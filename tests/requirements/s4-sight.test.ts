@@ -5,15 +5,19 @@ import { describe, it } from "node:test";
 import {
   type AcceptedEvent,
   type CloseEvent,
+  type Connection,
   type ConnectionEvent,
   type ConnectionOptions,
   connect,
   type FrameEvent,
+  type Histogram,
   listen,
+  metrics,
   type RefusedEvent,
   type TimeoutError,
 } from "../../src/index.ts";
 import { type Pair, pair, settled, wired } from "../../src/testing/index.ts";
+import { deferred } from "../kit/deferred.ts";
 import { KEY, peerFrame } from "../kit/frames.ts";
 import { portOf, RawPeer, rawServer, refused, upgradeRequest } from "../kit/raw-peer.ts";
 import { WIRE_PROTOCOLS, type WireProtocol } from "../kit/wire-protocols.ts";
@@ -72,7 +76,19 @@ describe("S4-6 a heartbeat does not blame the peer for our own blocked event loo
     });
   }
 
-  it("S4-6 the delay of the event loop is measured", { todo: "metrics" });
+  it("S4-6 the delay of the event loop is measured: a block of 500 ms in 2 s is in the 99th percentile", async () => {
+    metrics(process);
+    const delays = (): Histogram => metrics(process).snapshot().histogram("holdfast_loop_blocked_seconds");
+    const before = delays().countUpTo(0.25);
+    const beforeAll = delays().count;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    for (const end = performance.now() + 500; performance.now() < end; );
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    // Each of the 25 samples that the block has left out is counted: half of them are longer than half of the block.
+    const long = delays().count - beforeAll - (delays().countUpTo(0.25) - before);
+    assert.ok(long >= 10, `${long} samples above a quarter of a second`);
+    assert.ok(long / (delays().count - beforeAll) > 0.05);
+  });
 });
 
 describe("S4-12 a heartbeat checks the connection regularly", () => {
@@ -147,7 +163,34 @@ describe("S4-13 resources are counted", () => {
     await settled();
   });
 
-  it("S4-13 messages, bytes, drops, stalls, round trips and the delay of the loop are counted", { todo: "metrics" });
+  it("S4-13 messages, bytes, drops, stalls, round trips and the delay of the loop are counted", async () => {
+    const opened = deferred<Connection>();
+    const options = { maxInboxMessages: 2, heartbeat: { interval: 20, timeout: 5_000 } } as const;
+    await using server = await listen("ws://127.0.0.1:0", options, async (connection) => {
+      opened.resolve(connection);
+      await connection.closed;
+    });
+    const client = await connect(server.url);
+    const connection = await opened.promise;
+    const measured = metrics(server);
+    const until = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    await until(() => measured.snapshot().histogram("holdfast_ping_rtt_seconds").count > 0);
+    for (let sent = 0; sent < 4; sent += 1) void client.send("not taken").catch(() => undefined);
+    await until(() => measured.snapshot().value("holdfast_pauses_total") === 1);
+    while (connection.droppedMessages === 0) {
+      connection.trySend("x".repeat(100_000), { overflow: "drop-newest" });
+      await new Promise(setImmediate);
+    }
+    const snapshot = measured.snapshot();
+    assert.ok(snapshot.value("holdfast_messages_total", { direction: "in" }) >= 2);
+    assert.ok(snapshot.value("holdfast_bytes_total", { direction: "out" }) > 100_000);
+    assert.ok(snapshot.value("holdfast_overflow_total", { policy: "drop-newest" }) >= 1);
+    assert.equal(snapshot.value("holdfast_queued_bytes"), connection.queuedBytes);
+    await until(() => measured.snapshot().histogram("holdfast_loop_blocked_seconds").count > 0);
+    client.terminate();
+  });
 });
 
 describe("S4-14 a trace has the frames", () => {

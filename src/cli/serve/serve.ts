@@ -9,6 +9,7 @@ import {
   type ListenOptions,
   listen,
   type Message,
+  metrics,
   type Server,
   type UpgradeRequest,
 } from "../../index.ts";
@@ -74,7 +75,7 @@ class ServeCommand {
     const chat = new Chat(flags.broker === undefined ? broker : await brokerAt(flags.broker), flags.maxMessageSize);
     this.#chat = chat;
     return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
-      ...{ tls, origin, compression: compress, fetch: respond },
+      ...{ tls, origin, compression: compress, fetch: (request) => respond(request, flags) },
       authorize: token === undefined ? undefined : (request) => tokenRefusal(request, token),
       routes: {
         "/echo": { observe: flags.verbose ? reportConnections("/echo") : undefined, message: echo },
@@ -144,7 +145,10 @@ function echo(connection: Connection, message: Message): Promise<void> | undefin
 }
 
 /** The response to a request without the token. Undefined if the request has it. */
-function tokenRefusal({ headers, query }: UpgradeRequest, token: string): Response | undefined {
+function tokenRefusal(
+  { headers, query }: Pick<UpgradeRequest, "headers" | "query">,
+  token: string,
+): Response | undefined {
   const given = /^Bearer +(.*)$/i.exec(headers["authorization"] ?? "")?.[1] ?? new URLSearchParams(query).get("token");
   // Digests have the same length, and the time of their comparison tells nothing about the token.
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
@@ -152,23 +156,48 @@ function tokenRefusal({ headers, query }: UpgradeRequest, token: string): Respon
   return new Response("a token is needed\n", { status: 401, headers: { "WWW-Authenticate": "Bearer" } });
 }
 
-function respond({ method, url }: Request): Response {
-  const { pathname } = new URL(url);
+function respond({ method, url, headers: given }: Request, flags: ServeFlags): Response {
+  const { pathname, search } = new URL(url);
   const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" };
   if (pathname === "/echo" || pathname === "/chat") {
     const upgrade = { Upgrade: "websocket", Connection: "Upgrade, close", "Sec-WebSocket-Version": "13" };
     return new Response("expected a WebSocket on this path\n", { status: 426, headers: { ...headers, ...upgrade } });
   }
-  if (pathname !== "/" && pathname !== "/healthz")
-    return new Response("not found: try /, /healthz, or a WebSocket on /echo or /chat\n", { status: 404, headers });
+  if (!["/", "/healthz", "/metrics"].includes(pathname))
+    return new Response("not found: try /, /healthz, /metrics, or a WebSocket on /echo or /chat\n", {
+      status: 404,
+      headers,
+    });
   if (method !== "GET" && method !== "HEAD")
     return new Response(null, { status: 405, headers: { ...headers, Allow: "GET, HEAD" } });
   if (pathname === "/healthz") return new Response("ok\n", { headers });
+  if (pathname === "/metrics") {
+    const authorization = given.get("authorization") ?? "";
+    const query = search.slice(1);
+    const refusal =
+      flags.token === undefined ? undefined : tokenRefusal({ headers: { authorization }, query }, flags.token);
+    return refusal ?? exposition(flags);
+  }
   // The page is a single file, and connects only to this server.
   const policy =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'";
   return new Response(page, {
     headers: { ...headers, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy },
+  });
+}
+
+/** The metrics of this process. Of several workers each would answer a part of the scrapes, so that counters would go down. */
+function exposition({ workers }: ServeFlags): Response {
+  if (workers !== undefined) {
+    const headers = { "Content-Type": "text/plain; charset=utf-8" };
+    return new Response("no metrics with --workers: each scrape would reach another process\n", {
+      status: 404,
+      headers,
+    });
+  }
+  const measured = metrics(process);
+  return new Response(measured.text(), {
+    headers: { "Content-Type": measured.contentType, "Cache-Control": "no-store" },
   });
 }
 

@@ -72,6 +72,17 @@ describe("holdfast serve", LIMIT, () => {
     await peer.until(({ text }) => text.endsWith("three\n"));
   });
 
+  it("has its metrics on /metrics, with --token only for those who have the token", async () => {
+    await using open = await ServeProcess.start("--no-tcp");
+    const response = await fetch(`${open.http}/metrics`);
+    assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert.match(await response.text(), /^holdfast_connections\{role="server",protocol="websocket",state="open"\} 0$/m);
+    await using closed = await ServeProcess.start("--no-tcp", "--token", "secret");
+    assert.equal((await fetch(`${closed.http}/metrics`)).status, 401);
+    const headers = { authorization: "Bearer secret" };
+    assert.equal((await fetch(`${closed.http}/metrics`, { headers })).status, 200);
+  });
+
   it("says that it is well on /healthz, shows a page on /, and knows nothing else", async () => {
     await using serving = await ServeProcess.start();
     const healthy = await fetch(`${serving.http}/healthz`);
