@@ -154,7 +154,7 @@ const CONNECT_FLAGS = {
     ...OUTPUT,
     text: "mark each message with the time since the last one, and print sent ones too, as on a terminal",
   },
-  quiet: { type: "boolean", short: "q", ...OUTPUT, text: "only messages, and errors" },
+  quiet: { type: "boolean", short: "q", ...OUTPUT, text: "only messages, errors, and an end that is a failure" },
   verbose: {
     type: "boolean",
     short: "v",

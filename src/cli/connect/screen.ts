@@ -4,7 +4,7 @@ import type { WriteStream } from "node:tty";
 import { printableLine, type Style, styleFor } from "../terminal.ts";
 import { durationInWords, type MessageForm, marked, messageText } from "./format.ts";
 import type { Keyboard } from "./keyboard.ts";
-import { endInWords, errorInWords } from "./outcome.ts";
+import { endInWords, errorInWords, STATUSES, statusOfEnd } from "./outcome.ts";
 import { type EventSink, eventLine, type OpenedEvent, type SessionEvent, type WaitingEvent } from "./transcript.ts";
 
 /** What is written, and how. */
@@ -38,7 +38,8 @@ export class Screen {
     if (event.type === "message") return this.#message(event);
     if (event.type === "pong" && this.#options.keyboard !== undefined) this.#options.keyboard.showRtt(event.rtt);
     const line = this.#line(event);
-    if (line !== undefined && !this.#options.quiet) this.#note(line);
+    const failed = event.type === "close" && statusOfEnd(event) !== STATUSES.clean;
+    if (line !== undefined && (failed || !this.#options.quiet)) this.#note(line);
     return undefined;
   };
 

@@ -31,6 +31,17 @@ describe("the end of holdfast connect", LIMIT, () => {
     });
   }
 
+  it("is silent with --quiet, unless it has failed", async () => {
+    for (const [code, said] of [
+      [1000, ""],
+      [1011, 'closed by the peer with 1011 "why"\n'],
+    ] as const) {
+      await using server = await serverOf((connection) => void connection.close(code, "why"));
+      const { stdout, stderr } = await ConnectProcess.to(server, ["--wait", "Infinity", "--quiet"]);
+      assert.deepEqual([stdout, stderr], ["", said]);
+    }
+  });
+
   it("has status 1 if the connection is lost, and says why", async () => {
     await using server = await serverOf((connection) => connection.terminate());
     const { status, stderr } = await ConnectProcess.to(server, ["--wait", "Infinity"]);
