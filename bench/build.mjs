@@ -55,6 +55,17 @@ export const go = once("go", () =>
   }),
 );
 
+/** The server of Centrifugo. */
+export const centrifugo = once("centrifugo", () =>
+  told("go", async () => {
+    const output = join(cache, "centrifugo");
+    const env = { ...process.env, GOTOOLCHAIN: "local" };
+    const command = ["build", "-o", output, "github.com/centrifugal/centrifugo/v6"];
+    await run("go", command, { cwd: join(here, "peers/centrifugo"), env });
+    return output;
+  }),
+);
+
 /** The program of the peer in Rust. */
 export const rust = once("cargo", () =>
   told("cargo", async () => {

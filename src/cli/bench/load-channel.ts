@@ -17,20 +17,9 @@ export type StartLoad = (notice: (notice: Notice) => void, failed: (error: Error
 // Compiled, it lies beside this file.
 const PROGRAM = fileURLToPath(new URL("./load-process.js", import.meta.url));
 
-/**
- * In MiB. To look at the clock again and again allocates 100 MB per second or more. With V8's default the collector would run 30 times
- * per second, for half a millisecond or more each time: that is the slowest hundredth of all messages.
- */
-const YOUNG_GENERATION = 64;
-const V8_FLAGS = [`--min-semi-space-size=${YOUNG_GENERATION}`, `--max-semi-space-size=${YOUNG_GENERATION}`];
-
 export const forkLoad: StartLoad = (notice, failed) => {
-  const child = fork(PROGRAM, [], {
-    execArgv: [...process.execArgv, ...V8_FLAGS],
-    // JSON has no undefined.
-    serialization: "advanced",
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
+  // "advanced", because JSON has no undefined.
+  const child = fork(PROGRAM, [], { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
   child.on("message", notice);
   child.on("error", failed);
   child.on("exit", (status, signal) => {
