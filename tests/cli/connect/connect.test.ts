@@ -1,7 +1,10 @@
 /** `holdfast connect` as a process: how it ends, what it prints of a hostile peer, TCP, recordings, and wrong use. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -205,6 +208,33 @@ describe("the request of holdfast connect", LIMIT, () => {
     ]);
     assert.deepEqual([none.status, trusted.stdout], [3, "hi\n"]);
     assert.match(any.stdout, /^hi\n(?!0\.000$)\d+\.\d{3}$/);
+  });
+
+  it("goes through an HTTP proxy", async () => {
+    await using server = await echoServer();
+    const asked: string[] = [];
+    const proxy = createServer().on("connect", (request, socket) => {
+      asked.push(request.url ?? "");
+      const onward = connect(Number(request.url?.split(":")[1]), "127.0.0.1", () => {
+        socket.write("HTTP/1.1 200 OK\r\n\r\n");
+        socket.pipe(onward).pipe(socket);
+      });
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const { stdout } = await ConnectProcess.to(server, [
+      "-x",
+      "hi",
+      "-n",
+      "1",
+      "--proxy",
+      url,
+      "--write-out",
+      "%{proxy}",
+    ]);
+    proxy.close();
+    assert.match(stdout, /^hi\n(?!0\.000$)\d+\.\d{3}$/);
+    assert.deepEqual(asked, [new URL(server.url).host]);
   });
 
   it("goes to a unix socket", async (t) => {
