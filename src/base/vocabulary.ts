@@ -26,6 +26,8 @@ export const SENT_CODES: readonly string[] = [
   ...["1000", "1001", "1002", "1003", "1007", "1008", "1009", "1010", "1011", "1012", "1013", "1014"],
   ...["3xxx", "4xxx", "none"],
 ];
+/** Why a member of a topic has a gap. */
+export const GAP_REASONS: readonly string[] = ["trimmed", "epoch", "fork", "lost"];
 /** Which code moves the bytes of plain TCP: see the transports in docs/architecture.md. */
 export const TRANSPORTS: readonly string[] = ["fast", "socket"];
 
@@ -74,6 +76,19 @@ export type MetricName =
   | "holdfast_errors_total"
   | "holdfast_memory_held_bytes"
   | "holdfast_memory_limit_bytes"
+  | "holdfast_topics"
+  | "holdfast_topic_members"
+  | "holdfast_topic_members_behind"
+  | "holdfast_topic_publishing"
+  | "holdfast_topic_publishes_total"
+  | "holdfast_topic_publishes_in_doubt_total"
+  | "holdfast_topic_entries_total"
+  | "holdfast_topic_reads_total"
+  | "holdfast_topic_healed_holes_total"
+  | "holdfast_topic_healed_entries_total"
+  | "holdfast_topic_gaps_total"
+  | "holdfast_topic_forks_total"
+  | "holdfast_topic_unreadable_total"
   | "holdfast_loop_blocked_seconds"
   | "holdfast_scrape_seconds"
   | "holdfast_build_info";
@@ -218,6 +233,71 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     type: "gauge",
     labels: NONE,
     help: "memoryBudget.limit.",
+  },
+  holdfast_topics: {
+    type: "gauge",
+    labels: NONE,
+    help: "Topics that have members or followers in this process.",
+  },
+  holdfast_topic_members: {
+    type: "gauge",
+    labels: NONE,
+    help: "Members of all topics. A connection counts once in each of its topics.",
+  },
+  holdfast_topic_members_behind: {
+    type: "gauge",
+    labels: NONE,
+    help: "Members that are behind the newest message of their topic.",
+  },
+  holdfast_topic_publishing: {
+    type: "gauge",
+    labels: NONE,
+    help: "Messages that are on their way to the broker.",
+  },
+  holdfast_topic_publishes_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Messages that were published, also those that the broker did not accept.",
+  },
+  holdfast_topic_publishes_in_doubt_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Published messages of which it is unknown whether the broker has them.",
+  },
+  holdfast_topic_entries_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Messages of topics that came from the broker, those that were read from the log included.",
+  },
+  holdfast_topic_reads_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Reads of the log of a topic.",
+  },
+  holdfast_topic_healed_holes_total: {
+    type: "counter",
+    labels: NONE,
+    help: "How often messages of a topic were missing and could be read from the log.",
+  },
+  holdfast_topic_healed_entries_total: {
+    type: "counter",
+    labels: NONE,
+    help: "How many messages these were.",
+  },
+  holdfast_topic_gaps_total: {
+    type: "counter",
+    labels: { reason: GAP_REASONS },
+    help: "Gaps of members and followers of topics, by reason.",
+  },
+  holdfast_topic_forks_total: {
+    type: "counter",
+    labels: NONE,
+    help: "How often the log of a topic had another history than before.",
+  },
+  holdfast_topic_unreadable_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Entries of a log that could not be read, and were skipped.",
   },
   holdfast_loop_blocked_seconds: {
     type: "histogram",

@@ -106,6 +106,7 @@ export interface HubStats {
 
 /** The counters of a hub. */
 export class HubCounts {
+  topics = 0;
   publishes = 0;
   publishing = 0;
   inDoubt = 0;

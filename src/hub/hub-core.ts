@@ -16,6 +16,7 @@ import { Excepts } from "./excepts.ts";
 import { Follower } from "./follower.ts";
 import { readHistory } from "./history.ts";
 import type { HubContext } from "./hub-context.ts";
+import { hubMetrics } from "./hub-metrics.ts";
 import type { LogSetup } from "./live-log.ts";
 import { LiveTopic, topicClosed } from "./live-topic.ts";
 import type { TopicMember } from "./member-cursor.ts";
@@ -74,6 +75,7 @@ export class HubCore implements TopicHub, HubContext {
     const { readTimeout, probeInterval, random } = options;
     this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, probeInterval, random };
     this.#prober = new Prober(this.#clock, probeInterval, this.#topics);
+    hubMetrics.add(this.counts);
   }
 
   get names(): readonly string[] {
@@ -82,7 +84,7 @@ export class HubCore implements TopicHub, HubContext {
 
   get stats(): HubStats {
     const { gaps, ...counts } = this.counts;
-    return { ...counts, topics: this.#topics.size, gaps: { ...gaps } };
+    return { ...counts, gaps: { ...gaps } };
   }
 
   async close(): Promise<void> {
@@ -96,6 +98,8 @@ export class HubCore implements TopicHub, HubContext {
       for (const { limit } of joins.values()) limit.abort(reasonOf(this.#ending.signal));
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();
+    this.counts.topics = 0;
+    hubMetrics.remove(this.counts);
     this.#prober.stop();
     await this.#broker.close();
   }
@@ -305,6 +309,7 @@ export class HubCore implements TopicHub, HubContext {
 
   topicEnded(topic: string): void {
     this.#topics.delete(topic);
+    this.counts.topics = this.#topics.size;
   }
 
   #live(topic: string, settings: SettledTopic, whole: boolean): LiveTopic {
@@ -315,6 +320,7 @@ export class HubCore implements TopicHub, HubContext {
       throw new LimitError({ operation: "join", limit: "maxTopics", maximum: maxTopics, actual: maxTopics + 1 });
     const live = new LiveTopic(topic, settings, whole, this);
     this.#topics.set(topic, live);
+    this.counts.topics = this.#topics.size;
     this.#prober.start();
     return live;
   }
