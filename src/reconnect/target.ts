@@ -59,7 +59,10 @@ export class TargetResolver<UserData> {
     if (typeof target !== "function") return { url: target };
     const limit = new WaitLimit(this.#clock, this.#openTimeout, () => this.#timeout(), signal);
     try {
-      this.#running ??= this.#callTarget(target, { ...attempt, signal: limit.signal });
+      // Not in the function itself: if the target throws at once, that would happen before this assignment.
+      this.#running ??= this.#callTarget(target, { ...attempt, signal: limit.signal }).finally(() => {
+        this.#running = undefined;
+      });
       return await unlessAborted(this.#running, limit.signal);
     } finally {
       limit.end();
@@ -70,12 +73,8 @@ export class TargetResolver<UserData> {
     target: Exclude<ReconnectTarget<UserData>, string | URL>,
     attempt: ReconnectAttempt,
   ): Promise<ReconnectDestination<UserData>> {
-    try {
-      const answer = await target(attempt);
-      return typeof answer === "string" || isUrl(answer) ? { url: answer } : answer;
-    } finally {
-      this.#running = undefined;
-    }
+    const answer = await target(attempt);
+    return typeof answer === "string" || isUrl(answer) ? { url: answer } : answer;
   }
 
   #timeout(): TimeoutError {

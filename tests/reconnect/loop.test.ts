@@ -530,6 +530,18 @@ describe("a target", () => {
     );
   });
 
+  it("is called again after it has thrown at once", async () => {
+    await using server = await RestartableServer.up({}, echo);
+    let calls = 0;
+    const target = (): string => {
+      calls += 1;
+      if (calls < 3) throw new Error("no server is known");
+      return server.url;
+    };
+    assert.equal(await reconnect(target, () => "through", { initialPause: 1, maxAttempts: 5 }), "through");
+    assert.equal(calls, 3);
+  });
+
   it("has openTimeout to settle; until it has, it is not called again, and its late result counts", async () => {
     await using server = await RestartableServer.up({}, echo);
     const clock = new ManualClock();
