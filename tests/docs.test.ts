@@ -19,6 +19,7 @@ import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
 import { metricsDocument } from "./metrics/document.ts";
 import { type KnownFault, proofDocument } from "./proof-document.ts";
+import { topicFailuresDocument } from "./topics-document.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
@@ -244,6 +245,10 @@ it("the page about brokers has what each of them can promise", () => {
 
 it("the page about what each side gets is generated from the table that the matrix of ends checks", () => {
   assert.equal(read("docs/ends.md"), endsDocument(), "npm run docs writes it");
+});
+
+it("docs/topics-failures.md has the failures of topics and the tests that produce them", () => {
+  assert.equal(read("docs/topics-failures.md"), topicFailuresDocument(), "npm run docs writes it");
 });
 
 it("the page about metrics has the vocabulary", () => {
