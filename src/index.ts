@@ -190,16 +190,21 @@ export { Hub } from "./hub/hub.ts";
 export type { LoadState, StateMessages, TopicMember } from "./hub/member-cursor.ts";
 export type { HubDefaults, HubOptions, SlowMember, TopicDefaults, TopicOptions } from "./hub/options.ts";
 export type { Gap, GapReason, Position } from "./hub/position.ts";
+export type { PresenceChange, PresentMember } from "./hub/presence-table.ts";
+export type { PresenceEvent, PresenceList } from "./hub/presence-watch.ts";
 export type {
   FollowOptions,
   HistoryOptions,
   HistoryResult,
   JoinOptions,
   JoinResult,
+  MemberPresence,
+  PresenceResult,
   PublishOptions,
   PublishResult,
   PublishWaitOptions,
   Topic,
+  WaitLimits,
 } from "./hub/topic.ts";
 export { type Metrics, metrics, type ProcessObject } from "./metrics/metrics.ts";
 export type { MetricSeries, MetricsSnapshot } from "./metrics/snapshot.ts";

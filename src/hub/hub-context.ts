@@ -15,6 +15,8 @@ export interface HubContext {
   /** Reports an error that no call returns. */
   report(error: unknown): void;
   unreadable(topic: string, offset: number | undefined, error: unknown): void;
+  /** The member has left the topic. */
+  memberAbsent(topic: string, member: GroupMember): void;
   newEpoch(): string;
   /** The member that does not get this entry, if this hub has published it. */
   takeExcept(topic: string, entry: KeptEntry): GroupMember | undefined;

@@ -2,7 +2,7 @@
 
 import { guarded } from "../base/events.ts";
 import { reasonOf } from "../base/forms.ts";
-import { between, type Clock } from "../base/time.ts";
+import { between, type Clock, type Instant } from "../base/time.ts";
 import type { Broker } from "../broker/broker.ts";
 import { publishRefused } from "../broker/failures.ts";
 import { memoryBroker } from "../broker/memory.ts";
@@ -22,6 +22,9 @@ import { LiveTopic, topicClosed } from "./live-topic.ts";
 import type { TopicMember } from "./member-cursor.ts";
 import type { SettledHub, SettledTopic } from "./options.ts";
 import type { Gap } from "./position.ts";
+import { Presence } from "./presence.ts";
+import { presentMember } from "./presence-table.ts";
+import type { PresenceEvent } from "./presence-watch.ts";
 import { Prober } from "./prober.ts";
 import { PublishNumbers } from "./publish-numbers.ts";
 import { type Start, startOf, type Wish } from "./start.ts";
@@ -31,10 +34,12 @@ import type {
   HistoryResult,
   JoinOptions,
   JoinResult,
+  PresenceResult,
   PublishOptions,
   PublishResult,
   PublishWaitOptions,
   TopicHub,
+  WaitLimits,
 } from "./topic.ts";
 import { encodeHubMessage } from "./wire-form.ts";
 
@@ -50,6 +55,7 @@ export class HubCore implements TopicHub, HubContext {
   readonly #node = randomToken();
   readonly #numbers = new PublishNumbers();
   readonly #excepts = new Excepts();
+  readonly #presence: Presence;
   readonly #topics = new Map<string, LiveTopic>();
   readonly #prober: Prober;
   /** The pending calls of `join`. */
@@ -74,6 +80,16 @@ export class HubCore implements TopicHub, HubContext {
       guarded(options.observe, (error) => report(error, { place: "observe", connection: undefined }));
     const { readTimeout, probeInterval, random } = options;
     this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, probeInterval, random };
+    this.#presence = new Presence({
+      broker: this.#broker,
+      clock: this.#clock,
+      node: this.#node,
+      counts: this.counts,
+      announce: (channel, text) => this.#announce(channel, text),
+      lastNumber: (channel) => this.#numbers.last(channel),
+      unreadable: (topic, offset, error) => this.unreadable(topic, offset, error),
+      report: this.report,
+    });
     this.#prober = new Prober(this.#clock, probeInterval, this.#topics);
     hubMetrics.add(this.counts);
   }
@@ -96,6 +112,7 @@ export class HubCore implements TopicHub, HubContext {
     this.#ending.abort(topicClosed("the hub is closed"));
     for (const joins of this.#joins.values())
       for (const { limit } of joins.values()) limit.abort(reasonOf(this.#ending.signal));
+    this.#presence.close();
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();
     this.counts.topics = 0;
@@ -153,26 +170,29 @@ export class HubCore implements TopicHub, HubContext {
     return true;
   }
 
-  join(topic: string, settings: SettledTopic, member: TopicMember, options: JoinOptions): Promise<JoinResult> {
+  /** Publishes a message of the hub itself. */
+  #announce(channel: string, text: string): void {
+    const number = this.#numbers.next(channel);
+    const bytes = encodeHubMessage({ data: text, text: true, key: undefined, node: this.#node, number });
+    const timeout = this.#options.publishTimeout;
+    const options = { history: undefined, id: undefined, fence: undefined, timeout, signal: undefined };
+    this.#broker.publish(channel, bytes, options).catch((error: unknown) => {
+      this.observe?.({ type: "publishFailed", topic: channel, error });
+    });
+  }
+
+  join(
+    topic: string,
+    settings: SettledTopic,
+    member: TopicMember,
+    options: JoinOptions,
+    shown: string,
+  ): Promise<JoinResult> {
     const pending = this.#joins.get(topic)?.get(member);
     if (pending !== undefined) return pending.joined;
-    const { timeout = this.#options.joinTimeout, signal } = options;
-    const began = this.#clock.now();
-    const limit = new WaitLimit(
-      this.#clock,
-      timeout,
-      (now) =>
-        new TimeoutError({
-          operation: "join",
-          limit: options.timeout === undefined ? "joinTimeout" : "timeout",
-          bound: timeout,
-          after: between(began, now),
-          retriable: true,
-          detail: "the broker has not answered, or the state was not loaded",
-        }),
-      signal,
-    );
-    const joined = this.#join(topic, settings, member, options, limit.signal).finally(() => {
+    const detail = "the broker has not answered, or the state was not loaded";
+    const limit = this.#limit("join", "joinTimeout", options.timeout, options.signal, detail);
+    const joined = this.#join(topic, settings, member, options, shown, limit.signal).finally(() => {
       limit.end();
       const joins = this.#joins.get(topic);
       joins?.delete(member);
@@ -183,11 +203,28 @@ export class HubCore implements TopicHub, HubContext {
     return joined;
   }
 
+  /** The limit of a call, by its own timeout or an option of the hub. */
+  #limit(
+    operation: "join" | "history",
+    option: "joinTimeout" | "readTimeout",
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+    detail: string,
+  ): WaitLimit {
+    const began = this.#clock.now();
+    const bound = timeout ?? this.#options[option];
+    const limit = timeout === undefined ? option : "timeout";
+    const expired = (now: Instant): TimeoutError =>
+      new TimeoutError({ operation, limit, bound, after: between(began, now), retriable: true, detail });
+    return new WaitLimit(this.#clock, bound, expired, signal);
+  }
+
   async #join(
     topic: string,
     settings: SettledTopic,
     member: TopicMember,
-    { after, last, state }: JoinOptions,
+    { after, last, state, presence }: JoinOptions,
+    shown: string,
     signal: AbortSignal,
   ): Promise<JoinResult> {
     this.#throwIfClosed();
@@ -198,6 +235,7 @@ export class HubCore implements TopicHub, HubContext {
       const replayed = live.log.ring.countAfter(start.position.offset);
       const { position, resumed, gap } = start;
       const added = live.add(member, start, state);
+      if (settings.presence && live.has(member)) this.#presence.joined(topic, member, presence?.id, shown);
       await this.#unlessRemoved(live, member, unlessAborted(added, signal));
       return { position, resumed, replayed, gap };
     } finally {
@@ -236,6 +274,46 @@ export class HubCore implements TopicHub, HubContext {
   leave(topic: string, member: GroupMember): void {
     this.#joins.get(topic)?.get(member)?.limit.abort(topicClosed("the member has left the topic"));
     this.#topics.get(topic)?.leave(member);
+  }
+
+  memberAbsent(topic: string, member: GroupMember): void {
+    this.#presence.left(topic, member);
+  }
+
+  update(topic: string, member: GroupMember, state: string): boolean {
+    return this.#presence.updated(topic, member, state);
+  }
+
+  async presence(topic: string, counts: boolean, { timeout, signal }: WaitLimits): Promise<PresenceResult> {
+    this.#throwIfClosed();
+    const limit = this.#limit("history", "readTimeout", timeout, signal, "the hubs have not answered");
+    try {
+      const { answers, complete, count } = await unlessAborted(this.#presence.ask(topic, counts), limit.signal);
+      this.#throwIfClosed();
+      const members = counts
+        ? []
+        : [...answers].flatMap(([hub, answer]) => answer.members.map((listed) => presentMember(hub, listed)));
+      return { members, count, complete };
+    } finally {
+      limit.end();
+    }
+  }
+
+  async *watch(topic: string, signal: AbortSignal | undefined): AsyncGenerator<PresenceEvent, void, undefined> {
+    this.#throwIfClosed();
+    const ends = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
+    const watch = this.#presence.watch(topic);
+    const reader = watch.add();
+    try {
+      for (;;) {
+        const event = reader.next();
+        if (event === undefined) await unlessAborted(reader.waits(), ends);
+        else yield event;
+        if (ends.aborted) throw reasonOf(ends);
+      }
+    } finally {
+      watch.remove(reader);
+    }
   }
 
   members(topic: string): readonly GroupMember[] {

@@ -5,6 +5,7 @@ import { judgeTopicName } from "../broker/arguments.ts";
 import type { HubStats } from "./events.ts";
 import { HubCore } from "./hub-core.ts";
 import { type HubOptions, settleHub, settleTopic, type TopicOptions } from "./options.ts";
+import { CHANNEL_BYTES } from "./presence-form.ts";
 import { type Topic, TopicOfHub } from "./topic.ts";
 
 /**
@@ -27,7 +28,9 @@ export class Hub implements AsyncDisposable {
     judgeTopicName(name);
     // The hubs use such names themselves.
     if (name.startsWith("\0")) throw new RangeError("Cannot use topic: a name must not begin with U+0000");
-    return new TopicOfHub(this.#core, name, settleTopic(options));
+    const settings = settleTopic(options);
+    if (settings.presence) judgeTopicName(`${name}${" ".repeat(CHANNEL_BYTES)}`);
+    return new TopicOfHub(this.#core, name, settings);
   }
 
   /** The names of the topics that have members or followers in this process. */

@@ -341,6 +341,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     if (cursor !== undefined) this.#unpark(cursor);
     this.#loads.delete(member);
     this.#hub.counts.members -= 1;
+    this.#hub.memberAbsent(this.topic, member);
     this.#endIfUnused();
   }
 

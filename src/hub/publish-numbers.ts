@@ -2,6 +2,8 @@
 
 const MAX_TOPICS = 10_000;
 const MODULUS = 2 ** 32;
+/** The distance between the beginnings of two series. */
+const SERIES = 2 ** 20;
 
 export class PublishNumbers {
   readonly #last = new Map<string, number>();
@@ -9,19 +11,20 @@ export class PublishNumbers {
   #begin = 0;
 
   next(topic: string): number {
-    const last = this.#last.get(topic);
-    if (last === undefined) return this.#first(topic);
-    const number = (last + 1) % MODULUS;
+    const number = (this.last(topic) + 1) % MODULUS;
     this.#last.set(topic, number);
     return number;
   }
 
-  #first(topic: string): number {
+  /** The last number; before the first message, the one before it. */
+  last(topic: string): number {
+    const last = this.#last.get(topic);
+    if (last !== undefined) return last;
     for (const oldest of this.#last.keys()) {
       if (this.#last.size < MAX_TOPICS) break;
       this.#last.delete(oldest);
     }
-    this.#begin = (this.#begin + 2 ** 20) % MODULUS;
+    this.#begin = (this.#begin + SERIES) % MODULUS;
     this.#last.set(topic, this.#begin);
     return this.#begin;
   }

@@ -18,7 +18,12 @@ import type { TopicEntry } from "./entry.ts";
 import type { LoadState, TopicMember } from "./member-cursor.ts";
 import type { SettledTopic } from "./options.ts";
 import { type Gap, judgePosition, type Position } from "./position.ts";
+import type { PresentMember } from "./presence-table.ts";
+import type { PresenceEvent } from "./presence-watch.ts";
 import { MAX_KEY } from "./wire-form.ts";
+
+/** The longest state of a member, as JSON. */
+const MAX_STATE = 4_096;
 
 /** Options of a message that is published. */
 export interface PublishOptions {
@@ -51,6 +56,23 @@ export interface PublishResult {
   readonly duplicate: boolean;
 }
 
+/** How a member appears in `presence()`. */
+export interface MemberPresence {
+  /** At most 255 bytes. Several members may have the same one, as the devices of a user. @default a random id */
+  readonly id?: string | undefined;
+  /** A value that JSON can represent, in at most 4,096 bytes. */
+  readonly state?: unknown;
+}
+
+/** Who is in a topic. */
+export interface PresenceResult {
+  /** The members at all hubs. Empty for `count()`. */
+  readonly members: readonly PresentMember[];
+  readonly count: number;
+  /** False if a hub has not answered in time: its members are missing. */
+  readonly complete: boolean;
+}
+
 /** Options of `join`. */
 export interface JoinOptions {
   /** Begin behind this position, as a client has stored it. Without it, or if it is too old, the member begins with new messages. */
@@ -62,6 +84,8 @@ export interface JoinOptions {
    * returns, and then the messages behind the position: so nothing is missing between both. It is called again after each gap.
    */
   readonly state?: LoadState | undefined;
+  /** How the member appears in `presence()`, in a topic with the option `presence`. @default a random id, and no state */
+  readonly presence?: MemberPresence | undefined;
   /** Longest wait, in milliseconds. @default the hub's `joinTimeout` */
   readonly timeout?: number | undefined;
   /** Ends the wait. */
@@ -110,14 +134,26 @@ export interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The longest wait of a call. */
+export type WaitLimits = Pick<HistoryOptions, "timeout" | "signal">;
+
 /** The hub, as a topic uses it. */
 export interface TopicHub {
   publish(topic: string, settings: SettledTopic, message: Message, options: PublishWaitOptions): Promise<PublishResult>;
   tryPublish(topic: string, settings: SettledTopic, message: Message, options: PublishOptions): boolean;
-  join(topic: string, settings: SettledTopic, member: TopicMember, options: JoinOptions): Promise<JoinResult>;
+  join(
+    topic: string,
+    settings: SettledTopic,
+    member: TopicMember,
+    options: JoinOptions,
+    shown: string,
+  ): Promise<JoinResult>;
   leave(topic: string, member: GroupMember): void;
   members(topic: string): readonly GroupMember[];
   history(topic: string, settings: SettledTopic, options: HistoryOptions): Promise<HistoryResult>;
+  update(topic: string, member: GroupMember, state: string): boolean;
+  presence(topic: string, counts: boolean, options: WaitLimits): Promise<PresenceResult>;
+  watch(topic: string, signal: AbortSignal | undefined): AsyncGenerator<PresenceEvent, void, undefined>;
   follow(
     topic: string,
     settings: SettledTopic,
@@ -176,6 +212,24 @@ export interface Topic {
    * likes: nothing is queued for it, and it has a gap if it falls behind the history. It throws ClosedError when the hub is closed.
    */
   follow(options?: FollowOptions): AsyncGenerator<TopicEntry | Gap, void, undefined>;
+
+  /**
+   * Asks all hubs who is in the topic. Needs the option `presence`: otherwise it rejects with a TypeError. Rejects with a TimeoutError
+   * if this hub cannot reach the broker.
+   */
+  presence(options?: WaitLimits): Promise<PresenceResult>;
+
+  /** As `presence()`, without the list: `count` is the number of members at all hubs. */
+  count(options?: WaitLimits): Promise<PresenceResult>;
+
+  /**
+   * Who is in the topic, and each change, in a loop: first all members, then who joins, leaves or has another state. When a hub dies,
+   * its members leave together, after 15 s. A loop that is too slow gets the list of all members again.
+   */
+  watch(options?: Pick<FollowOptions, "signal">): AsyncGenerator<PresenceEvent, void, undefined>;
+
+  /** Changes the state with which a member appears in `presence()`. Returns false if it is not in the topic. */
+  update(member: GroupMember, state: unknown): boolean;
 }
 
 /** Validates the arguments of the calls. */
@@ -208,15 +262,17 @@ export class TopicOfHub implements Topic {
     if (typeof (member as Partial<TopicMember>).drain !== "function")
       throw new TypeError("Cannot join: expected a member with drain(), which resolves when its send queue is empty");
     judgeOptions(options);
-    const { after, last, state, timeout, signal, ...rest } = present(options);
+    const { after, last, state, presence, timeout, signal, ...rest } = present(options);
     judgeNames(Object.keys(rest), () => false);
     if (after !== undefined) judgePosition("after", after);
     if (last !== undefined) judgeNumber("last", last, { least: 0, whole: true });
     if (state !== undefined) judgeFunction("state", state);
+    if (presence !== undefined) this.#judgePresence(presence);
     if (timeout !== undefined) judgeNumber("timeout", timeout, DURATION);
     judgeSignal(signal);
     throwIfAborted(signal);
-    return this.#hub.join(this.name, this.#settings, member, options);
+    const shown = presence === undefined ? undefined : jsonOf(presence.state);
+    return this.#hub.join(this.name, this.#settings, member, options, shown ?? "");
   }
 
   leave(member: GroupMember): void {
@@ -251,6 +307,53 @@ export class TopicOfHub implements Topic {
     judgeSignal(signal);
     return this.#hub.follow(this.name, this.#settings, options);
   }
+
+  async presence(options: WaitLimits = {}): Promise<PresenceResult> {
+    return this.#ask(options, false);
+  }
+
+  async count(options: WaitLimits = {}): Promise<PresenceResult> {
+    return this.#ask(options, true);
+  }
+
+  watch(options: Pick<FollowOptions, "signal"> = {}): AsyncGenerator<PresenceEvent, void, undefined> {
+    this.#needPresence();
+    judgeOptions(options);
+    const { signal, ...rest } = present(options);
+    judgeNames(Object.keys(rest), () => false);
+    judgeSignal(signal);
+    return this.#hub.watch(this.name, signal);
+  }
+
+  update(member: GroupMember, state: unknown): boolean {
+    this.#needPresence();
+    return this.#hub.update(this.name, member, jsonOf(state));
+  }
+
+  #ask(options: WaitLimits, counts: boolean): Promise<PresenceResult> {
+    this.#needPresence();
+    judgeOptions(options);
+    const { timeout, signal, ...rest } = present(options);
+    judgeNames(Object.keys(rest), () => false);
+    if (timeout !== undefined) judgeNumber("timeout", timeout, DURATION);
+    judgeSignal(signal);
+    throwIfAborted(signal);
+    return this.#hub.presence(this.name, counts, options);
+  }
+
+  #judgePresence(presence: MemberPresence): void {
+    this.#needPresence();
+    judgeOptions(presence, "presence");
+    const { id, state: _, ...rest } = presence;
+    judgeNames(Object.keys(rest), () => false, "presence.");
+    if (id === undefined) return;
+    judgeString("presence.id", id);
+    judgeBytes("presence.id", id, MAX_KEY);
+  }
+
+  #needPresence(): void {
+    if (!this.#settings.presence) throw new TypeError("Cannot use the presence of a topic without the option presence");
+  }
 }
 
 function judgePublish(message: unknown, options: PublishOptions, others: readonly string[]): Message {
@@ -260,9 +363,21 @@ function judgePublish(message: unknown, options: PublishOptions, others: readonl
   if (id !== undefined) judgeString("id", id);
   if (key !== undefined) {
     judgeString("key", key);
-    const bytes = Buffer.byteLength(key);
-    if (bytes > MAX_KEY) throw new RangeError(`Cannot use key of ${bytes} bytes: expected at most ${MAX_KEY}`);
+    judgeBytes("key", key, MAX_KEY);
   }
   if (except !== undefined) judgeMember("publish with except", except);
   return asData(message) as Message;
+}
+
+function judgeBytes(name: string, text: string, most: number): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > most) throw new RangeError(`Cannot use ${name} of ${bytes} bytes: expected at most ${most}`);
+}
+
+/** The state of a member as JSON; empty if there is none. */
+function jsonOf(state: unknown): string {
+  const text = JSON.stringify(state) as string | undefined;
+  if (text === undefined) return "";
+  judgeBytes("state", text, MAX_STATE);
+  return text;
 }
