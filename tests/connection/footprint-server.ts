@@ -3,7 +3,10 @@
 import { type Connection, Group, Hub, listen } from "../../src/index.ts";
 import { settledMemory } from "../kit/memory.ts";
 
-/** The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`, `topic`: all are members of one. */
+/**
+ * The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`, `topic`: all are members of one.
+ * `promise`: the hook `open` returns one, as it does with `topic`.
+ */
 const [interval = "", way = ""] = process.argv.slice(2);
 
 /**
@@ -34,9 +37,10 @@ const message = (connection: Connection, data: string | Uint8Array): void => {
 };
 const all = new Group();
 const topic = new Hub().topic("all", { history: { messages: 10 } });
-const open = async (connection: Connection): Promise<void> => {
+const open = (connection: Connection): Promise<void> | undefined => {
   if (way === "group") all.join(connection);
-  if (way === "topic") await topic.join(connection);
+  if (way === "promise") return Promise.resolve();
+  return way === "topic" ? topic.join(connection).then(() => undefined) : undefined;
 };
 const url = "ws://127.0.0.1:0/";
 const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, open, message });
