@@ -111,6 +111,8 @@ export function proofDocument(root: string): string {
   );
   const systems = read<Simulation>("proof/results/simulation.json");
   const breakages = read<Mutants>("proof/results/mutants.json");
+  const topics = read<Simulation>("proof/results/topics-simulation.json");
+  const hubBreakages = read<Mutants>("proof/results/topics-mutants.json");
   const fuzz = read<Fuzz>("proof/results/fuzz.json");
   const soak = read<Soak>("proof/results/soak.json");
   const amplification = read<Amplification>("proof/results/amplification.json");
@@ -150,6 +152,7 @@ export function proofDocument(root: string): string {
     ),
     ...simulation("Whole systems, each from a seed", systems),
     ...mutants(breakages),
+    ...topicRuns(topics, hubBreakages),
     ...tests(read("proof/results/tests.json")),
     ...conformed(conformance),
     ...fuzzed(fuzz),
@@ -192,14 +195,29 @@ function simulation(title: string, result: Simulation | undefined): string[] {
   ];
 }
 
-function mutants(result: Mutants | undefined): string[] {
-  const heading = "## Breakages that the rules notice";
+function topicRuns(result: Simulation | undefined, breakages: Mutants | undefined): string[] {
+  if (result === undefined || breakages === undefined) return [];
+  const { seeds, from, failing, seconds, workers } = result;
+  const failed = failing.length === 0 ? "none failed" : `${number(failing.length)} failed (${failing.join(", ")})`;
+  return [
+    "## Topics, each from a seed",
+    "Each run has three hosts with hubs, four clients that move between them, code that follows the topic on each host, and one server of a broker. The server loses entries on their way, ends connections, freezes, forgets its newest entries or all of them; hosts die and start again. The rules (`tests/hub/clients.ts`, `tests/hub/promises.ts`): each reader gets a run of one history or a gap in its place, each message once, nothing is missing at the end, `except`, and bounds of reads and renewals.",
+    `**${number(seeds)} seeds from ${number(from)}: ${failed}**, in ${number(seconds)} s with ${workers} processes. \`npm run simulate -- ${seeds} --from ${from} --topics\`. ${found(result)}`,
+    ...mutants(breakages, "## Breakages of the hub that the rules notice", "npm run simulate -- --topics --mutants"),
+  ];
+}
+
+function mutants(
+  result: Mutants | undefined,
+  heading: string = "## Breakages that the rules notice",
+  command: string = "npm run simulate -- --mutants",
+): string[] {
   if (result === undefined) return [heading, "Not recorded: `npm run simulate -- --mutants --record`."];
   const { results, most } = result;
   const caught = noticed(result);
   return [
     heading,
-    `Rules that never fail prove nothing. So the built library is broken in one line at a time. **${caught} of ${results.length} breakages are noticed within ${number(most)} seeds.** \`npm run simulate -- --mutants\`. ${found(result)}`,
+    `Rules that never fail prove nothing. So the built library is broken in one line at a time. **${caught} of ${results.length} breakages are noticed within ${number(most)} seeds.** \`${command}\`. ${found(result)}`,
     folded(
       "Each breakage, with the number of seeds until it is noticed",
       table(

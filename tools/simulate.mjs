@@ -5,6 +5,8 @@
  *
  * `npm run simulate -- --mutants [N]` breaks the built library in one line at a time, and prints how many seeds each breakage
  * survives; N is the most, 2,000 unless given. `--only TEXT` takes the breakages whose name has that text.
+ *
+ * With `--topics` it simulates hubs on several hosts and a broker that fails, and breaks the hub.
  */
 
 import { spawn } from "node:child_process";
@@ -24,6 +26,7 @@ const { values, positionals } = parseArgs({
     mutants: { type: "boolean", default: false },
     only: { type: "string" },
     record: { type: "boolean", default: false },
+    topics: { type: "boolean", default: false },
   },
 });
 // Seeds that one process runs.
@@ -34,6 +37,9 @@ if (![count, from, workers].every((one) => Number.isInteger(one) && one >= 0) ||
   console.error("npm run simulate: expected a number of seeds, --from SEED and --workers N");
   process.exit(2);
 }
+// The argument of a campaign, and the name of what is recorded.
+const kind = values.topics ? "topics" : "systems";
+const named = (name) => (values.topics ? `topics-${name}` : name);
 await ready({ tests: true });
 const load = (name) => import(pathToFileURL(join(root, `.build/tests/simulation/${name}.js`)).href);
 if (values.mutants) await mutants();
@@ -46,7 +52,7 @@ async function campaign() {
     ...{ start: from + index * size, many: Math.min(size, count - index * size) },
     ...{ failing: [], reach: {}, complete: false },
   }));
-  const { WANTED } = await load("wanted");
+  const { WANTED } = await load(values.topics ? "topics/wanted" : "wanted");
   let done = 0;
   let next = 0;
   const worker = async () => {
@@ -55,11 +61,11 @@ async function campaign() {
       await run(chunk);
       chunk.complete = true;
       // A campaign that is stopped leaves the results of its first seeds.
-      if (recording) record("simulation", summary());
+      if (recording) record(named("simulation"), summary());
     }
   };
   const run = async (chunk) => {
-    for await (const line of lines([".build/tests/simulation/campaign.js", chunk.start, chunk.many])) {
+    for await (const line of lines([".build/tests/simulation/campaign.js", chunk.start, chunk.many, 500, kind])) {
       done += line.done ?? 0;
       if (line.reach !== undefined) chunk.reach = line.reach;
       if (line.seed !== undefined) {
@@ -73,7 +79,7 @@ async function campaign() {
   };
   const report = ({ seed, violations, list, text, page }) => {
     mkdirSync(join(root, ".cache/simulate"), { recursive: true });
-    const path = join(root, `.cache/simulate/${seed}.html`);
+    const path = join(root, `.cache/simulate/${named(seed)}.html`);
     writeFileSync(path, page);
     console.log(`\nseed ${seed} fails: ${violations.map(({ rule, what }) => `${rule}: ${what}`).join("\n")}`);
     const chosen = list.filter((choice) => choice !== 0).length;
@@ -110,13 +116,16 @@ async function campaign() {
 
 async function mutants() {
   const { MUTANTS, prepare } = await load("mutants");
+  const { TOPIC_MUTANTS } = await load("topics/mutants");
   const most = Number(positionals[0] ?? 2_000);
   const results = [];
-  for (const mutant of MUTANTS.filter(({ name }) => name.includes(values.only ?? ""))) {
+  for (const mutant of (values.topics ? TOPIC_MUTANTS : MUTANTS).filter(({ name }) =>
+    name.includes(values.only ?? ""),
+  )) {
     const place = prepare(mutant, root);
     let caught;
     let rule;
-    for await (const line of lines([join(place, "tests/simulation/campaign.js"), from, most, 10_000], {
+    for await (const line of lines([join(place, "tests/simulation/campaign.js"), from, most, 10_000, kind], {
       HOLDFAST_FIRST: "1",
       HOLDFAST_SHRINK: "0",
     })) {
@@ -132,7 +141,7 @@ async function mutants() {
   const survivors = results.filter(({ caught }) => caught === null);
   console.log(`${results.length - survivors.length} of ${results.length} breakages caught within ${most} seeds.`);
   if (survivors.length > 0) process.exitCode = 1;
-  if (recording && values.only === undefined) record("mutants", { most, results });
+  if (recording && values.only === undefined) record(named("mutants"), { most, results });
 }
 
 /** The JSON lines that a program prints. */

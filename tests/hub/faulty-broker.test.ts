@@ -7,6 +7,7 @@ import type { Gap, HubStats, Topic, TopicEntry } from "../../src/index.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { FaultyServer } from "../broker/faulty-server.ts";
 import { outcomeOf } from "../broker/harness.ts";
+import { judgeFollowed } from "./promises.ts";
 
 const HISTORY = { messages: 10_000, bytes: 64 * 1024 * 1024, age: 3_600_000 };
 const SEEDS = 12;
@@ -87,41 +88,7 @@ async function run(seed: number, forgets: boolean): Promise<readonly HubStats[]>
   const read = outcomeOf((topics[0] as Topic).history({ limit: 10_000 }));
   await clock.advance(1_000);
   const log = ((await read).value?.entries ?? []).map((entry) => `${entry.offset} ${entry.message}`);
-  for (const all of heard) {
-    const told = JSON.stringify(all.slice(-5));
-    let last: TopicEntry | undefined;
-    let sinceGap: string[] = [];
-    let gaps = 0;
-    for (const one of all) {
-      if (one.type === "gap") {
-        last = undefined;
-        sinceGap = [];
-        gaps += 1;
-        continue;
-      }
-      // The epoch may be a new one: another hub has seen a fork behind what this one has.
-      if (last !== undefined) assert.equal(one.previous, last.offset, told);
-      last = one;
-      sinceGap.push(`${one.offset} ${one.message}`);
-    }
-    assert.deepEqual(
-      sinceGap,
-      log.slice(log.length - sinceGap.length),
-      "behind its last gap, a hub has the end of the log",
-    );
-    assert.ok(
-      sinceGap.some((text) => text.endsWith(" end")),
-      told,
-    );
-    if (forgets) continue;
-    assert.equal(gaps, 0);
-    const texts = all.map((one) => (one.type === "entry" ? String(one.message) : ""));
-    assert.equal(new Set(texts).size, texts.length, "a message with an id is delivered once");
-    assert.deepEqual(
-      [...confirmed].filter((text) => !texts.includes(text)),
-      [],
-    );
-  }
+  for (const all of heard) judgeFollowed(all, { log, newest: "end", confirmed: forgets ? undefined : confirmed });
   const stats = hubs.map((hub) => hub.stats);
   for (const hub of hubs) await hub.close();
   await Promise.all(following);

@@ -11,13 +11,7 @@ import type {
   ReadRequest,
   Slice,
 } from "../../src/broker/broker.ts";
-
-/** An entry that was in the log at some time. The histories of a log are a tree: after a loss another entry has the same parent. */
-export interface Grown {
-  readonly offset: number;
-  readonly parent: Grown | undefined;
-  readonly message: Uint8Array;
-}
+import type { Grown } from "./clients.ts";
 
 interface Subscribed {
   readonly node: FaultyBroker;

@@ -3,141 +3,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Gap, Hub, type Position, type TopicEncoder, type TopicMember } from "../../src/index.ts";
+import { Hub } from "../../src/index.ts";
 import { ManualClock, settled } from "../../src/testing/index.ts";
 import { runs } from "../kit/random.ts";
-import { type Delivery, FaultyBroker, FaultyServer, type Grown } from "./faulty-broker.ts";
+import { Client, ENCODER, Member } from "./clients.ts";
+import { type Delivery, FaultyBroker, FaultyServer } from "./faulty-broker.ts";
 
 const NODES = 2;
 const MEMBERS = 4;
 const KEEPS = 12;
-
-/** The wire of this test: everything that the hub tells, as JSON. */
-const ENCODER: TopicEncoder = {
-  message: ({ message, position }) => JSON.stringify({ message, position }),
-  joined: (_, position, gap) => JSON.stringify({ joined: position, gap }),
-  gap: (gap) => JSON.stringify({ gap }),
-  skipped: (_, position, reason) => JSON.stringify({ skipped: position, reason }),
-};
-
-interface Told {
-  readonly message?: string;
-  readonly position?: Position;
-  readonly joined?: Position;
-  readonly gap?: Gap;
-  readonly skipped?: Position;
-}
-
-/** A client, and the connection that it has now. */
-class Client {
-  readonly name: string;
-  readonly #server: FaultyServer;
-  /** The last message that it has got, in the tree of all histories. */
-  last: Grown | undefined;
-  position: Position | undefined;
-  gaps = 0;
-  readonly seen = new Set<string>();
-  /** True if the next message need not follow the last one. */
-  #jumps = true;
-  member: Member | undefined;
-
-  constructor(name: string, server: FaultyServer) {
-    this.name = name;
-    this.#server = server;
-  }
-
-  hear(text: string): void {
-    const told = JSON.parse(text) as Told;
-    if (told.joined !== undefined) {
-      if (told.gap !== undefined) this.#hearGap(told.gap);
-      else if (this.position === undefined) this.#jumps = true;
-      else assert.deepEqual(told.joined, this.position, `${this.name} resumes elsewhere`);
-      this.position = told.joined;
-    } else if (told.gap !== undefined) {
-      this.#hearGap(told.gap);
-      this.position = told.gap.to;
-    } else if (told.skipped !== undefined) {
-      this.position = told.skipped;
-    } else this.#hearMessage(told.message as string, told.position as Position);
-  }
-
-  #hearGap(gap: Gap): void {
-    assert.equal(
-      gap.from.offset,
-      this.position?.offset,
-      `${this.name}: ${JSON.stringify(gap)} at ${JSON.stringify(this.position)}`,
-    );
-    // Before the first entry there is none with which a broker could link it.
-    if (this.#server.contiguous || gap.from.offset > 0) this.gaps += 1;
-    this.#jumps = true;
-    if (gap.reason === "trimmed" && this.#server.contiguous) assert.equal(gap.count, gap.to.offset - gap.from.offset);
-  }
-
-  #hearMessage(message: string, position: Position): void {
-    assert.ok(!this.seen.has(message), `${this.name} gets ${message} twice`);
-    this.seen.add(message);
-    const entry = this.#server.all.find(({ message: bytes }) => Buffer.from(bytes.subarray(14)).toString() === message);
-    assert.ok(entry !== undefined, `${message} was never published`);
-    assert.equal(position.offset, entry.offset);
-    const before = this.position as Position;
-    assert.ok(position.offset > before.offset, `${this.name} gets ${position.offset} behind ${before.offset}`);
-    if (!this.#jumps)
-      assert.equal(entry.parent, this.last, `${this.name}: ${message} does not follow the message before it`);
-    else if (this.#server.contiguous)
-      assert.equal(position.offset, before.offset + 1, `${this.name}: the position of the gap`);
-    this.#jumps = false;
-    this.last = entry;
-    this.position = position;
-  }
-}
-
-/** The server's side of a connection, whose client reads when the test says so. */
-class Member implements TopicMember {
-  readonly #client: Client;
-  readonly #room: number;
-  #queue: string[] = [];
-  #drains: (() => void)[] = [];
-  readonly #end = new AbortController();
-  readonly #ended: () => void;
-  readonly closed: Promise<unknown>;
-
-  constructor(client: Client, room: number) {
-    this.#client = client;
-    this.#room = room;
-    let ended!: () => void;
-    this.closed = new Promise<void>((resolve) => {
-      ended = resolve;
-    });
-    this.#ended = ended;
-  }
-
-  get signal(): AbortSignal {
-    return this.#end.signal;
-  }
-
-  trySend(message: unknown): "sent" | "refused" {
-    if (this.#end.signal.aborted || this.#queue.length >= this.#room) return "refused";
-    this.#queue.push(typeof message === "string" ? message : (message as { message: string }).message);
-    return "sent";
-  }
-
-  drain(): Promise<void> {
-    if (this.#queue.length === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#drains.push(resolve));
-  }
-
-  /** The client gets what is queued. */
-  read(): void {
-    for (const text of this.#queue.splice(0)) this.#client.hear(text);
-    for (const drained of this.#drains.splice(0)) drained();
-  }
-
-  async close(): Promise<never> {
-    this.#end.abort(new Error("closed"));
-    this.#ended();
-    return undefined as never;
-  }
-}
 
 const node = fc.nat(NODES - 1);
 const who = fc.nat(MEMBERS - 1);

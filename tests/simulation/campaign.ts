@@ -1,22 +1,24 @@
 /**
- * A campaign: many seeds in a row. A program of its own, which `npm run simulate` starts for each worker. Prints one JSON object per
- * line: progress, then the counters.
+ * A campaign: many seeds in a row, of whole systems or of topics. A program of its own, which `npm run simulate` starts for each
+ * worker. Prints one JSON object per line: progress, then the counters.
  */
 
 import { Reach } from "./reach.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
+import { simulateTopics } from "./topics/simulate.ts";
 import { timeline, timelinePage } from "./trace.ts";
 
 const [from = 0, count = 1, every = 500] = process.argv.slice(2).map(Number);
+const play = process.argv[5] === "topics" ? simulateTopics : simulate;
 const reach = new Reach();
 const say = (what: object): void => console.log(JSON.stringify(what));
 
 for (let seed = from; seed < from + count; seed += 1) {
-  const failing = await simulate(seed, { reach });
+  const failing = await play(seed, { reach });
   if (failing.violations.length > 0) {
-    const list = process.env["HOLDFAST_SHRINK"] === "0" ? failing.choices : await shrink(failing);
-    const { events = [] } = await simulate(list, { kept: true });
+    const list = process.env["HOLDFAST_SHRINK"] === "0" ? failing.choices : await shrink(failing, {}, play);
+    const { events = [] } = await play(list, { kept: true });
     const title = `seed ${seed}: ${failing.violations[0]?.rule}`;
     say({ seed, violations: failing.violations, list, text: timeline(events), page: timelinePage(title, events) });
     if (process.env["HOLDFAST_FIRST"] === "1") break;

@@ -355,18 +355,19 @@ export const MUTANTS: readonly Mutant[] = [
 ];
 
 /** The breakages whose text is not in the built library any more. */
-export function misfits(root: string): readonly string[] {
+export function misfits(root: string, mutants: readonly Mutant[] = MUTANTS): readonly string[] {
   const textOf = ({ file }: Mutant): string => readFileSync(join(root, ".build/src", `${file}.js`), "utf8");
-  return MUTANTS.filter((one) => !textOf(one).includes(one.from)).map(({ name, file }) => `${name}: ${file}`);
+  return mutants.filter((one) => !textOf(one).includes(one.from)).map(({ name, file }) => `${name}: ${file}`);
 }
 
-/** Copies the built library with the breakage and the simulation beside it. Returns the folder. */
+/** Copies the built library with the breakage, and the simulation with what it imports beside it. Returns the folder. */
 export function prepare({ file, from, to, name }: Mutant, root: string): string {
   const place = join(root, ".cache/mutant");
   rmSync(place, { recursive: true, force: true });
   mkdirSync(join(place, "tests"), { recursive: true });
   cpSync(join(root, ".build/src"), join(place, "src"), { recursive: true });
-  cpSync(join(root, ".build/tests/simulation"), join(place, "tests/simulation"), { recursive: true });
+  for (const folder of ["simulation", "hub", "broker", "kit"])
+    cpSync(join(root, `.build/tests/${folder}`), join(place, `tests/${folder}`), { recursive: true });
   const path = join(place, "src", `${file}.js`);
   const text = readFileSync(path, "utf8");
   if (!text.includes(from)) throw new Error(`the breakage "${name}" does not fit ${file} any more: ${from}`);

@@ -6,13 +6,14 @@ import { FIXED, type Outcome, PER_STEP, type Settings, simulate } from "./simula
 export async function shrink(
   failing: Outcome,
   { length = 8_000, ...settings }: Settings & { readonly length?: number } = {},
+  run: typeof simulate = simulate,
 ): Promise<readonly number[]> {
   const rule = failing.violations[0]?.rule;
   const end = performance.now() + length;
   let best = trimmed(failing.choices);
   const better = async (list: readonly number[]): Promise<boolean> => {
     if (performance.now() > end) return false;
-    const { violations } = await simulate(list, settings);
+    const { violations } = await run(list, settings);
     if (violations[0]?.rule !== rule) return false;
     best = trimmed(list);
     return true;

@@ -11,6 +11,7 @@ import { Reach } from "./reach.ts";
 import { PATHS, serve, serve2 } from "./server-roles.ts";
 import { STEPS, waitOf } from "./steps.ts";
 import { Trace, type TracedEvent } from "./trace.ts";
+import { unhandled } from "./unhandled.ts";
 import { watchWires } from "./wire.ts";
 import { World } from "./world.ts";
 
@@ -34,12 +35,6 @@ export interface Settings {
   /** Breaks a rule on purpose, for the test of shrinking. */
   readonly broken?: boolean;
 }
-
-let unhandled: ((error: unknown) => void) | undefined;
-process.on("unhandledRejection", (error) => {
-  if (unhandled === undefined) throw error;
-  unhandled(error);
-});
 
 /** Runs a world. Resolves after one macrotask, in which all of it happens. */
 export function simulate(
@@ -65,7 +60,7 @@ function run(source: number | readonly number[], kept: boolean, reach: Reach, br
   );
   const oracle = new Oracle(loop, trace, reach);
   oracle.broken = broken;
-  unhandled = (error) =>
+  unhandled.report = (error) =>
     oracle.wrong("I8 unhandled rejection", error instanceof Error ? (error.stack ?? "") : String(error));
   watchWires(loop);
   return loop.rule(() => inLoop(loop, oracle, source));
@@ -170,7 +165,7 @@ function inLoop(loop: VirtualLoop, oracle: Oracle, source: number | readonly num
   if (oracle.violations.length === 0) finish(world, clients);
   const held = memoryBudget.heldBytes - heldBefore;
   if (everyProcessLives() && held !== 0) oracle.wrong("I7 memory budget", `${held} bytes although all have ended`);
-  unhandled = undefined;
+  unhandled.report = undefined;
   return { hash: trace.hash, violations: oracle.violations, choices: entropy.choices, events: trace.events };
 }
 
