@@ -5,7 +5,7 @@ import type { EnvelopeEvent, GapReason, Position } from "../../src/index.ts";
 
 export const TOPIC = "room";
 /** At 200 messages a second: the history of some seconds, so that a client that stays away longer has a gap. */
-export const TOPIC_OPTIONS = { history: { messages: 1_000, bytes: 16_777_216, age: 300_000 } };
+export const TOPIC_OPTIONS = { history: { messages: 600, bytes: 16_777_216, age: 300_000 } };
 
 /** The answer of a node for one message: without a place if it is unknown whether the broker has it, or was refused. */
 export interface Confirmation {
