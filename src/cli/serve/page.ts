@@ -30,10 +30,11 @@ export const page = `<!doctype html>
 </style>
 <main>
   <h1>Holdfast</h1>
-  <p>Two WebSockets to this server. Open the page twice to chat with yourself.</p>
+  <p>Two WebSockets to this server. Open the page twice to chat with yourself; ?name=ann in its address is your name.</p>
   <div class="rooms">
     <section aria-labelledby="chat">
       <header><h2 id="chat">/chat</h2><span class="state" id="chat-state" role="status">connecting</span></header>
+      <div class="state" id="chat-members"></div>
       <ol id="chat-log" aria-live="polite"></ol>
       <form id="chat-form"><input id="chat-input" aria-label="Message to all" placeholder="Message" autocomplete="off"><button id="chat-send" disabled>Send</button></form>
     </section>
@@ -93,6 +94,17 @@ export const page = `<!doctype html>
     };
     open();
   }
+  const members = document.getElementById("chat-members");
+  const watch = () => {
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/chat/members" + location.search);
+    socket.onmessage = ({ data }) => {
+      const { count, members: names } = JSON.parse(data);
+      const more = count > names.length ? " and " + (count - names.length) + " more" : "";
+      members.textContent = count + " here: " + names.join(", ") + more;
+    };
+    socket.onclose = () => setTimeout(watch, LONGEST_PAUSE * Math.random());
+  };
+  watch();
 </script>
 </html>
 `;

@@ -81,9 +81,10 @@ class ServeCommand {
         "/echo": { observe: flags.verbose ? reportConnections("/echo") : undefined, message: echo },
         "/chat": {
           observe: flags.verbose ? reportConnections("/chat") : undefined,
-          open: (connection) => chat.join(connection),
+          open: (connection, request) => chat.join(connection, request),
           message: (connection, message) => chat.publish(connection, message),
         },
+        "/chat/members": { open: (connection) => chat.showMembers(connection), message: () => undefined },
       },
     });
   }
@@ -159,7 +160,7 @@ function tokenRefusal(
 function respond({ method, url, headers: given }: Request, flags: ServeFlags): Response {
   const { pathname, search } = new URL(url);
   const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" };
-  if (pathname === "/echo" || pathname === "/chat") {
+  if (pathname === "/echo" || pathname === "/chat" || pathname === "/chat/members") {
     const upgrade = { Upgrade: "websocket", Connection: "Upgrade, close", "Sec-WebSocket-Version": "13" };
     return new Response("expected a WebSocket on this path\n", { status: 426, headers: { ...headers, ...upgrade } });
   }

@@ -59,6 +59,26 @@ for (const [name, { skip, start }] of Object.entries(SERVERS)) {
       assert.deepEqual(await until(eve, (text) => text === "message 59"), texts.slice(10));
     });
 
+    it("shows who is in the chat of all processes, and drops the members of a process that was killed", async () => {
+      await using broker = await start();
+      await using first = await node(broker);
+      await using second = await node(broker);
+      await using viewer = await connect(`${second.addresses.ws}/chat/members`);
+      const names = async (expected: readonly string[]): Promise<void> => {
+        const list = JSON.stringify({ count: expected.length, members: expected });
+        await until(viewer, (text) => text === list);
+      };
+      await using ann = await connect(`${first.addresses.ws}/chat?name=ann`);
+      await names(["ann"]);
+      await using ben = await connect(`${second.addresses.ws}/chat?name=ben`);
+      await names(["ann", "ben"]);
+      first.signal("SIGKILL");
+      await ann.closed;
+      await names(["ben"]);
+      await ben.close();
+      await names([]);
+    });
+
     it("keeps the chat and its messages when a process is killed", async () => {
       await using broker = await start();
       await using first = await node(broker);
