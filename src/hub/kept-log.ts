@@ -72,6 +72,8 @@ export class KeptLog implements LiveLog {
       entry: (entry) => this.#entry(entry),
       interrupted: (cause) => {
         this.#interrupted = true;
+        // The read that follows has them, unless the broker has lost them meanwhile: then others may have their offsets.
+        this.#dropHeld();
         this.#suspect(cause);
       },
       restored: () => {

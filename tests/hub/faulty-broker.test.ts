@@ -7,6 +7,7 @@ import type { Gap, HubStats, Topic, TopicEntry } from "../../src/index.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { FaultyServer } from "../broker/faulty-server.ts";
 import { outcomeOf } from "../broker/harness.ts";
+import { FaultyBroker, FaultyServer as OneTopic } from "./faulty-broker.ts";
 import { judgeFollowed } from "./promises.ts";
 
 const HISTORY = { messages: 10_000, bytes: 64 * 1024 * 1024, age: 3_600_000 };
@@ -122,4 +123,33 @@ describe("hubs on a faulty server", () => {
       }
     });
   }
+});
+
+describe("a hub that is interrupted while it verifies a topic", () => {
+  it("does not deliver what came before, if the server has forgotten it", async () => {
+    const clock = new ManualClock();
+    const server = new OneTopic(100, true);
+    const broker = new FaultyBroker(server);
+    await using hub = new Hub({ broker, clock, random: () => 0.5 });
+    const topic = hub.topic("room", { history: HISTORY });
+    const heard: (TopicEntry | Gap)[] = [];
+    void follow(topic, heard);
+    await clock.advance(100);
+    for (const text of ["first", "lost", "forgotten"]) await topic.publish(text);
+    server.deliver(0, "pass");
+    server.deliver(0, "lose");
+    broker.failures = 1;
+    server.deliver(0, "pass");
+    await clock.advance(1);
+    server.rollBack(2);
+    broker.away = false;
+    await topic.publish("second");
+    broker.away = true;
+    broker.restore();
+    await clock.advance(10_000);
+    assert.deepEqual(
+      heard.map((one) => one.type === "entry" && one.message),
+      ["first", "second"],
+    );
+  });
 });

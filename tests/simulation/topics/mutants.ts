@@ -108,7 +108,7 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
     "except is forgotten by a member that is behind",
     TOPIC,
     "this.#cursors.get(except)?.except(entry.offset);\n        for (const",
-    "for (const",
+    "void entry;\n        for (const",
   ),
   mutant(
     "a member is not told that its own message was skipped",
