@@ -36,9 +36,9 @@ export class GroupMembers {
   // There is no list of all members: each is in exactly one of these places, and knows its groups.
   #size = 0;
   /** The members that are no connections of this copy of the library: each gets each message during the call. */
-  readonly #others = new Set<GroupMember>();
+  #others: Set<GroupMember> | undefined;
   /** The members that get no messages for now. */
-  readonly #parked = new Set<GroupMember>();
+  #parked: Set<GroupMember> | undefined;
   /** The members that do not have the latest messages yet. */
   readonly #deferrals: Deferral[] = [];
   /** The fan-out to the members. */
@@ -62,14 +62,20 @@ export class GroupMembers {
   /** A copy of the list of all members. */
   list(): GroupMember[] {
     const deferred = this.#deferrals.flatMap((deferral) => [...deferral.members()]);
-    return [...this.#fanOut.attached(), ...this.#fanOut.detached, ...deferred, ...this.#others, ...this.#parked];
+    return [
+      ...this.#fanOut.attached(),
+      ...this.#fanOut.detached,
+      ...deferred,
+      ...(this.#others ?? []),
+      ...(this.#parked ?? []),
+    ];
   }
 
   /** Adds a member. It leaves by itself when it ends. Returns false if it is already a member, or if it has begun to end. */
   join(member: GroupMember): boolean {
     if (memberIsEnding(member) || !joinGroup(member, this)) return false;
     this.#size += 1;
-    (connectionOf(member) === undefined ? this.#others : this.#fanOut.detached).add(member);
+    this.#place(member);
     return true;
   }
 
@@ -78,14 +84,14 @@ export class GroupMembers {
     if (!this.has(member)) return;
     detachMember(member);
     this.#fanOut.detached.delete(member);
-    this.#others.delete(member);
+    this.#others?.delete(member);
+    this.#parked ??= new Set();
     this.#parked.add(member);
   }
 
   /** The member gets the next messages again. */
   unpark(member: GroupMember): void {
-    if (this.#parked.delete(member))
-      (connectionOf(member) === undefined ? this.#others : this.#fanOut.detached).add(member);
+    if (this.#parked?.delete(member) === true) this.#place(member);
   }
 
   /** Removes a member. Has no effect if the object is not a member. */
@@ -94,8 +100,8 @@ export class GroupMembers {
     this.#size -= 1;
     detachMember(member);
     this.#fanOut.detached.delete(member);
-    this.#others.delete(member);
-    this.#parked.delete(member);
+    this.#others?.delete(member);
+    this.#parked?.delete(member);
     this.#left(member);
   }
 
@@ -125,7 +131,7 @@ export class GroupMembers {
     this.#sending = true;
     // A snapshot of the members not on the fan-out. During the loop, some members join or leave the fan-out: these have the
     // message already. Connections that join the group during the loop must not get it.
-    for (const member of [...fanOut.detached, ...this.#others]) {
+    for (const member of [...fanOut.detached, ...(this.#others ?? [])]) {
       if (member === except || !this.has(member)) continue;
       // It gets no more messages, so it leaves the group now.
       if (memberIsEnding(member)) {
@@ -192,6 +198,14 @@ export class GroupMembers {
     );
     this.#deferrals.push(deferral);
     deferral.add(message, messageOptions, except);
+  }
+
+  #place(member: GroupMember): void {
+    if (connectionOf(member) !== undefined) this.#fanOut.detached.add(member);
+    else {
+      this.#others ??= new Set();
+      this.#others.add(member);
+    }
   }
 
   #isDeferred(member: GroupMember | undefined): boolean {

@@ -19,7 +19,7 @@ import type { HubContext } from "./hub-context.ts";
 import { hubMetrics } from "./hub-metrics.ts";
 import type { LogSetup } from "./live-log.ts";
 import { LiveTopic, topicClosed } from "./live-topic.ts";
-import type { TopicMember } from "./member-cursor.ts";
+import type { LoadState, TopicMember } from "./member-cursor.ts";
 import type { SettledHub, SettledTopic } from "./options.ts";
 import type { Gap } from "./position.ts";
 import { Presence } from "./presence.ts";
@@ -34,6 +34,7 @@ import type {
   HistoryResult,
   JoinOptions,
   JoinResult,
+  MemberPresence,
   PresenceResult,
   PublishOptions,
   PublishResult,
@@ -190,6 +191,8 @@ export class HubCore implements TopicHub, HubContext {
   ): Promise<JoinResult> {
     const pending = this.#joins.get(topic)?.get(member);
     if (pending !== undefined) return pending.joined;
+    const started = this.#joinNow(topic, settings, member, options, shown);
+    if (started !== undefined) return Promise.resolve(started);
     const detail = "the broker has not answered, or the state was not loaded";
     const limit = this.#limit("join", "joinTimeout", options.timeout, options.signal, detail);
     const joined = this.#join(topic, settings, member, options, shown, limit.signal).finally(() => {
@@ -201,6 +204,41 @@ export class HubCore implements TopicHub, HubContext {
     const joins = this.#joins.get(topic) ?? new Map();
     this.#joins.set(topic, joins.set(member, { limit, joined }));
     return joined;
+  }
+
+  /** The join of a member for which nothing must be waited. Without it, each of thousands of members would need a timer. */
+  #joinNow(
+    topic: string,
+    settings: SettledTopic,
+    member: TopicMember,
+    { after, last, state, presence }: JoinOptions,
+    shown: string,
+  ): JoinResult | undefined {
+    const live = this.#topics.get(topic);
+    if (state !== undefined || live?.log.live !== true) return undefined;
+    const start = startOf(topic, live.log, { after, last, state: false }, live.contiguous);
+    const { gap } = start ?? {};
+    if (start === undefined || (gap !== undefined && gap.reason !== "trimmed")) return undefined;
+    return this.#add(live, settings, member, start, undefined, presence, shown).result;
+  }
+
+  /** Adds the member. `loaded` resolves when its state is loaded; undefined if there is none. */
+  #add(
+    live: LiveTopic,
+    settings: SettledTopic,
+    member: TopicMember,
+    start: Start,
+    state: LoadState | undefined,
+    presence: MemberPresence | undefined,
+    shown: string,
+  ): { readonly result: JoinResult; readonly loaded: Promise<void> | undefined } {
+    const replayed = live.log.ring.countAfter(start.position.offset);
+    const already = live.has(member);
+    const loaded = live.add(member, start, state);
+    if (settings.presence && !already && live.has(member))
+      this.#presence.joined(live.topic, member, presence?.id, shown);
+    const { position, resumed, gap } = start;
+    return { result: { position, resumed, replayed, gap }, loaded };
   }
 
   /** The limit of a call, by its own timeout or an option of the hub. */
@@ -232,20 +270,17 @@ export class HubCore implements TopicHub, HubContext {
     live.hold();
     try {
       const start = await this.#start(live, { after, last, state: state !== undefined }, signal);
-      const replayed = live.log.ring.countAfter(start.position.offset);
-      const { position, resumed, gap } = start;
-      const added = live.add(member, start, state);
-      if (settings.presence && live.has(member)) this.#presence.joined(topic, member, presence?.id, shown);
-      await this.#unlessRemoved(live, member, unlessAborted(added, signal));
-      return { position, resumed, replayed, gap };
+      const { result, loaded } = this.#add(live, settings, member, start, state, presence, shown);
+      if (loaded !== undefined) await this.#unlessRemoved(live, member, unlessAborted(loaded, signal));
+      return result;
     } finally {
       live.release();
     }
   }
 
-  async #unlessRemoved(live: LiveTopic, member: TopicMember, added: Promise<void>): Promise<void> {
+  async #unlessRemoved(live: LiveTopic, member: TopicMember, loaded: Promise<void>): Promise<void> {
     try {
-      await added;
+      await loaded;
     } catch (error) {
       live.remove(member);
       throw error;

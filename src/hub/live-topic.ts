@@ -43,10 +43,11 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   readonly #hub: HubContext;
   readonly #members: GroupMembers = new GroupMembers((member) => this.#memberLeft(member));
   /** The members that are behind. */
-  readonly #cursors = new Map<GroupMember, MemberCursor>();
+  // A hub can have 100,000 topics, and an empty map takes 200 bytes.
+  #cursors: Map<GroupMember, MemberCursor> | undefined;
   /** The members whose state is loaded after a gap. */
-  readonly #loads = new Map<GroupMember, LoadState>();
-  readonly #followers = new Set<Follower>();
+  #loads: Map<GroupMember, LoadState> | undefined;
+  #followers: Set<Follower> | undefined;
   /** Calls that need this object, although they are no members yet. */
   #holds = 0;
 
@@ -86,11 +87,24 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     this.#endIfUnused();
   }
 
-  /** Adds a member at `start`. Resolves when its state is loaded, if it has one. */
-  async add(member: TopicMember, start: Start, load: LoadState | undefined): Promise<void> {
-    if (!this.#members.join(member)) return;
+  /** Adds a member at `start`. The promise resolves when its state is loaded; undefined if there is none to load. */
+  add(member: TopicMember, start: Start, load: LoadState | undefined): Promise<void> | undefined {
+    if (!this.#members.join(member)) return undefined;
     this.#hub.counts.members += 1;
-    if (load !== undefined) this.#loads.set(member, load);
+    if (load !== undefined) {
+      this.#loads ??= new Map();
+      this.#loads.set(member, load);
+    }
+    try {
+      return this.#begin(member, start, load);
+    } catch (error) {
+      // Its framing cannot encode what it would get first.
+      this.remove(member);
+      throw error;
+    }
+  }
+
+  #begin(member: TopicMember, start: Start, load: LoadState | undefined): Promise<void> | undefined {
     const { position, gap } = start;
     if (gap !== undefined) this.#countGap(gap, 1);
     const { encoder, topic } = this;
@@ -99,19 +113,11 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     const first = told === undefined ? [] : [told];
     const loads = load !== undefined && !start.resumed;
     const behind = position.offset < readableOffset(this.log);
-    if (!loads && !behind && first.every((message) => trySend(member, message))) return;
-    this.#park(member, position.offset, load);
-    const cursor = this.#cursors.get(member) as MemberCursor;
-    if (!loads) {
-      cursor.begin(first);
-      return;
-    }
-    try {
-      await cursor.beginWithState(first, position);
-    } catch (error) {
-      this.remove(member);
-      throw error;
-    }
+    if (!loads && !behind && first.every((message) => trySend(member, message))) return undefined;
+    const cursor = this.#park(member, position.offset, load);
+    if (loads) return cursor.beginWithState(first, position);
+    cursor.begin(first);
+    return undefined;
   }
 
   /** Removes a member. */
@@ -130,18 +136,19 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   }
 
   follow(follower: Follower): void {
+    this.#followers ??= new Set();
     this.#followers.add(follower);
   }
 
   unfollow(follower: Follower): void {
-    this.#followers.delete(follower);
+    this.#followers?.delete(follower);
   }
 
   close(): void {
     this.log.close();
-    for (const cursor of this.#cursors.values()) cursor.stop();
+    for (const cursor of this.#cursors?.values() ?? []) cursor.stop();
     for (const member of this.#members.list()) this.#members.leave(member);
-    for (const follower of this.#followers) follower.wake();
+    for (const follower of this.#followers ?? []) follower.wake();
   }
 
   // LogOwner
@@ -149,24 +156,23 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   appended(entry: KeptEntry): void {
     this.#hub.counts.entries += 1;
     const except = entry.problem === undefined ? this.#hub.takeExcept(this.topic, entry) : undefined;
-    if (this.#members.size > this.#cursors.size) this.#deliver(entry, except);
-    if (except !== undefined) this.#cursors.get(except)?.except(entry.offset);
-    for (const follower of this.#followers) follower.wake();
+    if (this.#members.size > this.#behind) this.#deliver(entry, except);
+    if (except !== undefined) this.#cursors?.get(except)?.except(entry.offset);
+    for (const follower of this.#followers ?? []) follower.wake();
   }
 
   gapFound(gap: Gap): void {
     const { encoder } = this;
-    for (const cursor of this.#cursors.values()) cursor.gapFound(gap);
-    for (const follower of this.#followers) follower.gapFound(gap);
+    for (const cursor of this.#cursors?.values() ?? []) cursor.gapFound(gap);
+    for (const follower of this.#followers ?? []) follower.gapFound(gap);
     // Their state is loaded again: each gets it at its own pace.
-    for (const [member, load] of this.#loads) {
-      if (this.#cursors.has(member)) continue;
-      this.#park(member, gap.from.offset, load);
-      const cursor = this.#cursors.get(member) as MemberCursor;
+    for (const [member, load] of this.#loads ?? []) {
+      if (this.#cursors?.has(member)) continue;
+      const cursor = this.#park(member, gap.from.offset, load);
       cursor.gapFound(gap);
       cursor.begin([]);
     }
-    const told = this.#members.size - this.#cursors.size;
+    const told = this.#members.size - this.#behind;
     if (told > 0) this.#countGap(gap, told);
     const message = this.made(() => encoder.gap?.(gap));
     if (message !== undefined) this.#send(prepared(message, {}), gap.from.offset, gap, undefined);
@@ -211,9 +217,8 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
 
   refused(member: GroupMember, options: MemberMessageOptions): void {
     const { before, gap } = options as DeliveryOptions & { readonly gap?: Gap };
-    if (!this.#members.has(member) || this.#cursors.has(member)) return;
-    this.#park(member, before, this.#loads.get(member));
-    const cursor = this.#cursors.get(member) as MemberCursor;
+    if (!this.#members.has(member) || this.#cursors?.has(member)) return;
+    const cursor = this.#park(member, before, this.#loads?.get(member));
     if (gap !== undefined) {
       cursor.gapFound(gap);
       // It is counted when the member gets it.
@@ -276,15 +281,15 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
 
   #deliver(entry: KeptEntry, except: GroupMember | undefined): void {
     const encoded =
-      this.#cursors.size === 0 ? this.#encode(entry) : (this.encoded(entry) as (Prepared & PreparedMessage) | null);
+      this.#behind === 0 ? this.#encode(entry) : (this.encoded(entry) as (Prepared & PreparedMessage) | null);
     if (encoded != null) this.#send(encoded, entry.previous, undefined, except);
-    if (except === undefined || !this.#members.has(except) || this.#cursors.has(except)) return;
+    if (except === undefined || !this.#members.has(except) || this.#cursors?.has(except)) return;
     const { encoder, topic } = this;
     const skipped = this.made(() => encoder.skipped?.(topic, this.log.position, "except"));
     if (skipped === undefined || trySend(except, skipped)) return;
-    this.#park(except as TopicMember, entry.previous, this.#loads.get(except));
-    this.#cursors.get(except)?.except(entry.offset);
-    this.#cursors.get(except)?.wait();
+    const cursor = this.#park(except, entry.previous, this.#loads?.get(except));
+    cursor.except(entry.offset);
+    cursor.wait();
   }
 
   #send(
@@ -321,25 +326,33 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     }
   }
 
-  #park(member: GroupMember, offset: number, load: LoadState | undefined): void {
+  /** The number of members that are behind. */
+  get #behind(): number {
+    return this.#cursors?.size ?? 0;
+  }
+
+  #park(member: GroupMember, offset: number, load: LoadState | undefined): MemberCursor {
     this.#members.park(member);
-    this.#cursors.set(member, new MemberCursor(this, member as TopicMember, offset, load));
+    const cursor = new MemberCursor(this, member as TopicMember, offset, load);
+    this.#cursors ??= new Map();
+    this.#cursors.set(member, cursor);
     this.#hub.counts.behind += 1;
+    return cursor;
   }
 
   #unpark({ member }: MemberCursor): void {
-    const cursor = this.#cursors.get(member);
+    const cursor = this.#cursors?.get(member);
     if (cursor === undefined) return;
     cursor.stop();
-    this.#cursors.delete(member);
+    this.#cursors?.delete(member);
     this.#hub.counts.behind -= 1;
-    if (this.#cursors.size === 0) for (const entry of this.log.ring) entry.encoded = undefined;
+    if (this.#behind === 0) for (const entry of this.log.ring) entry.encoded = undefined;
   }
 
   #memberLeft(member: GroupMember): void {
-    const cursor = this.#cursors.get(member);
+    const cursor = this.#cursors?.get(member);
     if (cursor !== undefined) this.#unpark(cursor);
-    this.#loads.delete(member);
+    this.#loads?.delete(member);
     this.#hub.counts.members -= 1;
     this.#hub.memberAbsent(this.topic, member);
     this.#endIfUnused();
@@ -351,7 +364,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   }
 
   #endIfUnused(): void {
-    if (this.#holds > 0 || this.#members.size > 0 || this.#followers.size > 0 || this.log.closed) return;
+    if (this.#holds > 0 || this.#members.size > 0 || (this.#followers?.size ?? 0) > 0 || this.log.closed) return;
     this.log.close();
     this.#told(() => this.encoder.ended?.(this.topic));
     this.#hub.topicEnded(this.topic);
