@@ -1,18 +1,15 @@
 /** The members that do not get a message, until the message comes back from the broker. */
 
 import type { GroupMember } from "../core.ts";
+import { RecentMap } from "../engine/queue/recent-map.ts";
 
-/** Most messages that are remembered. Beyond them the oldest is forgotten, as one that never came back: its member gets it. */
+/** Most messages that are remembered. Beyond them old ones are forgotten, as if they never came back: their members get them. */
 const MAX_EXCEPTS = 10_000;
 
 export class Excepts {
-  readonly #members = new Map<string, GroupMember>();
+  readonly #members = new RecentMap<string, GroupMember>(MAX_EXCEPTS);
 
   add(topic: string, number: number, member: GroupMember): void {
-    for (const oldest of this.#members.keys()) {
-      if (this.#members.size < MAX_EXCEPTS) break;
-      this.#members.delete(oldest);
-    }
     this.#members.set(keyOf(topic, number), member);
   }
 

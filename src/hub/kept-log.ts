@@ -1,7 +1,14 @@
 /** Follows the log of one topic: one subscription, the latest entries, and the repair of what is missing between them. */
 
 import { after, between, type Instant, instant, later, reached } from "../base/time.ts";
-import type { BrokerEntry, BrokerSubscription, HistoryLimits, ReadRequest, Slice } from "../broker/broker.ts";
+import type {
+  BrokerEntry,
+  BrokerListener,
+  BrokerSubscription,
+  HistoryLimits,
+  ReadRequest,
+  Slice,
+} from "../broker/broker.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf, readableOffset } from "./live-log.ts";
 import type { Gap, GapReason, Position } from "./position.ts";
@@ -29,7 +36,7 @@ const LEAST_PAUSE = 100;
  */
 type LogState = "starting" | "live" | "suspect" | "closed";
 
-export class KeptLog implements LiveLog {
+export class KeptLog implements LiveLog, BrokerListener {
   readonly #topic: string;
   readonly #history: HistoryLimits;
   readonly #setup: LogSetup;
@@ -68,20 +75,8 @@ export class KeptLog implements LiveLog {
     this.ring = new Ring(history, (entry) => {
       this.removed = entry;
     });
-    this.#subscription = setup.broker.subscribe(topic, {
-      entry: (entry) => this.#entry(entry),
-      interrupted: (cause) => {
-        this.#interrupted = true;
-        // The read that follows has them, unless the broker has lost them meanwhile: then others may have their offsets.
-        this.#dropHeld();
-        this.#suspect(cause);
-      },
-      restored: () => {
-        this.#interrupted = false;
-        if (this.#state !== "closed") void this.#verify();
-      },
-      invalid: (error, offset) => this.#owner.unreadable(error, offset),
-    });
+    // Not an object of its own with five functions: there can be 100,000 topics.
+    this.#subscription = setup.broker.subscribe(topic, this);
     this.#filled = whole;
     this.#subscription.ready.then(
       () => {
@@ -176,7 +171,25 @@ export class KeptLog implements LiveLog {
     this.#filled = true;
   }
 
-  #entry(entry: BrokerEntry): void {
+  // BrokerListener
+
+  interrupted(cause: unknown): void {
+    this.#interrupted = true;
+    // The read that follows has them, unless the broker has lost them meanwhile: then others may have their offsets.
+    this.#dropHeld();
+    this.#suspect(cause);
+  }
+
+  restored(): void {
+    this.#interrupted = false;
+    if (this.#state !== "closed") void this.#verify();
+  }
+
+  invalid(error: Error, offset: number | undefined): void {
+    this.#owner.unreadable(error, offset);
+  }
+
+  entry(entry: BrokerEntry): void {
     if (this.#state === "live") {
       const fits = this.#judge(entry);
       if (fits === "next") this.#append(entry);

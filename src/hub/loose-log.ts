@@ -1,6 +1,7 @@
 /** The entries of a topic that no broker keeps. The hub numbers them itself, and a loss is a gap: nothing can be read again. */
 
-import type { BrokerEntry, BrokerSubscription, HistoryLimits } from "../broker/broker.ts";
+import type { BrokerEntry, BrokerListener, BrokerSubscription, HistoryLimits } from "../broker/broker.ts";
+import { RecentMap } from "../engine/queue/recent-map.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf } from "./live-log.ts";
 import type { Position } from "./position.ts";
@@ -11,12 +12,12 @@ const MAX_NODES = 1_024;
 /** A larger step is another series of numbers: the hub has left the topic, and published in it again. */
 const LARGEST_STEP = 100_000;
 
-export class LooseLog implements LiveLog {
+export class LooseLog implements LiveLog, BrokerListener {
   readonly #topic: string;
   readonly #setup: LogSetup;
   readonly #owner: LogOwner;
   readonly #subscription: BrokerSubscription;
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new RecentMap<string, number>(MAX_NODES);
   readonly epoch: string;
   readonly ring: Ring;
   offset = 0;
@@ -35,17 +36,7 @@ export class LooseLog implements LiveLog {
     this.ring = new Ring(history, (entry) => {
       this.removed = entry;
     });
-    this.#subscription = setup.broker.subscribe(topic, {
-      entry: (entry) => this.#entry(entry),
-      interrupted: (cause) => owner.suspected(cause),
-      restored: () => {
-        // What the other hubs have published meanwhile cannot be read.
-        this.#numbers.clear();
-        if (this.live) this.#lose(undefined);
-        owner.healed(0);
-      },
-      invalid: (error, offset) => owner.unreadable(error, offset),
-    });
+    this.#subscription = setup.broker.subscribe(topic, this);
     this.#ready = this.#subscription.ready.then(
       () => {
         this.live = !this.closed;
@@ -80,7 +71,24 @@ export class LooseLog implements LiveLog {
     this.#subscription.close();
   }
 
-  #entry({ message }: BrokerEntry): void {
+  // BrokerListener
+
+  interrupted(cause: unknown): void {
+    this.#owner.suspected(cause);
+  }
+
+  restored(): void {
+    // What the other hubs have published meanwhile cannot be read.
+    this.#numbers.clear();
+    if (this.live) this.#lose(undefined);
+    this.#owner.healed(0);
+  }
+
+  invalid(error: Error, offset: number | undefined): void {
+    this.#owner.unreadable(error, offset);
+  }
+
+  entry({ message }: BrokerEntry): void {
     const offset = this.offset + 1;
     const kept = keptEntry({ offset, previous: this.offset, bytes: message, at: this.#setup.clock.now() });
     if (kept.problem !== undefined) {
@@ -104,14 +112,7 @@ export class LooseLog implements LiveLog {
   /** How many messages of the same hub should have come before this one. */
   #lostBefore({ node, number }: KeptEntry): number {
     const before = this.#numbers.get(node);
-    // Set again, so that the oldest of the map is the hub that has been silent longest.
-    this.#numbers.delete(node);
     this.#numbers.set(node, number);
-    if (this.#numbers.size > MAX_NODES)
-      for (const oldest of this.#numbers.keys()) {
-        this.#numbers.delete(oldest);
-        break;
-      }
     const step = before === undefined ? 1 : (number - before) >>> 0;
     return step > 0 && step <= LARGEST_STEP ? step - 1 : 0;
   }

@@ -1,12 +1,15 @@
 /** Numbers the messages that a hub publishes, in each topic without holes. */
 
+import { RecentMap } from "../engine/queue/recent-map.ts";
+
+/** Most topics whose number is remembered. */
 const MAX_TOPICS = 10_000;
 const MODULUS = 2 ** 32;
 /** The distance between the beginnings of two series. */
 const SERIES = 2 ** 20;
 
 export class PublishNumbers {
-  readonly #last = new Map<string, number>();
+  readonly #last = new RecentMap<string, number>(MAX_TOPICS);
   /** A series that begins again must not seem to continue, or to repeat, an earlier one of the same topic. */
   #begin = 0;
 
@@ -20,10 +23,6 @@ export class PublishNumbers {
   last(topic: string): number {
     const last = this.#last.get(topic);
     if (last !== undefined) return last;
-    for (const oldest of this.#last.keys()) {
-      if (this.#last.size < MAX_TOPICS) break;
-      this.#last.delete(oldest);
-    }
     this.#begin = (this.#begin + SERIES) % MODULUS;
     this.#last.set(topic, this.#begin);
     return this.#begin;
