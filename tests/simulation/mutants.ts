@@ -310,8 +310,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "the first member gets no message",
     MEMBERS,
-    "for (const member of [...fanOut.detached, ...this.#others]) {",
-    "for (const member of [...fanOut.detached, ...this.#others].slice(1)) {",
+    "for (const member of [...fanOut.detached, ...(this.#others ?? [])]) {",
+    "for (const member of [...fanOut.detached, ...(this.#others ?? [])].slice(1)) {",
   ),
   mutant(
     "a member gets each message twice",

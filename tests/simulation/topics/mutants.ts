@@ -44,8 +44,8 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "restored is ignored",
     LOG,
-    'this.#interrupted = false;\n                if (this.#state !== "closed")',
-    "this.#interrupted = false;\n                if (false)",
+    'this.#interrupted = false;\n        if (this.#state !== "closed")',
+    "this.#interrupted = false;\n        if (false)",
   ),
   mutant(
     "a read that has failed is not repeated",
@@ -81,7 +81,7 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "a member that is behind gets no gap",
     TOPIC,
-    "for (const cursor of this.#cursors.values())\n            cursor.gapFound(gap);",
+    "for (const cursor of this.#cursors?.values() ?? [])\n            cursor.gapFound(gap);",
     "",
   ),
   mutant(
@@ -107,7 +107,7 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "except is forgotten by a member that is behind",
     TOPIC,
-    "this.#cursors.get(except)?.except(entry.offset);\n        for (const",
+    "this.#cursors?.get(except)?.except(entry.offset);\n        for (const",
     "void entry;\n        for (const",
   ),
   mutant(
@@ -135,7 +135,7 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "a refused message is not sent again",
     TOPIC,
-    "this.#park(member, before, this.#loads.get(member));",
+    "const cursor = this.#park(member, before, this.#loads?.get(member));",
     "return;",
   ),
   mutant(
