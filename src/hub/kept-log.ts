@@ -175,8 +175,6 @@ export class KeptLog implements LiveLog, BrokerListener {
 
   interrupted(cause: unknown): void {
     this.#interrupted = true;
-    // The read that follows has them, unless the broker has lost them meanwhile: then others may have their offsets.
-    this.#dropHeld();
     this.#suspect(cause);
   }
 
@@ -359,15 +357,17 @@ export class KeptLog implements LiveLog, BrokerListener {
     this.#owner.gapFound(gap);
   }
 
-  /** Passes on the entries that came during the verification. Returns false if something is still missing. */
+  /**
+   * Passes on the entries that came during the last read. Those that came before it are in what it has read, or the broker has lost
+   * them. Returns false if something is still missing.
+   */
   #passHeld(heldBefore: number): boolean {
     if (this.#overrun) return false;
-    const held = this.#held;
+    const held = this.#held.slice(heldBefore);
     for (const [index, entry] of held.entries()) {
       const fits = this.#judge(entry);
       if (fits === "next") this.#append(entry);
-      // What the hub had before it has read the log is of an earlier history.
-      else if (fits === "other" && !(index < heldBefore && entry.epoch !== this.epoch)) {
+      else if (fits === "other") {
         this.#held = held.slice(index);
         return false;
       }

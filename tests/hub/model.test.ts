@@ -160,4 +160,18 @@ describe("each member of a topic", () => {
       );
     });
   }
+
+  // What the node got before the broker was there again had been lost by the broker meanwhile. The hub waited for what is before it.
+  it("gets later messages when the broker has lost what a node got during an interruption", async () => {
+    const join: Act = { do: "join", who: 0, node: 0, room: 2, last: 0 };
+    const acts: Act[] = [
+      { do: "publish", node: 0 },
+      { do: "interrupt", node: 0 },
+      join,
+      { do: "publish", node: 1 },
+      { do: "deliver", at: 0, how: "pass" },
+      { do: "roll back", entries: 2 },
+    ];
+    for (const contiguous of [true, false]) await play(acts, contiguous);
+  });
 });

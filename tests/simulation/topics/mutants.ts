@@ -39,7 +39,12 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
     "offset > this.offset);\n        for (const entry of fresh)",
     "offset >= this.offset);\n        for (const entry of fresh)",
   ),
-  mutant("entries that come during a verification are dropped", LOG, "const held = this.#held;", "const held = [];"),
+  mutant(
+    "entries that come during a verification are dropped",
+    LOG,
+    "const held = this.#held.slice(heldBefore);",
+    "const held = [];",
+  ),
   mutant("a verification that was overtaken goes on", LOG, "this.#verification !== verification || ", ""),
   mutant(
     "restored is ignored",
