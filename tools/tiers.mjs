@@ -65,7 +65,11 @@ const ONCE = ["bench", "docs", "exports", "house", "package/types", "runtimes", 
  * The tests that only the oldest and the newest Node run. The Nodes between would give the same result: the functions are pure,
  * the bytes are compared with a table, or the test is about the network or other programs.
  */
-const ALIKE = [...ONCE, "conformance", "engine", "faults", "fuzz", "interop"];
+const ALIKE = [
+  ...ONCE,
+  ...["conformance", "engine", "faults", "fuzz", "interop"],
+  ...["broker", "metrics/prometheus", "cli/serve/broker", "cli/completion", "cli/examples", "simulation/topics"],
+];
 
 /** Which test files belong to each set. */
 export const SETS = {
