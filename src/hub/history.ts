@@ -109,6 +109,7 @@ function ofMemory(
 ): HistoryResult {
   if (live === undefined) return { entries: [], position: { epoch: "", offset: 0, check: 0 }, gap: undefined };
   const { log } = live;
+  log.trim();
   const known = after === undefined || after.epoch === log.epoch ? after : undefined;
   const all = [...log.ring];
   if (reverse) all.reverse();

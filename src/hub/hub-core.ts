@@ -8,7 +8,7 @@ import { publishRefused } from "../broker/failures.ts";
 import { memoryBroker } from "../broker/memory.ts";
 import { errorReporter, type GroupMember, isText, LimitError, type Message, TimeoutError } from "../core.ts";
 import { randomToken } from "../transport/random.ts";
-import { unlessAborted, WaitLimit } from "../transport/wait-limit.ts";
+import { timerOf, unlessAborted, WaitLimit } from "../transport/wait-limit.ts";
 import type { TopicEncoder } from "./encoder.ts";
 import type { KeptEntry, TopicEntry } from "./entry.ts";
 import { HubCounts, type HubEvent, type HubStats } from "./events.ts";
@@ -43,6 +43,9 @@ import type {
   WaitLimits,
 } from "./topic.ts";
 import { encodeHubMessage } from "./wire-form.ts";
+
+/** How long a hub that ends waits until its last message is with the broker, in milliseconds. */
+const LONGEST_FAREWELL = 1_000;
 
 export class HubCore implements TopicHub, HubContext {
   readonly setup: LogSetup;
@@ -113,12 +116,16 @@ export class HubCore implements TopicHub, HubContext {
     this.#ending.abort(topicClosed("the hub is closed"));
     for (const joins of this.#joins.values())
       for (const { limit } of joins.values()) limit.abort(reasonOf(this.#ending.signal));
-    this.#presence.close();
+    const told = this.#presence.close();
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();
     this.counts.topics = 0;
     hubMetrics.remove(this.counts);
     this.#prober.stop();
+    // The members leave at once at the other hubs, if they hear of it; otherwise when the lease ends.
+    const { expired, cancel } = timerOf(this.#clock, LONGEST_FAREWELL);
+    await Promise.race([told, expired]);
+    cancel();
     await this.#broker.close();
   }
 
@@ -172,14 +179,16 @@ export class HubCore implements TopicHub, HubContext {
   }
 
   /** Publishes a message of the hub itself. */
-  #announce(channel: string, text: string): void {
+  async #announce(channel: string, text: string): Promise<void> {
     const number = this.#numbers.next(channel);
     const bytes = encodeHubMessage({ data: text, text: true, key: undefined, node: this.#node, number });
     const timeout = this.#options.publishTimeout;
     const options = { history: undefined, id: undefined, fence: undefined, timeout, signal: undefined };
-    this.#broker.publish(channel, bytes, options).catch((error: unknown) => {
+    try {
+      await this.#broker.publish(channel, bytes, options);
+    } catch (error) {
       this.observe?.({ type: "publishFailed", topic: channel, error });
-    });
+    }
   }
 
   join(
@@ -232,11 +241,13 @@ export class HubCore implements TopicHub, HubContext {
     presence: MemberPresence | undefined,
     shown: string,
   ): { readonly result: JoinResult; readonly loaded: Promise<void> | undefined } {
+    if (live.has(member)) {
+      const { position } = live.log;
+      return { result: { position, resumed: false, replayed: 0, gap: undefined }, loaded: undefined };
+    }
     const replayed = live.log.ring.countAfter(start.position.offset);
-    const already = live.has(member);
     const loaded = live.add(member, start, state);
-    if (settings.presence && !already && live.has(member))
-      this.#presence.joined(live.topic, member, presence?.id, shown);
+    if (settings.presence && live.has(member)) this.#presence.joined(live.topic, member, presence?.id, shown);
     const { position, resumed, gap } = start;
     return { result: { position, resumed, replayed, gap }, loaded };
   }

@@ -23,6 +23,9 @@ const MAX_HELD_BYTES = 16_777_216;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 5_000;
 
+/** How often a read is repeated that lacks entries which have arrived before it, as one of a replica. */
+const MAX_STALE = 3;
+
 /** Between two verifications for the positions of clients, in milliseconds. */
 const LEAST_PAUSE = 100;
 
@@ -105,6 +108,10 @@ export class KeptLog implements LiveLog, BrokerListener {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  trim(): void {
+    this.ring.trim(this.#setup.clock.now());
+  }
+
   async verifiedAfter(since: Instant): Promise<void> {
     while (this.#state !== "closed" && !reached(since, this.#readAt)) {
       // A client can make positions up, so it must not be able to cause many reads.
@@ -117,6 +124,7 @@ export class KeptLog implements LiveLog, BrokerListener {
   }
 
   probe(): void {
+    this.trim();
     if (this.#state !== "live") return;
     const { clock, probeInterval } = this.#setup;
     const now = clock.now();
@@ -188,6 +196,11 @@ export class KeptLog implements LiveLog, BrokerListener {
   }
 
   entry(entry: BrokerEntry): void {
+    if (entry.offset === 0) {
+      const problem = "it is not kept: another hub uses this topic without a history";
+      this.#owner.unreadable(new Error(problem), undefined);
+      return;
+    }
     if (this.#state === "live") {
       const fits = this.#judge(entry);
       if (fits === "next") this.#append(entry);
@@ -245,7 +258,7 @@ export class KeptLog implements LiveLog, BrokerListener {
       const outcome = slice === undefined ? "again" : await this.#apply(slice, overtaken);
       if (overtaken()) return;
       if (outcome === "more") continue;
-      if (outcome === "done" && this.#passHeld(heldBefore)) break;
+      if (outcome === "done" && this.#passHeld(heldBefore, attempt < MAX_STALE)) break;
       attempt += 1;
       await this.#pause(attempt);
     }
@@ -358,14 +371,17 @@ export class KeptLog implements LiveLog, BrokerListener {
   }
 
   /**
-   * Passes on the entries that came during the last read. Those that came before it are in what it has read, or the broker has lost
-   * them. Returns false if something is still missing.
+   * Passes on the entries that came since the read began. The ones before it are in what was read, or are not in the log any more. If
+   * they are behind its end, the read may be stale: then it is repeated, while `patient`. Returns false if it must be repeated.
    */
-  #passHeld(heldBefore: number): boolean {
+  #passHeld(heldBefore: number, patient: boolean): boolean {
     if (this.#overrun) return false;
-    const held = this.#held.slice(heldBefore);
+    const held = this.#held;
     for (const [index, entry] of held.entries()) {
-      const fits = this.#judge(entry);
+      const earlier = index < heldBefore;
+      const stale = entry.epoch === this.epoch && entry.offset > this.offset;
+      if (earlier && !(stale && patient)) continue;
+      const fits = earlier ? "other" : this.#judge(entry);
       if (fits === "next") this.#append(entry);
       else if (fits === "other") {
         this.#held = held.slice(index);

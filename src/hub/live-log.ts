@@ -63,6 +63,8 @@ export interface LiveLog {
    * Resolves when the log was verified after `since`, or is closed. A position can be ahead of this hub: another one has received more.
    */
   verifiedAfter(since: Instant): Promise<void>;
+  /** Removes entries from the ring that are too old: otherwise they stay until the next one arrives. */
+  trim(): void;
   /** Verifies a log in which nothing happens. */
   probe(): void;
   close(): void;

@@ -28,9 +28,11 @@ const NO_HISTORY = { messages: 0, bytes: 0, age: 1 };
 const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
-/** The options of a delivery, with the offset before its entry. */
-interface DeliveryOptions extends MemberMessageOptions {
+/** What a member that refuses a message has and needs: the offset before the message, the gap that it tells, or a new epoch. */
+interface Delivery {
   readonly before: number;
+  readonly gap?: Gap;
+  readonly renewed?: boolean;
 }
 
 export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
@@ -175,14 +177,17 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     const told = this.#members.size - this.#behind;
     if (told > 0) this.#countGap(gap, told);
     const message = this.made(() => encoder.gap?.(gap));
-    if (message !== undefined) this.#send(prepared(message, {}), gap.from.offset, gap, undefined);
+    if (message !== undefined) this.#send(prepared(message, {}), { before: gap.from.offset, gap }, undefined);
   }
 
   renewed(): void {
     const { encoder, topic } = this;
-    const { position } = this.log;
+    const { position, ring } = this.log;
+    // Their positions have the former epoch.
+    for (const entry of ring) entry.encoded = undefined;
+    for (const cursor of this.#cursors?.values() ?? []) cursor.renewed();
     const message = this.made(() => encoder.skipped?.(topic, position, "renewed"));
-    if (message !== undefined) this.#send(prepared(message, {}), position.offset, undefined, undefined);
+    if (message !== undefined) this.#send(prepared(message, {}), { before: position.offset, renewed: true }, undefined);
   }
 
   healed(entries: number): void {
@@ -216,7 +221,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   // RefusalOwner
 
   refused(member: GroupMember, options: MemberMessageOptions): void {
-    const { before, gap } = options as DeliveryOptions & { readonly gap?: Gap };
+    const { before, gap, renewed } = options as MemberMessageOptions & Delivery;
     if (!this.#members.has(member) || this.#cursors?.has(member)) return;
     const cursor = this.#park(member, before, this.#loads?.get(member));
     if (gap !== undefined) {
@@ -224,6 +229,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
       // It is counted when the member gets it.
       this.#hub.counts.gaps[gap.reason] -= 1;
     }
+    if (renewed === true) cursor.renewed();
     cursor.wait();
   }
 
@@ -282,7 +288,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
   #deliver(entry: KeptEntry, except: GroupMember | undefined): void {
     const encoded =
       this.#behind === 0 ? this.#encode(entry) : (this.encoded(entry) as (Prepared & PreparedMessage) | null);
-    if (encoded != null) this.#send(encoded, entry.previous, undefined, except);
+    if (encoded != null) this.#send(encoded, { before: entry.previous }, except);
     if (except === undefined || !this.#members.has(except) || this.#cursors?.has(except)) return;
     const { encoder, topic } = this;
     const skipped = this.made(() => encoder.skipped?.(topic, this.log.position, "except"));
@@ -292,19 +298,10 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     cursor.wait();
   }
 
-  #send(
-    message: Prepared & PreparedMessage,
-    before: number,
-    gap: Gap | undefined,
-    except: GroupMember | undefined,
-  ): void {
+  #send(message: Prepared & PreparedMessage, delivery: Delivery, except: GroupMember | undefined): void {
     const closes = this.options.overflow === "close";
-    const options = {
-      overflow: closes ? ("close" as const) : ("reject" as const),
-      refusal: closes ? undefined : this,
-      before,
-      gap,
-    };
+    const overflow = closes ? ("close" as const) : ("reject" as const);
+    const options = { ...delivery, overflow, refusal: closes ? undefined : this };
     try {
       this.#members.deliver(message, options, except);
     } catch (error) {

@@ -61,8 +61,12 @@ export class LooseLog implements LiveLog, BrokerListener {
     return Promise.resolve();
   }
 
+  trim(): void {
+    this.ring.trim(this.#setup.clock.now());
+  }
+
   probe(): void {
-    // There is nothing to compare with.
+    this.trim();
   }
 
   close(): void {

@@ -108,6 +108,11 @@ export class MemberCursor implements EndOfTurnTask {
     this.#excepted.add(offset);
   }
 
+  /** The entries belong to another epoch from now on. */
+  renewed(): void {
+    if (this.#gap === undefined) this.#skip(this.#shown, "renewed");
+  }
+
   /** All members have a gap. */
   gapFound(gap: Gap): void {
     const untold = this.#gap;

@@ -35,8 +35,8 @@ export interface PresenceHub {
   readonly clock: Clock;
   readonly node: string;
   readonly counts: HubCounts;
-  /** Publishes a JSON text to a channel that is not kept. Errors are counted, and not thrown. */
-  announce(channel: string, text: string): void;
+  /** Publishes a JSON text to a channel that is not kept. Never rejects. */
+  announce(channel: string, text: string): Promise<void>;
   /** The number of the last message of this hub in the channel. */
   lastNumber(channel: string): number;
   unreadable(topic: string, offset: number | undefined, error: unknown): void;
@@ -80,12 +80,13 @@ export class Presence implements EndOfTurnTask {
     return this.#ready;
   }
 
-  close(): void {
+  /** Resolves when the other hubs can know of it. */
+  async close(): Promise<void> {
     this.#closed = true;
     for (const watch of this.#watches.values()) watch.close();
     for (const question of this.#questions.values()) question.end();
-    if (this.#ready !== undefined) this.#call({ type: "bye" });
     for (const subscription of this.#subscriptions) subscription.close();
+    if (this.#ready !== undefined) await this.#hub.announce(HUBS, JSON.stringify({ type: "bye" } satisfies HubCall));
   }
 
   // The members of this hub
@@ -130,7 +131,8 @@ export class Presence implements EndOfTurnTask {
       local.changes = [];
       if (local.members.size === 0) this.#topics.delete(topic);
       if (changes.length > 0) this.#unconfirmed.add(topic);
-      for (const part of parts(changes)) this.#hub.announce(channelOfTopic(topic), JSON.stringify({ changes: part }));
+      for (const part of parts(changes))
+        void this.#hub.announce(channelOfTopic(topic), JSON.stringify({ changes: part }));
     }
   }
 
@@ -216,7 +218,8 @@ export class Presence implements EndOfTurnTask {
 
   /** Announces no changes, with the next number: who has missed the changes before it notices that. */
   #confirm(): void {
-    for (const topic of this.#unconfirmed) this.#hub.announce(channelOfTopic(topic), JSON.stringify({ changes: [] }));
+    for (const topic of this.#unconfirmed)
+      void this.#hub.announce(channelOfTopic(topic), JSON.stringify({ changes: [] }));
     this.#unconfirmed.clear();
   }
 
@@ -257,7 +260,7 @@ export class Presence implements EndOfTurnTask {
     if (call.type !== "ask") return;
     this.turnEnded();
     for (const answer of this.#answers(call.id, call.topic, call.counts))
-      this.#hub.announce(channelOfHub(from), JSON.stringify(answer));
+      void this.#hub.announce(channelOfHub(from), JSON.stringify(answer));
   }
 
   #answered(from: string, text: string): void {
@@ -266,7 +269,7 @@ export class Presence implements EndOfTurnTask {
   }
 
   #call(call: HubCall): void {
-    this.#hub.announce(HUBS, JSON.stringify(call));
+    void this.#hub.announce(HUBS, JSON.stringify(call));
   }
 
   #listener(channel: string, got: (from: string, text: string) => void): Parameters<Broker["subscribe"]>[1] {

@@ -23,6 +23,7 @@ export interface Wish {
 /** Returns undefined if the older entries of the log must be read first. `log` must be live. */
 export function startOf(topic: string, log: LiveLog, wish: Wish, contiguous: boolean): Start | undefined {
   const { after, last } = wish;
+  log.trim();
   if (after === undefined) {
     const offset = offsetBefore(log, last ?? 0);
     return offset === undefined ? undefined : { position: positionAt(log, offset), resumed: false, gap: undefined };

@@ -100,6 +100,7 @@ export class Client {
     const entry = this.#histories.all.find((one) => textOf(one) === message);
     assert.ok(entry !== undefined, `${message} was never published`);
     assert.equal(position.offset, entry.offset);
+    assert.equal(position.epoch, this.position?.epoch, `${this.name}: the new epoch is told before ${message}`);
     this.#follow(entry, position);
   }
 

@@ -240,7 +240,8 @@ describe("the members of a topic", () => {
     const [first, second] = await Promise.all(twice);
     assert.deepEqual(first, second);
     assert.deepEqual(room.members, [ben.server]);
-    await room.join(ben.server);
+    const { replayed, resumed } = await room.join(ben.server, { last: 5, state: () => "not again" });
+    assert.deepEqual([replayed, resumed], [0, false]);
     await room.publish("once");
     await settled();
     assert.deepEqual([ann.heard, ben.heard], [[], ["once"]]);

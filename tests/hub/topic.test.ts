@@ -208,4 +208,35 @@ describe("a topic", () => {
     assert.deepEqual(slow.heard, sent);
     assert.equal(one.stats.behind, 0);
   });
+
+  it("has nothing older than the age of its history, and continues at its last position", async () => {
+    const clock = new ManualClock();
+    const { one } = twoHubs({ clock });
+    const room = one.topic("room", { history: { age: 1_000 } });
+    const [ann, ben, cat] = [memberScene(), memberScene(), memberScene()];
+    await room.join(ann.server);
+    await room.publish("a");
+    const after = await room.position();
+    await clock.advance(1_000);
+    const late = await room.join(ben.server, { last: 10 });
+    const back = await room.join(cat.server, { after });
+    assert.deepEqual([late.replayed, back.resumed, back.position], [0, true, after]);
+    await room.publish("b");
+    await settled();
+    assert.deepEqual([ann.heard, ben.heard, cat.heard], [["a", "b"], ["b"], ["b"]]);
+  });
+
+  it("reports entries that another hub publishes without a history, and delivers the others", async () => {
+    const errors: unknown[] = [];
+    const { one, two } = twoHubs({ onError: (error) => void errors.push(error) });
+    const ann = memberScene();
+    const room = one.topic("room");
+    await room.join(ann.server);
+    await two.topic("room", { history: false }).publish("not kept");
+    await room.publish("kept");
+    await settled();
+    assert.deepEqual(ann.heard, ["kept"]);
+    assert.match(String(errors[0]), /topic "room": it is not kept/);
+    assert.equal(one.stats.reads, 1);
+  });
 });
