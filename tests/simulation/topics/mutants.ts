@@ -42,8 +42,8 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "entries that come during a verification are dropped",
     LOG,
-    "const held = this.#held.slice(heldBefore);",
-    "const held = [];",
+    "const held = this.#held;",
+    "const held = this.#held.slice(0, heldBefore);",
   ),
   mutant("a verification that was overtaken goes on", LOG, "this.#verification !== verification || ", ""),
   mutant(
