@@ -78,7 +78,11 @@ export class Client {
     else if (told.skipped !== undefined) {
       if (told.reason === "except") this.#hearOwn(told.skipped);
       this.position = told.skipped;
-    } else this.hearMessage(told.message as string, told.position as Position);
+    } else {
+      const { message, position } = told as Required<Told>;
+      assert.equal(position.epoch, this.position?.epoch, `${this.name}: the new epoch is told before ${message}`);
+      this.hearMessage(message, position);
+    }
   }
 
   hearGap(gap: Gap): void {
@@ -100,7 +104,6 @@ export class Client {
     const entry = this.#histories.all.find((one) => textOf(one) === message);
     assert.ok(entry !== undefined, `${message} was never published`);
     assert.equal(position.offset, entry.offset);
-    assert.equal(position.epoch, this.position?.epoch, `${this.name}: the new epoch is told before ${message}`);
     this.#follow(entry, position);
   }
 
