@@ -110,17 +110,23 @@ export class MemberCursor implements EndOfTurnTask {
 
   /** The entries belong to another epoch from now on. */
   renewed(): void {
-    if (this.#gap === undefined) this.#skip(this.#shown, "renewed");
+    const gap = this.#gap;
+    if (gap === undefined) this.#skip(this.#shown, "renewed");
+    // The messages behind the gap have the new epoch.
+    else this.#gap = { ...gap, to: { ...gap.to, epoch: this.#topic.log.epoch } };
   }
 
-  /** All members have a gap. */
+  /** All members have a gap. This one may have missed more: what it had not got yet, and an earlier gap. */
   gapFound(gap: Gap): void {
     const untold = this.#gap;
     const from =
       untold?.from ??
       (this.#shown === gap.from.offset ? gap.from : { epoch: gap.from.epoch, offset: this.#shown, check: 0 });
+    // A loss of the history explains more than a trimmed one.
+    const reason = untold === undefined || untold.reason === "trimmed" ? gap.reason : untold.reason;
     const exact = untold === undefined && this.#shown === gap.from.offset;
-    this.#gap = { ...gap, from, count: exact ? gap.count : undefined };
+    const all = reason === "trimmed" && this.#topic.contiguous ? gap.to.offset - from.offset : undefined;
+    this.#gap = { ...gap, reason, from, count: exact ? gap.count : all };
     this.#offset = gap.to.offset;
     this.#excepted = undefined;
   }

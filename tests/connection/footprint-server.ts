@@ -3,17 +3,14 @@
 import { type Connection, Group, Hub, listen } from "../../src/index.ts";
 import { settledMemory } from "../kit/memory.ts";
 
-/**
- * The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`, `topic`: all are members of one.
- * `promise`: the hook `open` returns one, as it does with `topic`.
- */
+/** The heartbeat in milliseconds, and how messages are received: by `hooks` or by a `loop`. `group`: all are members of one. */
 const [interval = "", way = ""] = process.argv.slice(2);
 
 /**
  * A question of the parent process. The answer is a number. `send`: sends a message to all members, and returns how many accepted
  * it.
  */
-export type Question = "connections" | "messages" | "pongs" | "send" | "memory";
+export type Question = "connections" | "messages" | "pongs" | "send" | "memory" | "join" | "publish";
 
 const counts = { messages: 0, pongs: 0 };
 
@@ -37,17 +34,19 @@ const message = (connection: Connection, data: string | Uint8Array): void => {
 };
 const all = new Group();
 const topic = new Hub().topic("all", { history: { messages: 10 } });
-const open = (connection: Connection): Promise<void> | undefined => {
+const open = (connection: Connection): void => {
   if (way === "group") all.join(connection);
-  if (way === "promise") return Promise.resolve();
-  return way === "topic" ? topic.join(connection).then(() => undefined) : undefined;
 };
 const url = "ws://127.0.0.1:0/";
 const server = way === "loop" ? await listen(url, options, loop) : await listen(url, { ...options, open, message });
 
 async function answer(question: Question): Promise<number> {
   if (question === "connections") return server.connections.size;
-  if (question === "send" && way === "topic") {
+  if (question === "join") {
+    await Promise.all([...server.connections].map((connection) => topic.join(connection)));
+    return topic.members.length;
+  }
+  if (question === "publish") {
     await topic.publish("hello");
     return topic.members.length;
   }

@@ -12,7 +12,7 @@ import type { Question } from "./footprint-server.ts";
 
 const SERVER = fileURLToPath(new URL("./footprint-server.js", import.meta.url));
 
-type Way = "hooks" | "loop" | "group" | "promise" | "topic";
+type Way = "hooks" | "loop" | "group";
 
 /** Enough connections that the memory of the process itself is small for each of them. */
 const CONNECTIONS = 2_000;
@@ -119,15 +119,20 @@ async function footprint(
   return ((await crowd.ask("memory")) - before) / CONNECTIONS;
 }
 
-/** Retained bytes for each of the last connections: the memory that is shared by all, such as code, is not among them. */
-async function slope(way: Way, use: (crowd: Crowd) => Promise<void>): Promise<number> {
-  await using crowd = await Crowd.gather(25_000, way);
-  await crowd.join(CONNECTIONS);
-  await use(crowd);
-  const before = await crowd.ask("memory");
+/** Retained bytes for each of the connections that join a topic, beyond what they took before. */
+async function membership(): Promise<number> {
+  await using crowd = await Crowd.gather(25_000, "hooks");
+  const listen = async (): Promise<void> => {
+    assert.equal(await crowd.ask("join"), crowd.size);
+    for (let message = 0; message < 3; message += 1) assert.equal(await crowd.ask("publish"), crowd.size);
+  };
+  await crowd.join(WARMING);
+  await listen();
+  await crowd.leave();
   await crowd.join(3 * CONNECTIONS);
-  await use(crowd);
-  return ((await crowd.ask("memory")) - before) / (2 * CONNECTIONS);
+  const before = await crowd.ask("memory");
+  await listen();
+  return ((await crowd.ask("memory")) - before) / crowd.size;
 }
 
 /** Messages, and then silence until every connection has answered a Ping of the heartbeat. */
@@ -170,10 +175,8 @@ describe("an idle connection", { skip }, () => {
     assert.ok(bytes <= 2_000, `${bytes} bytes`);
   });
 
-  it("takes at most 100 bytes more as a member of a topic", async () => {
-    // Until the first heartbeat, a connection keeps the parts that waited for the promise of its hook.
-    const alone = await slope("promise", async () => undefined);
-    const member = await slope("topic", listen);
-    assert.ok(member - alone <= 100, `${member} bytes, ${alone} of them without a topic`);
+  it("takes at most 160 bytes more as a member of a topic", async () => {
+    const bytes = await membership();
+    assert.ok(bytes <= 160, `${bytes} bytes`);
   });
 });

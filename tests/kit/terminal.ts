@@ -34,7 +34,8 @@ export class TerminalProgram extends ChildProgram {
   constructor(python: string, program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     const options: ChildOptions = {
       runtime: [python, "-c", BRIDGE, String(ROWS), String(COLUMNS), process.execPath],
-      env: { TERM: "xterm-256color", NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
+      // For Node, a terminal in CI shows no colours.
+      env: { TERM: "xterm-256color", NO_COLOR: undefined, FORCE_COLOR: undefined, CI: undefined, ...env },
       stdin: "piped",
       stderr: "kept",
     };

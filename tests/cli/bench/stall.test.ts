@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { BenchResult } from "../../../src/cli/bench/result.ts";
 import { ChildProgram } from "../../kit/child-process.ts";
 import { ServeProcess } from "../../kit/serve-process.ts";
-import { PERIOD, stalledPercentile } from "./stalls.ts";
+import { PERIOD, STALL, stalledPercentile } from "./stalls.ts";
 
 const STALLING = fileURLToPath(new URL("stalling-server.js", import.meta.url));
 
@@ -20,13 +20,15 @@ async function result(url: string, ...flags: readonly string[]): Promise<BenchRe
 
 describe("holdfast bench, against a server that stalls for one second in ten", {
   timeout: 120_000,
-  concurrency: true,
 }, () => {
   it("measures the 99th percentile that arithmetic gives, in the open loop", async () => {
     await using server = new ChildProgram(STALLING);
     const { latency } = await result(await server.line(), "--rate", "1000");
     assert.equal(latency.count, PERIOD);
-    const [value, expected] = [latency.p99 ?? Number.NaN, stalledPercentile(99)];
+    // A busy machine makes the stall longer: for all messages alike, so the slowest one shows by how much.
+    const { max = 0, p99 = Number.NaN } = latency;
+    assert.ok(max >= 0.95 * STALL, `the slowest message took ${max} ms`);
+    const [value, expected] = [p99, stalledPercentile(99, max)];
     assert.ok(Math.abs(value - expected) <= 0.05 * expected, `p99 is ${value} ms, and not ${expected} ms`);
   });
 

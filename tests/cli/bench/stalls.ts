@@ -8,8 +8,9 @@ export const PERIOD = 10_000;
 /**
  * The latency of a percentile by arithmetic, for messages at equal intervals over whole periods: a message that is due u ms after the
  * start of a stall is answered at its end, after STALL - u ms. All others are answered at once. So the latency x is exceeded by the
- * messages of the first STALL - x ms of each stall, which are (STALL - x) / PERIOD of all.
+ * messages of the first STALL - x ms of each stall, which are (STALL - x) / PERIOD of all. `stall`: how long a stall was, where a busy
+ * machine made it longer.
  */
-export function stalledPercentile(percent: number): number {
-  return STALL - ((100 - percent) / 100) * PERIOD;
+export function stalledPercentile(percent: number, stall: number = STALL): number {
+  return stall - ((100 - percent) / 100) * PERIOD;
 }

@@ -90,6 +90,7 @@ function heal(world: TopicWorld, forward: (length: number) => void): void {
   void server.faults.heal();
   for (const host of hosts) world.restart(host);
   forward(20_000);
+  slowMembersCatchUp(world, forward);
   for (const [index, client] of clients.entries()) world.join(client, hosts[(index + 1) % 3] as Host, 1_000);
   forward(5_000);
   everyoneReads();
@@ -111,6 +112,27 @@ function heal(world: TopicWorld, forward: (length: number) => void): void {
   forward(62_000);
   everyoneReads();
   newestIsThere(world, "T3 after a silent loss");
+}
+
+/** Turns in which each member reads what is in its send queue. */
+const TURNS = 2_000;
+
+/** The members that are still there get the newest entry, however small their send queues are. */
+function slowMembersCatchUp(world: TopicWorld, forward: (length: number) => void): void {
+  const { clients, hosts, server, oracle } = world;
+  const here = clients.filter(({ member }) => hosts.some(({ topic }) => member && topic.members.includes(member)));
+  const behind = (): readonly Client[] => here.filter(({ position }) => position?.offset !== server.tip?.offset);
+  if (server.tip === undefined) return;
+  for (let turn = 0; turn < TURNS && behind().length > 0 && oracle.violations.length === 0; turn += 1) {
+    for (const client of here) world.read(client);
+    forward(1);
+  }
+  for (const { name, position } of behind())
+    if (oracle.violations.length === 0)
+      oracle.wrong(
+        "T3 a slow member",
+        `${name} is at ${position?.offset}, and the newest entry is ${server.tip.offset}`,
+      );
 }
 
 function newestIsThere({ clients, hosts, server, oracle }: TopicWorld, rule: string): void {

@@ -81,4 +81,15 @@ export const STEPS: readonly TopicStep[] = [
     },
     true,
   ),
+  // More messages than its send queue and, now and then, than the history has room for, its own among them.
+  step("slow member", (world, host, client, number) => {
+    const { loop } = world;
+    world.join(client, host, 1 + (number % 3));
+    loop.after(60, () => burst(world, 8 + (number % 40), 1 + (number % 3)));
+    for (let count = 0; count < 3; count += 1)
+      loop.after(70 + 12 * count, () => {
+        if (host.alive) world.publish(host, client);
+      });
+    for (let count = 0; count < 6; count += 1) loop.after(80 + count * (5 + (number % 25)), () => world.read(client));
+  }),
 ];
