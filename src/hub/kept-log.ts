@@ -113,7 +113,8 @@ export class KeptLog implements LiveLog, BrokerListener {
   }
 
   async verifiedAfter(since: Instant): Promise<void> {
-    while (this.#state !== "closed" && !reached(since, this.#readAt)) {
+    // Later, not at the same instant: that read may have begun before the position was known.
+    while (this.#state !== "closed" && between(since, this.#readAt) <= 0) {
       // A client can make positions up, so it must not be able to cause many reads.
       const soonest = after(this.#readAt, LEAST_PAUSE);
       const { clock } = this.#setup;

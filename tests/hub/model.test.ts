@@ -178,4 +178,21 @@ describe("each member of a topic", () => {
     ];
     for (const contiguous of [true, false]) await play(acts, contiguous);
   });
+
+  // The hub has read the log at the instant of the join, and before it: a position that is ahead of it is no fork.
+  it("is not told of a fork when another hub has delivered more", async () => {
+    const acts: Act[] = [
+      { do: "join", who: 0, node: 0, room: 2, last: 0 },
+      { do: "join", who: 1, node: 1, room: 2, last: 0 },
+      { do: "publish", node: 0 },
+      { do: "deliver", at: 1, how: "pass" },
+      { do: "read", who: 1 },
+      { do: "join", who: 1, node: 0, room: 2, last: 0 },
+      { do: "interrupt", node: 0 },
+      { do: "join", who: 0, node: 0, room: 2, last: 0 },
+      { do: "read", who: 1 },
+      { do: "publish", node: 0 },
+    ];
+    for (const contiguous of [true, false]) await play(acts, contiguous);
+  });
 });
