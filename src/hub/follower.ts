@@ -3,7 +3,7 @@
 import type { KeptEntry, TopicEntry } from "./entry.ts";
 import { topicEntry } from "./entry.ts";
 import { type LiveLog, positionAt } from "./live-log.ts";
-import type { Gap } from "./position.ts";
+import { type Gap, gapBehind } from "./position.ts";
 import type { Start } from "./start.ts";
 
 export class Follower {
@@ -26,9 +26,7 @@ export class Follower {
 
   /** All members have a gap. */
   gapFound(gap: Gap): void {
-    const from = this.#gap?.from ?? { epoch: gap.from.epoch, offset: this.#offset, check: 0 };
-    const exact = this.#gap === undefined && this.#offset === gap.from.offset;
-    this.#gap = { ...gap, from: exact ? gap.from : from, count: exact ? gap.count : undefined };
+    this.#gap = gapBehind(gap, this.#gap, this.#offset, this.#contiguous);
     this.#offset = gap.to.offset;
     this.wake();
   }

@@ -5,7 +5,7 @@ import { atEndOfTurn, type EndOfTurnTask } from "../transport/end-of-turn.ts";
 import type { SkipReason, TopicEncoder } from "./encoder.ts";
 import type { KeptEntry } from "./entry.ts";
 import { type LiveLog, positionAt } from "./live-log.ts";
-import type { Gap, Position } from "./position.ts";
+import { type Gap, gapBehind, type Position } from "./position.ts";
 
 /** Loads the state of the application at a position, and returns the messages that show it to the member. */
 export type LoadState = (position: Position) => StateMessages | PromiseLike<StateMessages>;
@@ -118,15 +118,7 @@ export class MemberCursor implements EndOfTurnTask {
 
   /** All members have a gap. This one may have missed more: what it had not got yet, and an earlier gap. */
   gapFound(gap: Gap): void {
-    const untold = this.#gap;
-    const from =
-      untold?.from ??
-      (this.#shown === gap.from.offset ? gap.from : { epoch: gap.from.epoch, offset: this.#shown, check: 0 });
-    // A loss of the history explains more than a trimmed one.
-    const reason = untold === undefined || untold.reason === "trimmed" ? gap.reason : untold.reason;
-    const exact = untold === undefined && this.#shown === gap.from.offset;
-    const all = reason === "trimmed" && this.#topic.contiguous ? gap.to.offset - from.offset : undefined;
-    this.#gap = { ...gap, reason, from, count: exact ? gap.count : all };
+    this.#gap = gapBehind(gap, this.#gap, this.#shown, this.#topic.contiguous);
     this.#offset = gap.to.offset;
     this.#excepted = undefined;
   }

@@ -50,3 +50,13 @@ export function judgePosition(name: string, value: unknown): asserts value is Po
   judgeNumber(`${name}.offset`, value["offset"], OFFSET);
   judgeNumber(`${name}.check`, value["check"], CHECK);
 }
+
+/** What a reader has missed that is at `offset` when all readers have `gap`. `untold`: a gap that it has not been told yet. */
+export function gapBehind(gap: Gap, untold: Gap | undefined, offset: number, contiguous: boolean): Gap {
+  if (untold === undefined && offset === gap.from.offset) return gap;
+  const from = untold?.from ?? { epoch: gap.from.epoch, offset, check: 0 };
+  // A loss of the history explains more than a trimmed one.
+  const reason = untold === undefined || untold.reason === "trimmed" ? gap.reason : untold.reason;
+  const count = reason === "trimmed" && contiguous ? gap.to.offset - from.offset : undefined;
+  return { ...gap, reason, from, count };
+}
