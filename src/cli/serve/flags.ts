@@ -52,7 +52,7 @@ const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
     "Serves, until SIGTERM or SIGINT:",
     "  ws://HOST:PORT/echo  sends every message back",
     "  ws://HOST:PORT/chat  sends every message to all connections, the sender included; the last 50 to each that comes",
-    "  ws://HOST:PORT/chat/members  sends who is in the chat, as JSON: ?name=NAME of /chat is a name",
+    "  ws://HOST:PORT/chat/members  sends the list of the members of the chat, as JSON; the query ?name=NAME of /chat sets the name of a member",
     "  tcp://HOST:TCP-PORT  sends every line back",
     "  GET /                a page that talks to both from a browser",
     "  GET /healthz         ok",
