@@ -31,6 +31,12 @@ export class Follower {
     this.wake();
   }
 
+  /** The entries belong to another epoch from now on: those behind a gap, too. */
+  renewed(): void {
+    const gap = this.#gap;
+    if (gap !== undefined) this.#gap = { ...gap, to: { ...gap.to, epoch: this.#log.epoch } };
+  }
+
   /** Something may have changed. */
   wake(): void {
     this.#wake?.();

@@ -186,6 +186,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     // Their positions have the former epoch.
     for (const entry of ring) entry.encoded = undefined;
     for (const cursor of this.#cursors?.values() ?? []) cursor.renewed();
+    for (const follower of this.#followers ?? []) follower.renewed();
     const message = this.made(() => encoder.skipped?.(topic, position, "renewed"));
     if (message !== undefined) this.#send(prepared(message, {}), { before: position.offset, renewed: true }, undefined);
   }
