@@ -30,7 +30,9 @@ export type {
   PauseEvent,
   PeerEndedEvent,
   PhaseEvent,
+  ReconnectEvent,
   RefusedEvent,
+  TimeoutEvent,
 } from "./base/events.ts";
 export type { Complete } from "./base/forms.ts";
 export type { ProtocolErrorReason } from "./base/protocol-reasons.ts";
@@ -133,6 +135,7 @@ export type { Network, NetworkListener } from "./transport/network.ts";
 
 export { type AnyCodec, judgeCodec } from "./connection/codec.ts";
 export { COMPRESSION_DEFAULTS, type CompressionDefaults } from "./connection/compression/options.ts";
+export { groupCounters } from "./connection/group-counters.ts";
 export { CONNECTION_DEFAULTS, type ConnectionDefaults } from "./connection/options.ts";
 export { UnhandledCalls } from "./connection/time/unhandled-calls.ts";
 export {

@@ -1,5 +1,6 @@
 /** Exports the public names of the library, and nothing else. */
 
+export type { AttemptOutcome } from "./base/attempt-outcomes.ts";
 export type { EndCause } from "./base/end-causes.ts";
 export type { Logger } from "./base/log.ts";
 export type { ChannelName, MetricName } from "./base/vocabulary.ts";
@@ -131,6 +132,7 @@ export {
   proxyFromEnvironment,
   type ReadyState,
   type ReceivedBy,
+  type ReconnectEvent,
   type Refusal,
   type RefusedEvent,
   type ReportError,
@@ -147,6 +149,7 @@ export {
   type ServerConnections,
   type ServerDefaults,
   TimeoutError,
+  type TimeoutEvent,
   TransportError,
   type TrustProxy,
   type TrustProxyOptions,
@@ -160,7 +163,7 @@ export {
 } from "./core.ts";
 export { DEFAULTS, type Defaults } from "./defaults.ts";
 export type { Histogram, HistogramData } from "./engine/histogram.ts";
-export type { MetricLabels } from "./engine/metrics/collector.ts";
+export type { MetricLabels, MetricSeries } from "./engine/metrics/collector.ts";
 export type { Exchange, ExchangeReceiver, ExchangeSubscription } from "./group/exchange.ts";
 export {
   Group,
@@ -207,7 +210,7 @@ export type {
   WaitLimits,
 } from "./hub/topic.ts";
 export { type Metrics, metrics, type ProcessObject } from "./metrics/metrics.ts";
-export type { MetricSeries, MetricsSnapshot } from "./metrics/snapshot.ts";
+export type { MetricsSnapshot } from "./metrics/snapshot.ts";
 export type { ReconnectCause, ReconnectKind, ReconnectPhase } from "./reconnect/cause.ts";
 export { ReconnectingConnection, type ReconnectingConnectionConstructor } from "./reconnect/connection.ts";
 export type { ReconnectingHooks, ReconnectingOptions } from "./reconnect/connection-options.ts";

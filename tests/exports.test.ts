@@ -133,6 +133,7 @@ const MAIN = {
     ...["ConnectionError", "ConnectionOperation", "ConnectPhase", "ConnectionSide", "ProtocolErrorReason"],
     ...["ConnectionEvent", "Observer", "CloseEvent", "FrameEvent", "OpenEvent", "OverflowEvent"],
     ...["PauseEvent", "PeerEndedEvent", "PhaseEvent", "AcceptedEvent", "RefusedEvent", "Refusal"],
+    ...["TimeoutEvent", "ReconnectEvent", "AttemptOutcome"],
     ...[
       "Metrics",
       "MetricsSnapshot",
@@ -175,6 +176,7 @@ const WORKERS = {
   types: [
     "WorkerServer",
     "CountingExchange",
+    "MetricsSnapshot",
     "WorkerFunction",
     "WorkerEvent",
     "WorkerScope",

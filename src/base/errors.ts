@@ -6,7 +6,7 @@ import type { Refusal } from "./refusals.ts";
 
 /**
  * The operation that was in progress when the error happened. `write:pong` and similar values name the frame that was written;
- * `publish`, `join` and `history` are operations of a topic, on its broker.
+ * `publish`, `join` and `history` are operations of a topic, on its broker; `metrics` is that of a worker.
  */
 export type ConnectionOperation =
   | "connect:target"
@@ -26,6 +26,7 @@ export type ConnectionOperation =
   | "publish"
   | "join"
   | "history"
+  | "metrics"
   | "write:data"
   | "write:ping"
   | "write:pong"
@@ -153,7 +154,7 @@ function inWords(operation: ConnectionOperation): string {
   const [action, detail] = operation.split(":");
   if (operation === "lifetime") return "keep the connection open";
   if (operation === "write:data") return "write";
-  if (operation === "history") return "read the history";
+  if (operation === "history" || operation === "metrics") return `read the ${operation}`;
   if (detail === undefined) return operation;
   return action === "connect" ? `connect (in phase ${detail})` : `${action} a ${detail}`;
 }

@@ -1,6 +1,7 @@
 /** The events that an observer receives: small readonly objects that are complete when the observer is called. */
 
-import type { ConnectionSide, ConnectPhase, LimitError } from "./errors.ts";
+import type { AttemptOutcome } from "./attempt-outcomes.ts";
+import type { ConnectionOperation, ConnectionSide, ConnectPhase, LimitError } from "./errors.ts";
 import type { Refusal } from "./refusals.ts";
 
 /** One WebSocket frame, or one framed message on plain TCP, was read or written. */
@@ -106,6 +107,35 @@ export interface PauseEvent {
   readonly id: number;
 }
 
+/**
+ * A time limit was reached: one of the connection, which ends it (`close` follows), or one of a single call. A call that is interrupted
+ * inside a message ends the connection, too.
+ */
+export interface TimeoutEvent {
+  readonly type: "timeout";
+  readonly id: number;
+  /** The call or the work that took too long, as in `TimeoutError.operation`. */
+  readonly operation: ConnectionOperation;
+  /** The name of the limit: that of its option, or `timeout`, `deadline`, `readDeadline`, `writeDeadline` of a call. */
+  readonly limit: string;
+  /** The limit in milliseconds; a Date for a deadline. */
+  readonly bound: number | Date;
+  /** How long it had taken, in milliseconds. */
+  readonly after: number;
+}
+
+/** An attempt of a client that reconnects has ended. */
+export interface ReconnectEvent {
+  readonly type: "reconnect";
+  /** The id of the connection that was opened. Undefined if the attempt has opened none. */
+  readonly id: number | undefined;
+  /** The number of the attempt in a row, from 1. */
+  readonly attempt: number;
+  readonly outcome: AttemptOutcome;
+  /** The error of the attempt. Undefined if it has opened a connection. */
+  readonly error: unknown;
+}
+
 /** The peer sent its FIN. */
 export interface PeerEndedEvent {
   readonly type: "peerEnded";
@@ -136,6 +166,8 @@ export type ConnectionEvent =
   | OpenEvent
   | OverflowEvent
   | PauseEvent
+  | TimeoutEvent
+  | ReconnectEvent
   | PeerEndedEvent
   | CloseEvent;
 

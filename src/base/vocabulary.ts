@@ -3,6 +3,7 @@
 // Prometheus' text, OpenTelemetry, dashboards, alerts and documents are made from this file, or a test compares them with it. No
 // label has a value from a peer, so no peer can add a series.
 
+import { ATTEMPT_OUTCOMES } from "./attempt-outcomes.ts";
 import { END_CAUSES } from "./end-causes.ts";
 import { ERROR_PLACES } from "./error-context.ts";
 import type { ConnectionEvent } from "./events.ts";
@@ -28,12 +29,23 @@ export const SENT_CODES: readonly string[] = [
 ];
 /** Why a member of a topic has a gap. */
 export const GAP_REASONS: readonly string[] = ["trimmed", "epoch", "fork", "lost"];
+/** Why a process of a worker ended, with one sentence for the documents. */
+export const WORKER_ENDS: Readonly<Record<"stopped" | "failed" | "killed" | "exit" | "signal", string>> = Object.freeze(
+  {
+    stopped: "The first process stopped or replaced it, and it ended by itself.",
+    failed: "It did not start to serve.",
+    killed: "It took longer than startTimeout or stopTimeout, or a second signal was received.",
+    exit: "It ended by itself: with process.exit, or by an uncaught exception.",
+    signal: "A signal ended it, such as SIGKILL of the system for lack of memory.",
+  },
+);
 /** Which code moves the bytes of plain TCP: see the transports in docs/architecture.md. */
 export const TRANSPORTS: readonly string[] = ["fast", "socket"];
 
 const ROLE = { role: ROLES };
 const ROLE_PROTOCOL = { role: ROLES, protocol: PROTOCOLS };
 const BOTH_WAYS = { ...ROLE_PROTOCOL, direction: DIRECTIONS };
+const WAYS = { direction: DIRECTIONS };
 const NONE = {};
 
 /** A metric, apart from its name. */
@@ -43,6 +55,8 @@ export interface MetricFacts {
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** One sentence. */
   readonly help: string;
+  /** How the values of several processes become one. @default their sum */
+  readonly joined?: "largest" | "oldest";
   /** Of a histogram, the bounds of its buckets: 2^first, 2^(first + step) ... 2^last. */
   readonly bounds?: { readonly first: number; readonly last: number; readonly step: number };
 }
@@ -69,13 +83,24 @@ export type MetricName =
   | "holdfast_inbox_bytes"
   | "holdfast_connections_paused"
   | "holdfast_pauses_total"
+  | "holdfast_paused_seconds_total"
   | "holdfast_call_timeouts_total"
   | "holdfast_ping_rtt_seconds"
   | "holdfast_peer_ended_connections"
   | "holdfast_peer_ended_oldest_timestamp_seconds"
   | "holdfast_errors_total"
+  | "holdfast_compression_seconds_total"
+  | "holdfast_compression_in_bytes_total"
+  | "holdfast_compression_out_bytes_total"
+  | "holdfast_reconnect_attempts_total"
+  | "holdfast_in_doubt_total"
   | "holdfast_memory_held_bytes"
   | "holdfast_memory_limit_bytes"
+  | "holdfast_groups"
+  | "holdfast_group_members"
+  | "holdfast_group_sends_total"
+  | "holdfast_group_deliveries_total"
+  | "holdfast_group_delivery_seconds"
   | "holdfast_topics"
   | "holdfast_topic_members"
   | "holdfast_topic_members_behind"
@@ -89,6 +114,11 @@ export type MetricName =
   | "holdfast_topic_gaps_total"
   | "holdfast_topic_forks_total"
   | "holdfast_topic_unreadable_total"
+  | "holdfast_workers"
+  | "holdfast_workers_unanswered"
+  | "holdfast_worker_ends_total"
+  | "holdfast_exchange_missed_total"
+  | "holdfast_exchange_refused_total"
   | "holdfast_loop_blocked_seconds"
   | "holdfast_scrape_seconds"
   | "holdfast_build_info";
@@ -171,6 +201,7 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
   holdfast_queue_largest_bytes: {
     type: "gauge",
     labels: ROLE,
+    joined: "largest",
     help: "Bytes in the largest send queue.",
   },
   holdfast_connections_slow: {
@@ -198,6 +229,11 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: ROLE,
     help: "Times that a connection stopped reading because its inbox was full.",
   },
+  holdfast_paused_seconds_total: {
+    type: "counter",
+    labels: ROLE,
+    help: "Time in which connections did not read, added up over all connections: also while another thread worked on a message.",
+  },
   holdfast_call_timeouts_total: {
     type: "counter",
     labels: { limit: CALL_LIMITS },
@@ -217,12 +253,38 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
   holdfast_peer_ended_oldest_timestamp_seconds: {
     type: "gauge",
     labels: ROLE,
+    joined: "oldest",
     help: "Unix time of the oldest of these FINs; 0 if there is none.",
   },
   holdfast_errors_total: {
     type: "counter",
     labels: { place: Object.keys(ERROR_PLACES) },
-    help: "Calls of onError by connections and servers, by place.",
+    help: "Calls of onError by connections and servers, by place. Errors of accept, such as EMFILE, have the place accept.",
+  },
+  holdfast_compression_seconds_total: {
+    type: "counter",
+    labels: WAYS,
+    help: "Time in which messages were compressed (out) and decompressed (in), on all threads.",
+  },
+  holdfast_compression_in_bytes_total: {
+    type: "counter",
+    labels: WAYS,
+    help: "Bytes before compression (out), and before decompression (in).",
+  },
+  holdfast_compression_out_bytes_total: {
+    type: "counter",
+    labels: WAYS,
+    help: "Bytes after compression (out), also of results that were not used, and after decompression (in).",
+  },
+  holdfast_reconnect_attempts_total: {
+    type: "counter",
+    labels: { outcome: Object.keys(ATTEMPT_OUTCOMES) },
+    help: "Attempts of clients that reconnect, the first ones included, by outcome.",
+  },
+  holdfast_in_doubt_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Messages of clients that reconnect of which it is unknown whether they arrived, and that were not sent again.",
   },
   holdfast_memory_held_bytes: {
     type: "gauge",
@@ -233,6 +295,32 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     type: "gauge",
     labels: NONE,
     help: "memoryBudget.limit.",
+  },
+  holdfast_groups: {
+    type: "gauge",
+    labels: NONE,
+    help: "Groups that have members in this process. Topics are not counted.",
+  },
+  holdfast_group_members: {
+    type: "gauge",
+    labels: NONE,
+    help: "Members of all groups. A connection counts once in each of its groups.",
+  },
+  holdfast_group_sends_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Calls of send of groups in this process.",
+  },
+  holdfast_group_deliveries_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Members of this process that accepted a message of a group, for each message, those from other processes included.",
+  },
+  holdfast_group_delivery_seconds: {
+    type: "histogram",
+    labels: NONE,
+    help: "Groups and topics: from the first message of a burst to the last member's write. Without members that have a send queue.",
+    bounds: { first: -17, last: 3, step: 2 },
   },
   holdfast_topics: {
     type: "gauge",
@@ -299,6 +387,31 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: NONE,
     help: "Entries of a log that could not be read, and were skipped.",
   },
+  holdfast_workers: {
+    type: "gauge",
+    labels: NONE,
+    help: "Processes of workers that serve, those that stop included. Known to the first process.",
+  },
+  holdfast_workers_unanswered: {
+    type: "gauge",
+    labels: NONE,
+    help: "Workers that did not answer in time: their counters here are those of their last answer, and their gauges are left out.",
+  },
+  holdfast_worker_ends_total: {
+    type: "counter",
+    labels: { reason: Object.keys(WORKER_ENDS) },
+    help: "Ends of processes of workers, by reason. Known to the first process.",
+  },
+  holdfast_exchange_missed_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Messages of groups and topics that workers missed, because too many were waiting for them. Known to the first process.",
+  },
+  holdfast_exchange_refused_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Messages of groups that a worker could not publish, because too many were on their way.",
+  },
   holdfast_loop_blocked_seconds: {
     type: "histogram",
     labels: NONE,
@@ -308,11 +421,13 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
   holdfast_scrape_seconds: {
     type: "gauge",
     labels: NONE,
-    help: "How long it took to collect these values.",
+    joined: "largest",
+    help: "How long it took to collect these values. Of several processes: the longest.",
   },
   holdfast_build_info: {
     type: "gauge",
     labels: { version: [], transport: TRANSPORTS },
+    joined: "largest",
     help: "1 for the version of the library, and for the transport of new connections on plain TCP.",
   },
 });
@@ -324,7 +439,9 @@ export type ChannelName =
   | "holdfast.connection.close"
   | "holdfast.peer_ended"
   | "holdfast.overflow"
-  | "holdfast.pause";
+  | "holdfast.pause"
+  | "holdfast.timeout"
+  | "holdfast.reconnect";
 
 /** The diagnostics channels: the types of the events that each publishes, and one sentence. */
 export const CHANNELS: Readonly<
@@ -339,4 +456,12 @@ export const CHANNELS: Readonly<
   "holdfast.peer_ended": { events: ["peerEnded"], help: "The peer has sent its FIN." },
   "holdfast.overflow": { events: ["overflow"], help: "A send queue had no room for a message." },
   "holdfast.pause": { events: ["pause", "resume"], help: "A connection stops reading, or continues." },
+  "holdfast.timeout": {
+    events: ["timeout"],
+    help: "A time limit was reached: one of a connection, which ends it, or one of a single call.",
+  },
+  "holdfast.reconnect": {
+    events: ["reconnect"],
+    help: "An attempt of a client that reconnects has ended, with or without a connection.",
+  },
 });

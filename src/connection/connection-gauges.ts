@@ -3,6 +3,7 @@
 import { between } from "../base/time.ts";
 import type { MetricProtocol, MetricRole } from "../base/vocabulary.ts";
 import type { Collector } from "../engine/metrics/collector.ts";
+import { pausedFor } from "./counting.ts";
 import { queuedBytesOf, queuedMessagesOf, refusalOf } from "./lazy-parts.ts";
 import { TransportConnection } from "./transport-connection.ts";
 
@@ -18,11 +19,11 @@ export interface ConnectionSet {
 /** Reads each connection once. 10,000 of them take about a millisecond. */
 export function collectConnections({ role, protocol, connections, opening }: ConnectionSet, into: Collector): void {
   let [open, closing, queuedBytes, queuedMessages, largest, slow] = [0, 0, 0, 0, 0, 0];
-  let [inboxBytes, paused, peerEnded, oldest] = [0, 0, 0, 0];
+  let [inboxBytes, paused, pausedSeconds, peerEnded, oldest] = [0, 0, 0, 0, 0];
   for (const connection of connections) {
     const core = TransportConnection.coreOf(connection);
     if (core === undefined) continue;
-    const { options, dispatcher } = core;
+    const { options, dispatcher, suspendedAt } = core;
     const bytes = queuedBytesOf(core);
     queuedBytes += bytes;
     queuedMessages += queuedMessagesOf(core);
@@ -31,8 +32,10 @@ export function collectConnections({ role, protocol, connections, opening }: Con
     if (refusalOf(core) === undefined) {
       open += 1;
       if (bytes > options.highWaterMark) slow += 1;
-      if (core.suspendedAt !== undefined) paused += 1;
+      if (suspendedAt !== undefined) paused += 1;
     } else closing += 1;
+    // A counter is to grow during a long pause, and by the same amount as at its end.
+    if (suspendedAt !== undefined) pausedSeconds += pausedFor(suspendedAt, options.clock.now());
     const peerEndedAt = core.closing?.peerEndedAt;
     if (peerEndedAt === undefined) continue;
     peerEnded += 1;
@@ -50,6 +53,7 @@ export function collectConnections({ role, protocol, connections, opening }: Con
   into.add("holdfast_connections_slow", slow, { role });
   into.add("holdfast_inbox_bytes", inboxBytes, { role });
   into.add("holdfast_connections_paused", paused, { role });
+  into.add("holdfast_paused_seconds_total", pausedSeconds, { role });
   into.add("holdfast_peer_ended_connections", peerEnded, { role });
   into.lower("holdfast_peer_ended_oldest_timestamp_seconds", oldest, { role });
 }

@@ -59,7 +59,7 @@ import { type MemoryHolder, processBudget } from "./memory-budget.ts";
 import type { Overflow } from "./options.ts";
 import { dispatchMessage } from "./read/dispatch-message.ts";
 import { type ConnectionBase, ConnectionRecord, leaveGroups } from "./record.ts";
-import { reportEnd, reportOpened, reportOverflow, reportPaused, reportPeerEnded, reportResumed } from "./reports.ts";
+import { reportEnd, reportOpened, reportOverflow, reportPeerEnded, reportReading, reportTimeout } from "./reports.ts";
 import {
   applicationRequestedMore,
   bytesReceived,
@@ -208,13 +208,13 @@ export class Core
 
   paused(): void {
     if (inboxIsShortened(this)) processBudget.paused += 1;
-    reportPaused(this, this.inboxFull);
+    reportReading(this, "pause", this.inboxFull);
     const peerEnded = this.closing?.peerEndedAt !== undefined;
     if (peerEnded && this.rareParts?.draining === undefined) finLeftUnread(this, this.options.clock.now());
   }
 
   resumed(): void {
-    reportResumed(this);
+    reportReading(this, "resume", false);
   }
 
   // Visitor of the decoder
@@ -366,8 +366,9 @@ export class Core
     setTimer(this, "calls", at);
   }
 
-  callTimedOut({ limit }: TimeoutError): void {
-    this.options.counters.callTimedOut(limit);
+  callTimedOut(error: TimeoutError): void {
+    this.options.counters.callTimedOut(error.limit);
+    reportTimeout(this, error);
   }
 
   timedOutMidFrame(error: TimeoutError): void {
@@ -401,9 +402,7 @@ export class Core
   }
 
   limitReached(error: TimeoutError, closeCode: number | undefined): void {
-    if (refusalOf(this) !== undefined) return;
-    if (closeCode === undefined) closingOf(this).abort(error);
-    else closingOf(this).fail(error, closeCode, error.message);
+    if (refusalOf(this) === undefined) closingOf(this).timeOut(error, closeCode);
   }
 
   override wake(now: Instant): void {
@@ -412,7 +411,7 @@ export class Core
 
   timerExpired(name: TimerName, now: Instant): void {
     if (name === "calls") callsExpired(this, now);
-    else if (name === "write") closingOf(this).abort(outboxOf(this).timeoutError(now));
+    else if (name === "write") closingOf(this).timeOut(outboxOf(this).timeoutError(now), undefined);
     else if (name === "linger") lingerExpired(this, now);
     else if (name === "close") closingOf(this).timerExpired(now);
     else livenessTimerExpired(this, name, now);
@@ -541,6 +540,10 @@ export class Core
 
   followWrites(wanted: boolean): void {
     this.transport.watchAcknowledgements?.(wanted);
+  }
+
+  timedOut(error: TimeoutError): void {
+    reportTimeout(this, error);
   }
 
   endBegun(refusal: ConnectionError): void {

@@ -37,6 +37,7 @@ export class Counters implements MetricSource {
   bytesOut = 0;
   writes = 0;
   pauses = 0;
+  pausedSeconds = 0;
   readonly closed: Record<EndCause, number> = zeros(CAUSES);
   readonly refused: Record<Refusal, number> = zeros(REASONS);
   readonly errors: Record<ErrorPlace, number> = zeros(PLACES);
@@ -132,6 +133,7 @@ export class Counters implements MetricSource {
     into.addHistogram("holdfast_write_wait_seconds", this.#allWrites());
     for (const policy of LOSS_POLICIES) into.add("holdfast_overflow_total", this.#overflows[policy] ?? 0, { policy });
     into.add("holdfast_pauses_total", this.pauses, { role });
+    into.add("holdfast_paused_seconds_total", this.pausedSeconds, { role });
     for (const limit of CALL_LIMITS)
       into.add("holdfast_call_timeouts_total", this.#callTimeouts[limit] ?? 0, { limit });
     into.addHistogram("holdfast_ping_rtt_seconds", this.#pingRtts);

@@ -1,6 +1,6 @@
 /** Counts what a connection does: for its server or for all clients, and for itself if numbers of each connection are wanted. */
 
-import type { Instant } from "../base/time.ts";
+import { between, type Instant } from "../base/time.ts";
 import type { Connection } from "./contract.ts";
 import type { SettledOptions } from "./options.ts";
 import { tallyOf } from "./tally.ts";
@@ -55,4 +55,14 @@ export function countPing(
   const rtt = counters.pingAnswered(pingedAt, now);
   const tally = counters.tallies && rtt !== undefined ? tallyOf(connection) : undefined;
   if (tally !== undefined) tally.rtt = rtt;
+}
+
+/** For how long a connection has not read at `now`, in seconds. Its pause began at a whole millisecond, which may be later. */
+export function pausedFor(since: Instant | undefined, now: Instant): number {
+  return since === undefined ? 0 : Math.max(between(since, now), 0) / 1_000;
+}
+
+/** The connection reads again, or ends, after it has not read since `since`. */
+export function countPause({ options }: CountingConnection, since: Instant | undefined, now: Instant): void {
+  options.counters.pausedSeconds += pausedFor(since, now);
 }

@@ -1,8 +1,10 @@
 /** Counts the events of a connection, and reports them to its observer, its log and the diagnostics channels. */
 
+import type { TimeoutError } from "../base/errors.ts";
 import { between } from "../base/time.ts";
 import { endCauseOf } from "./close/end-cause.ts";
 import type { CloseInfo, Connection } from "./contract.ts";
+import { countPause } from "./counting.ts";
 import { endLine } from "./end-line.ts";
 import { emit, isObserved } from "./hooks.ts";
 import { queuedBytesOf, queuedMessagesOf } from "./lazy-parts.ts";
@@ -31,20 +33,24 @@ export function reportOverflow(record: ReportedConnection, policy: Exclude<Overf
   emit(record, { type: "overflow", id: record.connection.id, policy, queuedBytes, queuedMessages });
 }
 
-/** Reading has stopped. `full`: the inbox is full. Otherwise the connection ends, or another thread works on a message. */
-export function reportPaused(record: ReportedConnection, full: boolean): void {
+/**
+ * Reading has stopped, or continues. `full`: it stopped because the inbox is full. Otherwise the connection ends, or another thread works
+ * on a message.
+ */
+export function reportReading(record: ReportedConnection, type: "pause" | "resume", full: boolean): void {
   if (full) record.options.counters.pauses += 1;
-  if (isObserved(record, "pause")) emit(record, { type: "pause", id: record.connection.id });
-}
-
-/** Reading continues. */
-export function reportResumed(record: ReportedConnection): void {
-  if (isObserved(record, "resume")) emit(record, { type: "resume", id: record.connection.id });
+  if (isObserved(record, type)) emit(record, { type, id: record.connection.id });
 }
 
 /** The peer has sent its FIN. */
 export function reportPeerEnded(record: ReportedConnection): void {
   if (isObserved(record, "peerEnded")) emit(record, { type: "peerEnded", id: record.connection.id });
+}
+
+/** A time limit of the connection, or of one of its calls, was reached. */
+export function reportTimeout(record: ReportedConnection, { operation, limit, bound, after }: TimeoutError): void {
+  if (!isObserved(record, "timeout")) return;
+  emit(record, { type: "timeout", id: record.connection.id, operation, limit, bound, after });
 }
 
 /** The connection has ended. */
@@ -53,6 +59,10 @@ export function reportEnd(record: ReportedConnection, info: CloseInfo): void {
   const cause = endCauseOf(info, record.rareParts?.draining !== undefined);
   const age = between(record.openedAt, clock.now());
   counters.connectionEnded(cause, age);
+  if (record.suspendedAt !== undefined) {
+    countPause(record, record.suspendedAt, clock.now());
+    record.suspendedAt = undefined;
+  }
   if (isObserved(record, "close")) emit(record, { type: "close", id: record.connection.id, ...info });
   logEnd(record, { cause, age, info });
 }

@@ -1,8 +1,10 @@
 /** The sources of metrics of this process: its servers, its clients, and what is built on them. */
 
 import type { MetricProtocol } from "../base/vocabulary.ts";
+import { compressionCounters } from "../connection/compression/compression-counters.ts";
 import { collectConnections } from "../connection/connection-gauges.ts";
 import { Counters } from "../connection/counters.ts";
+import { groupCounters } from "../connection/group-counters.ts";
 import type { TransportConnection } from "../connection/transport-connection.ts";
 import { Collector, type MetricSource } from "../engine/metrics/collector.ts";
 import { ConnectionList } from "./connection-list.ts";
@@ -103,6 +105,8 @@ class ProcessMetrics implements MetricSource {
 }
 
 export const processMetrics: ProcessMetrics = new ProcessMetrics();
+processMetrics.add(compressionCounters);
+processMetrics.add(groupCounters);
 
 const loose = new Map<string, LooseConnections>();
 

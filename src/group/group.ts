@@ -6,6 +6,7 @@ import {
   type Connection,
   encodedBy,
   type GroupMember,
+  groupCounters,
   judgeCodec,
   type MessageCodec,
   type PreparedMessage,
@@ -13,7 +14,7 @@ import {
   type Sendable,
 } from "../core.ts";
 import type { Exchange, ExchangeSubscription } from "./exchange.ts";
-import { GroupMembers, judgeMember } from "./members.ts";
+import { type Delivered, GroupMembers, judgeMember } from "./members.ts";
 import { decodeGroupMessage, encodeGroupMessage, type GroupOverflow } from "./wire-form.ts";
 
 /** Options of a group of one process. */
@@ -85,7 +86,7 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
   readonly #codec: AnyCodec | undefined;
   /** Undefined while there are no members, and without an exchange. */
   #subscription: ExchangeSubscription | undefined;
-  readonly #members = new GroupMembers(() => this.#unsubscribeIfEmpty());
+  readonly #members = new GroupMembers(() => this.#memberLeft());
 
   constructor(options: GroupOptions<Out> | LocalGroupOptions<Out> = {}) {
     judgeOptions(options);
@@ -127,8 +128,10 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
    */
   join(member: Member): void {
     judgeMember("join", member);
-    if (this.#members.join(member))
-      this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
+    if (!this.#members.join(member)) return;
+    groupCounters.members += 1;
+    if (this.#members.size === 1) groupCounters.groups += 1;
+    this.#subscription ??= this.#shared?.exchange.subscribe(this.#shared.name, this.#receive);
   }
 
   /** Removes a member. Has no effect if the object is not a member. */
@@ -154,23 +157,33 @@ export class Group<Member extends GroupMember = Connection, Out = Sendable> {
     if (except !== undefined) judgeMember("send with except", except);
     const encodable = prepared(encodedBy(this.#codec, message), compress === undefined ? {} : { compress });
     const messageOptions = key === undefined ? { overflow } : { overflow, key };
-    if (this.#shared === undefined) return this.#members.deliver(encodable, messageOptions, except);
+    groupCounters.sends += 1;
+    if (this.#shared === undefined) return counted(this.#members.deliver(encodable, messageOptions, except));
     const { name, exchange } = this.#shared;
     const encoded = encodeGroupMessage({ data: encodable.message, overflow, key, compress: encodable.compress });
     const published = exchange.publish(name, encoded, this.#receive);
-    return { ...this.#members.deliver(encodable, messageOptions, except), published };
+    return { ...counted(this.#members.deliver(encodable, messageOptions, except)), published };
   }
 
   /** Delivers a message from another process to the members of this process. */
   readonly #receive = (message: Uint8Array): void => {
     const { data, overflow, key, compress } = decodeGroupMessage(message);
     const messageOptions = key === undefined ? { overflow } : { overflow, key };
-    this.#members.deliver(prepared(data, compress === undefined ? {} : { compress }), messageOptions, undefined);
+    counted(
+      this.#members.deliver(prepared(data, compress === undefined ? {} : { compress }), messageOptions, undefined),
+    );
   };
 
-  #unsubscribeIfEmpty(): void {
+  #memberLeft(): void {
+    groupCounters.members -= 1;
     if (this.#members.size > 0) return;
+    groupCounters.groups -= 1;
     this.#subscription?.close();
     this.#subscription = undefined;
   }
+}
+
+function counted(delivered: Delivered): Delivered {
+  groupCounters.deliveries += delivered.taken;
+  return delivered;
 }

@@ -5,7 +5,7 @@ import { between } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
 import { memoryBudget, processMetrics, type Server, serverMetricsOf } from "../core.ts";
 import { Collector, type MetricSource } from "../engine/metrics/collector.ts";
-import { EXPOSITION_TYPE, expositionOf } from "../engine/metrics/exposition.ts";
+import { EXPOSITION_TYPE } from "../engine/metrics/exposition.ts";
 import { systemClock } from "../transport/clock.ts";
 import { usesFastTransport } from "../transport/fast/select.ts";
 import { LoopMonitor } from "./loop-monitor.ts";
@@ -41,21 +41,32 @@ export class Metrics {
    * another library: ``response.end(`${await register.metrics()}\n${metrics(process).text()}`)``.
    */
   text(): string {
-    return expositionOf(this.#collect());
+    return this.snapshot().text();
   }
 
   #collect(): Collector {
-    const began = systemClock.now();
-    const collector = new Collector();
-    this.#source.collect(collector);
-    loopMonitor.collect(collector);
-    collector.add("holdfast_memory_held_bytes", memoryBudget.heldBytes);
-    collector.add("holdfast_memory_limit_bytes", memoryBudget.limit);
-    const transport = usesFastTransport() ? "fast" : "socket";
-    collector.add("holdfast_build_info", 1, { version: VERSION, transport });
-    collector.add("holdfast_scrape_seconds", between(began, systemClock.now()) / 1_000);
-    return collector;
+    return collectWithProcess(this.#source);
   }
+}
+
+/** All values of this process, for another one. From the first call on, the delay of the event loop is measured. */
+export function collectProcess(): Collector {
+  loopMonitor.start();
+  return collectWithProcess(processMetrics);
+}
+
+/** The values of `source`, and those that every snapshot has. */
+function collectWithProcess(source: MetricSource): Collector {
+  const began = systemClock.now();
+  const collector = new Collector();
+  source.collect(collector);
+  loopMonitor.collect(collector);
+  collector.add("holdfast_memory_held_bytes", memoryBudget.heldBytes);
+  collector.add("holdfast_memory_limit_bytes", memoryBudget.limit);
+  const transport = usesFastTransport() ? "fast" : "socket";
+  collector.add("holdfast_build_info", 1, { version: VERSION, transport });
+  collector.add("holdfast_scrape_seconds", between(began, systemClock.now()) / 1_000);
+  return collector;
 }
 
 /**

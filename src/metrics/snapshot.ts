@@ -2,21 +2,17 @@
 
 import { judgeChoice, judgeOptions } from "../base/judge.ts";
 import { METRICS, type MetricName } from "../base/vocabulary.ts";
-import { Histogram, type HistogramData } from "../engine/histogram.ts";
-import type { Collector, MetricLabels } from "../engine/metrics/collector.ts";
-
-/** One series of a metric: a number, or of a histogram what it holds. */
-export interface MetricSeries {
-  readonly name: MetricName;
-  readonly labels: MetricLabels;
-  readonly value: number | HistogramData;
-}
+import { Histogram } from "../engine/histogram.ts";
+import type { Collector, MetricLabels, MetricSeries } from "../engine/metrics/collector.ts";
+import { EXPOSITION_TYPE, expositionOf } from "../engine/metrics/exposition.ts";
 
 const HISTOGRAMS = Object.keys(METRICS).filter((name) => METRICS[name as MetricName].type === "histogram");
 const NUMBERS = Object.keys(METRICS).filter((name) => !HISTOGRAMS.includes(name));
 
 /** The values of all metrics at one moment. */
 export class MetricsSnapshot {
+  /** The media type of `text`, for the Content-Type of a response. */
+  readonly contentType: string = EXPOSITION_TYPE;
   readonly #collector: Collector;
 
   /** @internal */
@@ -50,14 +46,15 @@ export class MetricsSnapshot {
 
   /** All series, in the order of the documentation. `JSON.stringify(snapshot)` has the same. */
   get series(): readonly MetricSeries[] {
-    return Object.keys(METRICS).flatMap((key) => {
-      const name = key as MetricName;
-      const numbers = this.#collector.numbers(name).map(({ labels, value }) => ({ name, labels, value }));
-      const histograms = this.#collector.histograms(name).map(({ labels, histogram }) => {
-        return { name, labels, value: histogram.data() };
-      });
-      return [...numbers, ...histograms];
-    });
+    return this.#collector.series;
+  }
+
+  /**
+   * The values in Prometheus' text format 0.0.4. All names begin with `holdfast_`, so the text can follow that of another library:
+   * ``response.end(`${await register.metrics()}\n${snapshot.text()}`)``.
+   */
+  text(): string {
+    return expositionOf(this.#collector);
   }
 
   toJSON(): readonly MetricSeries[] {

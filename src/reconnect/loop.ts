@@ -1,5 +1,6 @@
 /** Runs a function on one connection after another, until it has a result or the cause of an end is final. */
 
+import type { AttemptOutcome } from "../base/attempt-outcomes.ts";
 import { present, throwIfAborted } from "../base/forms.ts";
 import { judgeOptions } from "../base/judge.ts";
 import { after, between } from "../base/time.ts";
@@ -20,8 +21,10 @@ import {
 } from "../core.ts";
 import { Backoff } from "../engine/time/backoff.ts";
 import { GOING_AWAY, INTERNAL_ERROR, NO_STATUS, NORMAL } from "../engine/websocket/close-codes.ts";
+import { isPublished, publishEvent } from "../transport/channels.ts";
 import { whileHoldingProcess } from "../transport/process-hold.ts";
 import { timerOf, unlessAborted } from "../transport/wait-limit.ts";
+import { attemptOutcome } from "./attempt-outcome.ts";
 import {
   attemptFailure,
   closedByApplication,
@@ -37,6 +40,7 @@ import {
 } from "./cause.ts";
 import { type ReconnectOptions, type SettledReconnect, settleReconnect } from "./options.ts";
 import type { ReconnectVerdict } from "./policy.ts";
+import { reconnectMetrics } from "./reconnect-metrics.ts";
 import type { ReconnectState } from "./state.ts";
 import { type ReconnectTarget, TargetResolver } from "./target.ts";
 
@@ -149,6 +153,7 @@ export class ReconnectLoop<T, UserData> {
     this.#backoff = new Backoff({ base: initialPause, cap: maxPause }, random);
     this.#disconnectedSince = new Date(clock.wallTime());
     this.#elapsedFrom = clock.now();
+    reconnectMetrics.begin();
   }
 
   /** Skips the current pause. If there is none, skips the next pause, unless an attempt begins before it. */
@@ -206,10 +211,28 @@ export class ReconnectLoop<T, UserData> {
       const attempt = { attempt: this.#failures + 1, why: this.#lastCause };
       const { url, ...fresh } = present(await this.#target.resolve(attempt, this.#signal));
       phase = attemptFailure;
-      return { connection: await connect(url, { ...this.#options.connect, ...fresh }) };
+      const connection = await connect(url, { ...this.#options.connect, ...fresh });
+      this.#attemptEnded("open", connection, undefined);
+      return { connection };
     } catch (error) {
+      if (this.#signal?.aborted) this.#attemptEnded("aborted", undefined, error);
       throwIfAborted(this.#signal);
-      return { failure: phase(error) };
+      const failure = phase(error);
+      this.#attemptEnded(attemptOutcome(failure), undefined, error);
+      return { failure };
+    }
+  }
+
+  #attemptEnded(outcome: AttemptOutcome, connection: Connection<UserData> | undefined, error: unknown): void {
+    reconnectMetrics.attempted(outcome);
+    const { observe } = this.#options.connect;
+    if (observe === undefined && !isPublished("reconnect")) return;
+    const event = { type: "reconnect", id: connection?.id, attempt: this.#failures + 1, outcome, error } as const;
+    publishEvent(event);
+    try {
+      observe?.(event);
+    } catch (failed) {
+      this.#reportError(failed, "observe", connection);
     }
   }
 

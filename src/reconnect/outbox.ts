@@ -16,6 +16,7 @@ import {
 } from "../core.ts";
 import { ReconnectingCall } from "./call.ts";
 import { Entry, type QueueOverflow, ReconnectingQueue } from "./queue.ts";
+import { reconnectMetrics } from "./reconnect-metrics.ts";
 
 /**
  * What happens to a message that was on its way when its connection ended, so that it is unknown whether it has arrived.
@@ -255,14 +256,19 @@ export class ReconnectingOutbox<UserData> {
   #withdraw(entry: Entry): boolean {
     const removed = this.queue.withdraw(entry) || this.queue.done(entry);
     // A message that is on its way continues without its call, and is not sent again.
-    if (removed && entry.started) this.inDoubt += 1;
+    if (removed && entry.started) this.#countInDoubt();
     this.#advance();
     return !entry.started;
   }
 
   #rejectInDoubt({ prepared: { message }, call }: Entry, cause: unknown): void {
-    this.inDoubt += 1;
+    this.#countInDoubt();
     call?.reject(new InDoubtError({ returned: message }, { cause }));
+  }
+
+  #countInDoubt(): void {
+    this.inDoubt += 1;
+    reconnectMetrics.inDoubt += 1;
   }
 
   #resolveIfIdle(): void {

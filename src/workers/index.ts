@@ -12,6 +12,7 @@ export type {
   ReadRequest,
   Slice,
 } from "../broker/broker.ts";
+export type { MetricsSnapshot } from "../metrics/snapshot.ts";
 export type { CountingExchange } from "./exchange.ts";
 export {
   WORKER_DEFAULTS,

@@ -1,6 +1,7 @@
 /** The messages between the process of a worker and the process that started it. */
 
 import type { BrokerPublishOptions, Published, ReadRequest, Slice } from "../broker/broker.ts";
+import type { MetricSeries } from "../engine/metrics/collector.ts";
 
 /** The place of a message in the log of its topic. */
 export type Place = readonly [epoch: string, offset: number];
@@ -47,14 +48,20 @@ export type FromWorker =
     }
   | { readonly holdfast: "mail"; readonly mail: readonly Mail[] }
   /** Each is answered in `answers`, with its number. */
-  | { readonly holdfast: "asks"; readonly asks: readonly (readonly [number: number, request: LogRequest])[] };
+  | { readonly holdfast: "asks"; readonly asks: readonly (readonly [number: number, request: LogRequest])[] }
+  /** The metrics of the worker: the answer to `measure`, and without a question (0) before it ends. */
+  | { readonly holdfast: "measured"; readonly number: number; readonly series: readonly MetricSeries[] }
+  /** The worker wants the metrics of all processes. Answered with `joined`. */
+  | { readonly holdfast: "join" };
 
 export type ToWorker =
   | { readonly holdfast: "stop" }
   | { readonly holdfast: "confirmed"; readonly announcement: number }
   /** `missed`: the number of messages before these for which there was no room. */
   | { readonly holdfast: "mail"; readonly mail: readonly Mail[]; readonly missed: number }
-  | { readonly holdfast: "answers"; readonly answers: readonly (readonly [number: number, answer: LogAnswer])[] };
+  | { readonly holdfast: "answers"; readonly answers: readonly (readonly [number: number, answer: LogAnswer])[] }
+  | { readonly holdfast: "measure"; readonly number: number }
+  | { readonly holdfast: "joined"; readonly series: readonly MetricSeries[] };
 
 /**
  * Returns the message if it is one of this library, otherwise undefined: the program may send messages of its own. The fields are

@@ -7,6 +7,7 @@ import { COUNT, DURATION, judgeBoolean, judgeFunction, judgeNames, judgeNumber, 
 import type { Broker } from "../broker/broker.ts";
 import { LOG_STORE_DEFAULTS } from "../broker/log-store.ts";
 import type { DrainOptions } from "../core.ts";
+import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { printError, printLine } from "../transport/error-report.ts";
 import type { CountingExchange } from "./exchange.ts";
 
@@ -91,6 +92,11 @@ export interface WorkerScope {
    * worker.
    */
   readonly broker: Broker;
+  /**
+   * The metrics of all processes of the program, as `metrics` of `Workers` in the first process: for the answer of the worker that
+   * happens to get the request for `/metrics`. Rejects with a TimeoutError if the first process does not answer within 3 s.
+   */
+  readonly metrics: () => Promise<MetricsSnapshot>;
 }
 
 /** A `Server`, or any other object that can be closed. */

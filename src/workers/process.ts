@@ -4,6 +4,7 @@ import { WorkerError } from "../base/errors.ts";
 import { after, type Instant, type Wakeup } from "../base/time.ts";
 import { systemClock } from "../transport/clock.ts";
 import { type Child, fork } from "./cluster.ts";
+import type { JoinedMetrics, MeasuredWorker } from "./joined-metrics.ts";
 import { type FromWorker, libraryMessage, type ToWorker } from "./messages.ts";
 import type { SettledWorkers } from "./options.ts";
 import type { MessageRouter, RoutedWorker } from "./router.ts";
@@ -13,6 +14,9 @@ export class WorkerProcess {
   readonly #options: SettledWorkers;
   readonly #child: Child;
   readonly #routed: RoutedWorker;
+  readonly #metrics: JoinedMetrics;
+  /** Undefined until it serves: before that it does not answer. */
+  #measured: MeasuredWorker | undefined;
   #state: "starting" | "serving" | "stopping" | "ended" = "starting";
   #timer: Wakeup | undefined;
   #serving: { readonly resolve: (urls: readonly string[]) => void; readonly reject: (error: WorkerError) => void };
@@ -21,8 +25,9 @@ export class WorkerProcess {
   readonly serving: Promise<readonly string[]>;
   readonly ended: Promise<void>;
 
-  constructor(id: number, options: SettledWorkers, router: MessageRouter) {
+  constructor(id: number, options: SettledWorkers, router: MessageRouter, metrics: JoinedMetrics) {
     this.#id = id;
+    this.#metrics = metrics;
     this.#options = options;
     let settle = { resolve: (_: readonly string[]): void => undefined, reject: (_: WorkerError): void => undefined };
     this.serving = new Promise((resolve, reject) => {
@@ -86,12 +91,19 @@ export class WorkerProcess {
     if (message === undefined) return;
     if (message.holdfast === "channels" || message.holdfast === "mail" || message.holdfast === "asks") {
       this.#routed.handle(message);
+    } else if (message.holdfast === "measured") {
+      this.#measured?.handle(message);
+    } else if (message.holdfast === "join") {
+      void this.#metrics.collect().then(({ series }) => {
+        this.#child.post({ holdfast: "joined", series } satisfies ToWorker, () => undefined);
+      });
     } else if (this.#state !== "starting") {
       // Too late: the process has already served, failed, or been stopped.
     } else if (message.holdfast === "serving") {
       this.#state = "serving";
       this.#timer?.cancel();
       this.#servingSince = systemClock.now();
+      this.#measured = this.#metrics.add(this.#child.post);
       this.#options.observe({ type: "serving", ...this.#identity });
       this.#serving.resolve(message.urls);
     } else {
@@ -119,6 +131,7 @@ export class WorkerProcess {
     const expected = this.#state === "stopping";
     this.#state = "ended";
     this.#routed.remove();
+    this.#measured?.remove();
     this.#options.observe({ type: "ended", ...this.#identity, exitCode, signal, expected });
   }
 

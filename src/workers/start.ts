@@ -1,6 +1,7 @@
 /** Runs a program in several processes, so that it uses all processor cores of one machine. */
 
 import { judgeFunction } from "../base/judge.ts";
+import { processMetrics } from "../core.ts";
 import { systemClock } from "../transport/clock.ts";
 import { printError, textOf } from "../transport/error-report.ts";
 import { setImmediate } from "../transport/timers.ts";
@@ -8,6 +9,7 @@ import { WorkerBroker } from "./broker.ts";
 import { exitProcess, isPrimary, onSignals, type Parent, parent, processors } from "./cluster.ts";
 import { WorkerExchange } from "./exchange.ts";
 import { type FromWorker, libraryMessage, type ToWorker } from "./messages.ts";
+import { MetricsRequest } from "./metrics-request.ts";
 import {
   type SettledWorkers,
   settleWorkers,
@@ -70,6 +72,10 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
     printError(error, { place: "exchange", connection: undefined });
   });
   const broker = new WorkerBroker(exchange, options, systemClock);
+  const request = new MetricsRequest(post, systemClock);
+  processMetrics.add({
+    collect: (into) => into.add("holdfast_exchange_refused_total", exchange.refusedMessages),
+  });
   let servers: readonly WorkerServer[] | undefined;
   let stopping = false;
   const stop = (): void => {
@@ -80,6 +86,8 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
     void Promise.all(servers.map((server) => server.close({ opening: OPENING })))
       .then(() => broker.flushed())
       .then(() => exchange.flushed())
+      // The counters of this process stay in those of the program.
+      .then(() => new Promise<void>((resolve) => request.report(0, resolve)))
       .then(
         () => exitProcess(0),
         // An uncaught exception, outside of promises: Node prints the error and ends with status 1.
@@ -93,12 +101,13 @@ function runWorker(from: Parent, options: SettledWorkers, work: WorkerFunction):
     const ours = libraryMessage<ToWorker>(message);
     if (ours?.holdfast === "stop") stop();
     else if (ours?.holdfast === "answers") broker.handle(ours);
+    else if (ours?.holdfast === "measure" || ours?.holdfast === "joined") request.handle(ours);
     else if (ours !== undefined) exchange.handle(ours);
   });
   // A terminal sends SIGINT and SIGHUP to all processes of the program. Workers ignore them, because the first process handles
   // them and sends `stop`.
   if (options.signals) onSignals({ SIGTERM: stop, SIGINT: () => undefined, SIGHUP: () => undefined });
-  void runWork(work, { id: from.worker, exchange, broker }).then(
+  void runWork(work, { id: from.worker, exchange, broker, metrics: () => request.joined() }).then(
     (all) => {
       if (stopping) return;
       servers = all;

@@ -4,12 +4,15 @@ import { performance } from "node:perf_hooks";
 import { StopSignals } from "../base/stop-signals.ts";
 import { after, between, type Wakeup } from "../base/time.ts";
 import { Backoff } from "../engine/time/backoff.ts";
+import { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { systemClock } from "../transport/clock.ts";
 import { holdProcess, letProcessGo } from "../transport/process-hold.ts";
 import { onSignals } from "./cluster.ts";
+import { JoinedMetrics } from "./joined-metrics.ts";
 import type { SettledWorkers } from "./options.ts";
 import { WorkerProcess } from "./process.ts";
 import { MessageRouter } from "./router.ts";
+import { workerMetrics } from "./worker-metrics.ts";
 
 // The pauses before the replacement of a worker that did not serve for long, in milliseconds. The first replacement starts at
 // once.
@@ -33,6 +36,7 @@ export class Workers implements AsyncDisposable {
   readonly ended: Promise<void>;
   readonly #options: SettledWorkers;
   readonly #router: MessageRouter;
+  readonly #metrics = new JoinedMetrics(systemClock);
   readonly #slots: readonly WorkerSlot[];
   /** The processes that were started and have not ended. */
   readonly #processes = new Set<WorkerProcess>();
@@ -47,7 +51,15 @@ export class Workers implements AsyncDisposable {
   private constructor(options: SettledWorkers) {
     // Between the end of a worker and its replacement, nothing else may keep this process alive.
     holdProcess();
-    this.#options = options;
+    const { observe } = options;
+    this.#options = {
+      ...options,
+      observe: (event) => {
+        workerMetrics.count(event);
+        observe(event);
+      },
+    };
+    workerMetrics.begin();
     this.#router = new MessageRouter(options, systemClock);
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
@@ -88,6 +100,19 @@ export class Workers implements AsyncDisposable {
   /** The ids of the current processes, in the order of the worker numbers. Undefined for a process that could not be created. */
   get pids(): readonly (number | undefined)[] {
     return this.#slots.map(({ process }) => process.pid);
+  }
+
+  /**
+   * The metrics of all processes of the program, joined: counters and gauges are added up, of the largest or the oldest of something
+   * there is one, and histograms are merged. No counter goes down when a worker ends or is replaced. What a worker has counted since its
+   * last answer is lost only if it is killed or crashes.
+   *
+   * A worker has one second to answer. Otherwise its gauges are left out, its counters are those of its last answer, and
+   * `holdfast_workers_unanswered` counts it. Calls at the same time share one result. `metrics` of a worker's scope does the same from
+   * within a worker.
+   */
+  async metrics(): Promise<MetricsSnapshot> {
+    return new MetricsSnapshot(await this.#metrics.collect());
   }
 
   /**
@@ -164,7 +189,7 @@ export class Workers implements AsyncDisposable {
   }
 
   #start(id: number): WorkerProcess {
-    const process = new WorkerProcess(id, this.#options, this.#router);
+    const process = new WorkerProcess(id, this.#options, this.#router, this.#metrics);
     this.#processes.add(process);
     return process;
   }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, it } from "node:test";
 import { CHANNELS, type ChannelName } from "../../src/base/vocabulary.ts";
-import { type ConnectionEvent, connect, listen } from "../../src/index.ts";
+import { type ConnectionEvent, connect, listen, reconnect } from "../../src/index.ts";
 import { pair, settled, wired } from "../../src/testing/index.ts";
 
 /** The events of all channels during `act`, with the channel of each. */
@@ -27,6 +27,8 @@ describe("the diagnostics channels", () => {
       "holdfast.peer_ended",
       "holdfast.overflow",
       "holdfast.pause",
+      "holdfast.timeout",
+      "holdfast.reconnect",
     ] satisfies ChannelName[]);
   });
 
@@ -91,5 +93,50 @@ describe("the diagnostics channels", () => {
     for (const expected of ["holdfast.pause pause", "holdfast.pause resume", "holdfast.overflow overflow"])
       assert.ok(types.has(expected), expected);
     assert.ok(types.has("holdfast.peer_ended peerEnded"));
+  });
+
+  it("publish a limit of a call, which leaves the connection usable, and one that ends it", async () => {
+    const observed: ConnectionEvent[] = [];
+    let id = 0;
+    const events = await published(async () => {
+      const observe = (event: ConnectionEvent): void => void observed.push(event);
+      const { connection, clock } = wired({ connection: { observe, heartbeat: { interval: 1_000, timeout: 500 } } });
+      id = connection.id;
+      const read = connection.receive({ timeout: 100 });
+      read.catch(() => undefined);
+      await clock.advance(100);
+      await assert.rejects(read);
+      await clock.advance(1_500);
+      await connection.closed;
+    });
+    const timeouts = observed.filter(({ type }) => type === "timeout");
+    assert.deepEqual(timeouts, [
+      { type: "timeout", id, operation: "receive", limit: "timeout", bound: 100, after: 100 },
+      { type: "timeout", id, operation: "ping", limit: "heartbeat.timeout", bound: 500, after: 500 },
+    ]);
+    const own = events.flatMap(([name, event]) => (name === "holdfast.timeout" ? [event] : []));
+    assert.deepEqual(own, timeouts);
+    assert.equal(observed.at(-1)?.type, "close");
+  });
+
+  it("publish each attempt of a client that reconnects, with its outcome", async () => {
+    const observed: ConnectionEvent[] = [];
+    const events = await published(async () => {
+      await using server = await listen("ws://127.0.0.1:0/", {
+        authorize: () => (observed.length === 0 ? new Response(null, { status: 503 }) : undefined),
+        message: () => undefined,
+      });
+      const observe = (event: ConnectionEvent): void => {
+        if (event.type === "reconnect") observed.push(event);
+      };
+      await reconnect(server.url, () => "done", { observe, initialPause: 1, onError: () => undefined });
+    });
+    const own = events.flatMap(([name, event]) => (name === "holdfast.reconnect" ? [event] : []));
+    assert.deepEqual(own, observed);
+    const shown = own.map((event) => {
+      if (event.type !== "reconnect") return "";
+      return `${event.attempt} ${event.outcome} ${typeof event.id} ${event.error instanceof Error}`;
+    });
+    assert.deepEqual(shown, ["1 status undefined true", "2 open number false"]);
   });
 });

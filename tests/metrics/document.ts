@@ -1,7 +1,8 @@
 /** Writes docs/metrics.md: how metrics are read, and every metric, cause and channel from the vocabulary. */
 
+import { ATTEMPT_OUTCOMES } from "../../src/base/attempt-outcomes.ts";
 import { END_CAUSES } from "../../src/base/end-causes.ts";
-import { CHANNELS, METRICS, type MetricFacts, type MetricName } from "../../src/base/vocabulary.ts";
+import { CHANNELS, METRICS, type MetricFacts, type MetricName, WORKER_ENDS } from "../../src/base/vocabulary.ts";
 import { boundsOf } from "../../src/engine/metrics/exposition.ts";
 import { instrumentName } from "../../src/otel/instruments.ts";
 
@@ -12,6 +13,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   cause: "the [causes](#causes-of-an-end)",
   reason: "the [refusals](failures.md#refusals)",
   place: "the [places](failures.md#errors-of-your-own-code) of `onError`",
+  outcome: "the [outcomes](#outcomes-of-an-attempt)",
   code: "1000 to 1014 as registered, `3xxx`, `4xxx`, `none`",
 };
 
@@ -38,6 +40,8 @@ export function metricsDocument(): string {
     return `| ${code(name)} | ${facts.type} | ${labelsOf(facts)} | ${meaningOf(facts)} | ${code(instrumentName(name as MetricName))} |`;
   });
   const causes = Object.entries(END_CAUSES).map(([cause, { by, help }]) => `| ${code(cause)} | ${by} | ${help} |`);
+  const ends = Object.entries(WORKER_ENDS).map(([reason, help]) => `| ${code(reason)} | ${help} |`);
+  const outcomes = Object.entries(ATTEMPT_OUTCOMES).map(([outcome, help]) => `| ${code(outcome)} | ${help} |`);
   const channels = Object.entries(CHANNELS).map(
     ([name, { events, help }]) => `| ${code(name)} | ${events.map(code).join(", ")} | ${help} |`,
   );
@@ -53,6 +57,8 @@ written by \`npm run docs\` from \`src/base/vocabulary.ts\` and \`src/base/end-c
 - [Diagnostics channels](#diagnostics-channels)
 - [All metrics](#all-metrics)
 - [Causes of an end](#causes-of-an-end)
+- [Ends of workers](#ends-of-workers)
+- [Outcomes of an attempt](#outcomes-of-an-attempt)
 
 ## Prometheus
 
@@ -79,7 +85,11 @@ or another library, it follows their text; no name can be the same, because all 
 response.end(\`\${await register.metrics()}\\n\${metrics(process).text()}\`);
 \`\`\`
 
-With several [workers](workers.md) each process has metrics of its own, and must be scraped at a port of its own.
+\`metrics(process).snapshot()\` has the same text. With several [workers](workers.md#metrics) each process has metrics of its own, and a
+request for them reaches any of the workers. There \`metrics\` of the worker's scope has those of all processes. \`holdfast serve --workers\`
+answers with these.
+
+Groups, topics, compression and clients that reconnect are counted for the process, not for each server.
 
 No label has a value from a peer, and a process has at most 400 series. Values that are known in advance are 0 from the start. The bounds
 of histograms are powers of two, because they are those of the histogram inside, and so the counts are exact.
@@ -153,5 +163,19 @@ ${rows.join("\n")}
 | \`cause\` | \`by\` | meaning |
 |---|---|---|
 ${causes.join("\n")}
+
+## Ends of workers
+
+| \`reason\` | meaning |
+|---|---|
+${ends.join("\n")}
+
+## Outcomes of an attempt
+
+Of clients that [reconnect](reconnect.md). The outcome of an attempt does not decide about the next one: that is the kind of its cause.
+
+| \`outcome\` | meaning |
+|---|---|
+${outcomes.join("\n")}
 `;
 }

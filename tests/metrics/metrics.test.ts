@@ -175,6 +175,28 @@ describe("metrics(server)", () => {
     client.terminate();
   });
 
+  it("has the time for which connections did not read, also while they still do not", async () => {
+    const opened = deferred<Connection>();
+    await using server = await listen("ws://127.0.0.1:0", { maxInboxMessages: 1, open: (one) => opened.resolve(one) });
+    await using client = await connect(server.url);
+    const connection = await opened.promise;
+    const seconds = (): number => metrics(server).snapshot().value("holdfast_paused_seconds_total", { role: "server" });
+    assert.equal(seconds(), 0);
+    for (let sent = 0; sent < 3; sent += 1) void client.send("not taken");
+    await until(() => seconds() > 0.005);
+    for (let got = 0; got < 3; got += 1) await connection.receive();
+    const resumed = seconds();
+    assert.ok(resumed > 0.005);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(seconds(), resumed);
+    for (let sent = 0; sent < 3; sent += 1) void client.send("not taken");
+    await until(() => seconds() > resumed);
+    const paused = seconds();
+    connection.terminate();
+    await connection.closed;
+    assert.ok(seconds() >= paused);
+  });
+
   it("counts calls that reach their own limit, and calls of onError by place", async () => {
     const opened = deferred<Connection>();
     const onError = (): void => undefined;
@@ -283,6 +305,29 @@ describe("metrics(process)", () => {
     await client.close();
     await until(() => since(before, "holdfast_connections", { role: "server" }) === 0);
     http.close();
+  });
+
+  it("has what compression cost and saved, in both directions, on this thread and on others", async () => {
+    const before = metrics(process).snapshot();
+    await using server = await listen("ws://127.0.0.1:0", {
+      message: echo,
+      compression: true,
+      maxMessageSize: 200_000,
+    });
+    await using client = await connect(server.url, { compression: true, maxMessageSize: 200_000 });
+    const sizes = [2_000, 100_000];
+    for (const size of sizes) {
+      await client.send("a compressible text ".repeat(size / 20));
+      await client.receive();
+    }
+    const plain = 2 * (2_000 + 100_000);
+    assert.equal(since(before, "holdfast_compression_in_bytes_total", { direction: "out" }), plain);
+    assert.equal(since(before, "holdfast_compression_out_bytes_total", { direction: "in" }), plain);
+    const packed = since(before, "holdfast_compression_out_bytes_total", { direction: "out" });
+    assert.ok(packed > 0 && packed < plain / 10);
+    assert.equal(since(before, "holdfast_compression_in_bytes_total", { direction: "in" }), packed);
+    for (const direction of ["in", "out"])
+      assert.ok(since(before, "holdfast_compression_seconds_total", { direction }) > 0);
   });
 
   it("has the version, the memory for messages and the delay of the loop", async () => {

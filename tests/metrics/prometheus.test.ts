@@ -64,6 +64,19 @@ describe("the text for Prometheus", () => {
 });
 
 describe("holdfast serve", () => {
+  it("has with --workers a text of at most 400 series that promtool accepts", async (t) => {
+    const promtool = needed(t, PROMTOOL);
+    if (promtool === undefined) return;
+    await using serving = await ServeProcess.start("--workers", "2");
+    await using chat = await connect(`${serving.addresses.ws}/chat`);
+    await chat.send("hello");
+    const input = await (await fetch(`${serving.http}/metrics`)).text();
+    const { status, stdout, stderr } = spawnSync(promtool, ["check", "metrics"], { input, encoding: "utf8" });
+    assert.deepEqual([status, stdout, stderr], [0, "", ""]);
+    const series = input.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    assert.ok(series.length > 200 && series.length <= 400, `${series.length} series`);
+  });
+
   it("is scraped by Prometheus, which then answers a query", async (t) => {
     const prometheus = needed(t, PROMETHEUS);
     if (prometheus === undefined) return;

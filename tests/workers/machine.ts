@@ -38,7 +38,7 @@ export class Machine {
       this.#pass(index, () => {
         const told = message as ToWorker;
         if (told.holdfast === "answers") this.brokers[index]?.handle(told);
-        else if (told.holdfast !== "stop") this.exchanges[index]?.handle(told);
+        else if (told.holdfast === "confirmed" || told.holdfast === "mail") this.exchanges[index]?.handle(told);
         posted();
       });
     };

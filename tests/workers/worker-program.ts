@@ -39,7 +39,7 @@ async function untilThere(connection: Connection, path: string): Promise<void> {
 // On a busy machine the two seconds may be over before a client was served.
 const patient = (how: DrainOptions): DrainOptions => ({ ...how, opening: (how.opening ?? 0) > 0 ? 60_000 : 0 });
 
-const started = startWorkers({ ...options, observe: say }, async ({ id, exchange }) => {
+const started = startWorkers({ ...options, observe: say }, async ({ id, exchange, metrics }) => {
   if (obstacle !== undefined && existsSync(obstacle)) throw new Error("there is an obstacle");
   if (instead === "throw") throw new Error("no");
   if (instead === "exit") process.exit(7);
@@ -57,6 +57,9 @@ const started = startWorkers({ ...options, observe: say }, async ({ id, exchange
     } else if (message.startsWith("flood ")) {
       const [, size, count] = message.split(" ").map(Number);
       for (let index = 0; index < Number(count); index += 1) room.send(`${index} `.padEnd(Number(size), "x"));
+    } else if (message === "metrics") {
+      const said = (found: { text: () => string }): void => void connection.trySend(found.text());
+      void metrics().then(said, (error: Error) => connection.trySend(error.message));
     } else if (message === "counts") {
       connection.trySend(JSON.stringify({ refused: exchange.refusedMessages, missed: exchange.missedMessages }));
     } else if (connection.trySend(message) !== "refused") {
@@ -86,7 +89,10 @@ const started = startWorkers({ ...options, observe: say }, async ({ id, exchange
   };
 });
 
-const { urls, ended } = await started;
+const workers = await started;
+const { urls, ended } = workers;
 say({ type: "urls", urls });
+// For a test: the metrics as the first process reads them.
+process.on("SIGUSR2", () => void workers.metrics().then((found) => say({ type: "metrics", text: found.text() })));
 await ended;
 say({ type: "over" });

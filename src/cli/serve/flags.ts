@@ -56,7 +56,7 @@ const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
     "  tcp://HOST:TCP-PORT  sends every line back",
     "  GET /                a page that talks to both from a browser",
     "  GET /healthz         ok",
-    "  GET /metrics         metrics for Prometheus; with --token it needs the token; not with --workers",
+    "  GET /metrics         metrics for Prometheus; with --token it needs the token; with --workers those of all processes",
   ],
   flags: SERVE_FLAGS,
   statuses: {

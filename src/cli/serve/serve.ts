@@ -9,6 +9,7 @@ import {
   type ListenOptions,
   listen,
   type Message,
+  type MetricsSnapshot,
   metrics,
   type Server,
   type UpgradeRequest,
@@ -36,6 +37,8 @@ class ServeCommand {
   readonly #servers: Server[] = [];
   readonly #stopSignals = new StopSignals();
   #chat: Chat | undefined;
+  /** The metrics of all processes. */
+  #measure: () => MetricsSnapshot | Promise<MetricsSnapshot> = () => metrics(process).snapshot();
 
   /** Starts serving; a signal stops it. Resolves with undefined: the servers keep running. */
   async run(flags: ServeFlags): Promise<undefined> {
@@ -43,7 +46,8 @@ class ServeCommand {
     if (flags.workers !== undefined) {
       const { workers } = flags;
       // In a worker this call does not return: only the first process continues after it.
-      const { urls } = await startWorkers({ workers, observe: reportEvent }, async ({ id, broker }) => {
+      const { urls } = await startWorkers({ workers, observe: reportEvent }, async ({ id, broker, metrics: ofAll }) => {
+        this.#measure = ofAll;
         const [ws = "", ...others] = await this.#serve(flags, broker);
         const close = (): Promise<void> => {
           this.#reportDrain(`worker ${id} is draining`, "");
@@ -75,7 +79,7 @@ class ServeCommand {
     const chat = new Chat(flags.broker === undefined ? broker : await brokerAt(flags.broker), flags.maxMessageSize);
     this.#chat = chat;
     return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
-      ...{ tls, origin, compression: compress, fetch: (request) => respond(request, flags) },
+      ...{ tls, origin, compression: compress, fetch: (request) => respond(request, flags, this.#measure) },
       authorize: token === undefined ? undefined : (request) => tokenRefusal(request, token),
       routes: {
         "/echo": { observe: flags.verbose ? reportConnections("/echo") : undefined, message: echo },
@@ -157,7 +161,11 @@ function tokenRefusal(
   return new Response("a token is needed\n", { status: 401, headers: { "WWW-Authenticate": "Bearer" } });
 }
 
-function respond({ method, url, headers: given }: Request, flags: ServeFlags): Response {
+function respond(
+  { method, url, headers: given }: Request,
+  flags: ServeFlags,
+  measure: () => MetricsSnapshot | Promise<MetricsSnapshot>,
+): Response | Promise<Response> {
   const { pathname, search } = new URL(url);
   const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" };
   if (pathname === "/echo" || pathname === "/chat" || pathname === "/chat/members") {
@@ -177,7 +185,7 @@ function respond({ method, url, headers: given }: Request, flags: ServeFlags): R
     const query = search.slice(1);
     const refusal =
       flags.token === undefined ? undefined : tokenRefusal({ headers: { authorization }, query }, flags.token);
-    return refusal ?? exposition(flags);
+    return refusal ?? exposition(measure);
   }
   // The page is a single file, and connects only to this server.
   const policy =
@@ -187,19 +195,17 @@ function respond({ method, url, headers: given }: Request, flags: ServeFlags): R
   });
 }
 
-/** The metrics of this process. Of several workers each would answer a part of the scrapes, so that counters would go down. */
-function exposition({ workers }: ServeFlags): Response {
-  if (workers !== undefined) {
-    const headers = { "Content-Type": "text/plain; charset=utf-8" };
-    return new Response("no metrics with --workers: each scrape would reach another process\n", {
-      status: 404,
-      headers,
+async function exposition(measure: () => MetricsSnapshot | Promise<MetricsSnapshot>): Promise<Response> {
+  const headers = { "Cache-Control": "no-store" };
+  try {
+    const measured = await measure();
+    return new Response(measured.text(), { headers: { ...headers, "Content-Type": measured.contentType } });
+  } catch (error) {
+    return new Response(`${(error as Error).message}\n`, {
+      status: 503,
+      headers: { ...headers, "Content-Type": "text/plain; charset=utf-8" },
     });
   }
-  const measured = metrics(process);
-  return new Response(measured.text(), {
-    headers: { "Content-Type": measured.contentType, "Cache-Control": "no-store" },
-  });
 }
 
 /** Writes unexpected events of workers to stderr. A killed worker sets exit status 1. */

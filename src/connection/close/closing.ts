@@ -77,6 +77,8 @@ export interface ClosingOwner {
   endWrites(error: ConnectionError): void;
   /** Starts or stops polling the kernel for the peer's acknowledgement of the written bytes. */
   followWrites(wanted: boolean): void;
+  /** A time limit was reached. */
+  timedOut(error: TimeoutError): void;
   /** The end has begun. Called once. */
   endBegun(refusal: ConnectionError): void;
   /** The descriptor is free. Called once. */
@@ -201,6 +203,13 @@ export class Closing {
     this.#handle("fail", { start, error, payload: closePayload(code, fittingReason(reason)), explains: true });
   }
 
+  /** A time limit was reached: closes with `closeCode`. If that is undefined, the connection ends at once. */
+  timeOut(error: TimeoutError, closeCode: number | undefined): void {
+    this.#owner.timedOut(error);
+    if (closeCode === undefined) this.abort(error);
+    else this.fail(error, closeCode, error.message);
+  }
+
   /** Ends the connection at once, without a Close frame. */
   abort(error: ConnectionError): void {
     const start = { code: ABNORMAL, reason: "", by: "local", cause: error } as const;
@@ -244,6 +253,7 @@ export class Closing {
     const elapsed = between(this.#beganAt ?? now, now);
     const facts = { operation: "close", limit, bound: options[limit], after: elapsed, retriable: false } as const;
     const error = new TimeoutError(facts);
+    this.#owner.timedOut(error);
     this.#handle("timeout", { start: { code: ABNORMAL, reason: "", by: "local", cause: error }, error });
   }
 

@@ -1,9 +1,12 @@
 /** Compresses the messages of one connection, in the order in which they are written (RFC 7692 section 7.2.1). */
 
+import { between } from "../../base/time.ts";
 import { SlidingWindow } from "../../engine/deflate/sliding-window.ts";
 import type { MessageContent, Part } from "../../engine/protocol.ts";
-import { deflateLater, deflateNow, MAX_SYNCHRONOUS } from "../../transport/zlib/zlib.ts";
+import { systemClock } from "../../transport/clock.ts";
+import { type DeflateOptions, deflateLater, deflateNow, MAX_SYNCHRONOUS } from "../../transport/zlib/zlib.ts";
 import type { OutgoingMessage } from "../write/outgoing-message.ts";
+import { compressionCounters } from "./compression-counters.ts";
 import { COMPRESSION_DEFAULTS, maxInflatedSize } from "./options.ts";
 
 export interface DeflaterOptions {
@@ -48,12 +51,13 @@ export class Deflater {
       message.compressed = part === "whole" && !isWorthSending(compressed, message.size) ? "plain" : compressed;
     };
     if (message.size <= MAX_SYNCHRONOUS) {
-      store(deflateNow(message.data, settings, last));
+      store(deflateCounted(message.data, message.size, settings, last));
       return true;
     }
     message.compressed = "pending";
     // A copy, because another thread reads it: if the message is dropped meanwhile, its memory is used again.
-    deflateLater(Uint8Array.from(asBytes(message.data)), settings, last, (compressed) => {
+    deflateLater(Uint8Array.from(asBytes(message.data)), settings, last, (compressed, length) => {
+      compressionCounters.out.count(message.size, compressed.length, length);
       store(compressed);
       ready();
     });
@@ -80,7 +84,7 @@ export class Deflater {
    */
   compressAlone(data: Uint8Array, compress: boolean | undefined): Uint8Array | undefined {
     if (!this.#shouldCompress(data.length, compress)) return undefined;
-    const compressed = deflateNow(data, { ...this.#options, dictionary: undefined }, true);
+    const compressed = deflateCounted(data, data.length, { ...this.#options, dictionary: undefined }, true);
     return isWorthSending(compressed, data.length) ? compressed : undefined;
   }
 
@@ -95,6 +99,14 @@ export class Deflater {
     if (before !== undefined) parts.push(before);
     return parts;
   }
+}
+
+/** `size`: that of `data` in bytes. */
+function deflateCounted(data: MessageContent, size: number, how: DeflateOptions, last: boolean): Uint8Array {
+  const began = systemClock.now();
+  const compressed = deflateNow(data, how, last);
+  compressionCounters.out.count(size, compressed.length, between(began, systemClock.now()));
+  return compressed;
 }
 
 /**

@@ -1,11 +1,14 @@
 /** Decompresses the messages received on one connection, one at a time and within limits (RFC 7692 section 7.2.2). */
 
 import type { ErrorPlace } from "../../base/error-context.ts";
+import { between } from "../../base/time.ts";
 import { SlidingWindow } from "../../engine/deflate/sliding-window.ts";
 import type { DecoderLimits, Violation } from "../../engine/protocol.ts";
 import { INVALID_PAYLOAD, TOO_BIG } from "../../engine/websocket/close-codes.ts";
 import { MessageAssembler, type MessageVisitor } from "../../engine/websocket/message-assembler.ts";
+import { systemClock } from "../../transport/clock.ts";
 import { type Inflated, inflateLater, inflateNow, MAX_SYNCHRONOUS } from "../../transport/zlib/zlib.ts";
+import { compressionCounters } from "./compression-counters.ts";
 import { maxInflatedSize } from "./options.ts";
 
 /** Events that an `Inflater` reports to its connection. */
@@ -51,14 +54,17 @@ export class Inflater {
     const maxSize = this.#maxInflatedSize(compressed.length);
     const dictionary = this.#window?.bytes;
     if (compressed.length <= MAX_SYNCHRONOUS) {
+      const began = systemClock.now();
       const inflated = inflateNow(compressed, dictionary, Math.min(maxSize, MAX_SYNCHRONOUS));
       // A message that is too large for this thread is started again on another thread. The work done so far is lost.
       const larger = inflated.bytes === undefined && inflated.why === "over" && maxSize > MAX_SYNCHRONOUS;
+      count(larger ? 0 : compressed.length, inflated, between(began, systemClock.now()));
       if (!larger) return this.#deliver(type, compressed.length, inflated, owner);
     }
     this.#busy = true;
     this.heldBytes = compressed.length;
-    inflateLater(compressed, dictionary, maxSize, (inflated) => {
+    inflateLater(compressed, dictionary, maxSize, (inflated, length) => {
+      count(compressed.length, inflated, length);
       this.#busy = false;
       this.heldBytes = 0;
       owner.inflated(() => this.#deliver(type, compressed.length, inflated, owner));
@@ -94,6 +100,11 @@ export class Inflater {
     const actual = Math.ceil((maxSize + 1) / compressedSize);
     return { ...facts, problem, limit: { name: "maxInflationRatio", maximum: this.#ratio, actual } };
   }
+}
+
+/** `length`: how long it took, in milliseconds. */
+function count(compressedSize: number, { bytes }: Inflated, length: number): void {
+  compressionCounters.in.count(compressedSize, bytes?.length ?? 0, length);
 }
 
 function invalidData(problem: string): Violation {

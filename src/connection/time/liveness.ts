@@ -11,7 +11,7 @@ import {
   unanswered,
 } from "../../engine/time/heartbeat.ts";
 import { GOING_AWAY, POLICY_VIOLATION } from "../../engine/websocket/close-codes.ts";
-import { type CountingConnection, countPing } from "../counting.ts";
+import { type CountingConnection, countPause, countPing } from "../counting.ts";
 import type { SettledOptions } from "../options.ts";
 import { RareTimes } from "./rare-times.ts";
 import { clearTimer, postponeHeartbeat, setTimer, type TimerName, type TimersOwner } from "./timers.ts";
@@ -102,6 +102,7 @@ export function finLeftUnread(record: LivenessOwner, now: Instant): void {
 }
 
 export function readingResumed(record: LivenessOwner, now: Instant): void {
+  countPause(record, record.suspendedAt, now);
   if (record.rareTimes !== undefined) record.rareTimes.finSeenAt = undefined;
   clearTimer(record, "pause");
   if (record.rareTimes?.receivedAt !== undefined) record.rareTimes.receivedAt = roundedUp(now);

@@ -1,11 +1,14 @@
 /** The fan-out of a group: many connections get the same messages, and each writes the messages of one turn together. */
 
+import { between, type Instant } from "../../base/time.ts";
 import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
+import { systemClock } from "../../transport/clock.ts";
 import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Connection, GroupMember } from "../contract.ts";
 import type { Counters } from "../counters.ts";
 import { countWrite } from "../counting.ts";
+import { groupCounters } from "../group-counters.ts";
 import type { SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
 import { type Batch, BatchBuilder } from "./batch.ts";
@@ -116,6 +119,10 @@ export class FanOut implements EndOfTurnTask {
   #nextIndex = 0;
   /** Number of messages that had been sent when the pass began: at its end, all connections have written these. */
   #sentAtBegin = 0;
+  /** When the first message was sent that no pass has begun to write. */
+  #burstAt: Instant | undefined;
+  /** The same for the messages that are being written. */
+  #passBurstAt: Instant | undefined;
   /** The smallest limits of all connections on the fan-out. All unwritten messages together must stay within them. */
   #maxBytes = Infinity;
   #maxMessages = Infinity;
@@ -299,7 +306,7 @@ export class FanOut implements EndOfTurnTask {
 
   turnEnded(): void {
     this.#scheduled = false;
-    if (this.#nextIndex === 0) this.#sentAtBegin = this.#sentCount;
+    if (this.#nextIndex === 0) this.#passBegins();
     // By index, so that a connection that joins during the loop is written to as well.
     while (this.#nextIndex < this.#transports.length) {
       const index = this.#nextIndex;
@@ -312,9 +319,17 @@ export class FanOut implements EndOfTurnTask {
     else this.#passEnded();
   }
 
+  #passBegins(): void {
+    this.#sentAtBegin = this.#sentCount;
+    if (this.#passBurstAt !== undefined) return;
+    this.#passBurstAt = this.#burstAt;
+    this.#burstAt = undefined;
+  }
+
   /** Every connection has written the messages that had been sent when the pass began. */
   #passEnded(): void {
     this.#nextIndex = 0;
+    if (this.#deferrals.length === 0) this.#countBurst();
     if (this.#sentCount === this.#sentAtBegin) this.#clearUnlessKept();
     else if (this.#deferrals.length > 0) this.#schedule();
     else {
@@ -328,7 +343,15 @@ export class FanOut implements EndOfTurnTask {
 
   /** A deferral of the group has ended. */
   deferralEnded(): void {
-    if (!this.#scheduled) this.#clearUnlessKept();
+    if (this.#scheduled) return;
+    if (this.#deferrals.length === 0) this.#countBurst();
+    this.#clearUnlessKept();
+  }
+
+  #countBurst(): void {
+    if (this.#passBurstAt === undefined) return;
+    groupCounters.burstWritten(between(this.#passBurstAt, systemClock.now()));
+    this.#passBurstAt = undefined;
   }
 
   #clearUnlessKept(): void {
@@ -344,6 +367,7 @@ export class FanOut implements EndOfTurnTask {
   #append(message: Prepared, form: EncodedMessage): void {
     this.#batches.append(message, form);
     this.#sentCount += 1;
+    this.#burstAt ??= systemClock.now();
     this.#schedule();
   }
 
@@ -370,6 +394,8 @@ export class FanOut implements EndOfTurnTask {
     this.#nextIndex = 0;
     this.#fitted = 0;
     this.#sentAtBegin = this.#sentCount;
+    this.#burstAt = undefined;
+    this.#passBurstAt = undefined;
     this.#batches.clear();
     this.#protocol = undefined;
     this.#maxBytes = Infinity;

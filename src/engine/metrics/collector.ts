@@ -1,10 +1,17 @@
 /** Collects the values of metrics at one moment, from any number of sources. */
 
-import { METRICS, type MetricName } from "../../base/vocabulary.ts";
-import { Histogram } from "../histogram.ts";
+import { METRICS, type MetricFacts, type MetricName } from "../../base/vocabulary.ts";
+import { Histogram, type HistogramData } from "../histogram.ts";
 
 /** Names and values of labels. */
 export type MetricLabels = Readonly<Record<string, string>>;
+
+/** One series of a metric: a number, or of a histogram what it holds. */
+export interface MetricSeries {
+  readonly name: MetricName;
+  readonly labels: MetricLabels;
+  readonly value: number | HistogramData;
+}
 
 /** One series of a counter or a gauge. */
 export interface NumberSample {
@@ -52,17 +59,42 @@ export class Collector {
   }
 
   /** Adds the values of `histogram`, which is not changed. */
-  addHistogram(name: MetricName, histogram: Histogram | undefined, labels: MetricLabels = NO_LABELS): void {
+  addHistogram(
+    name: MetricName,
+    histogram: Histogram | HistogramData | undefined,
+    labels: MetricLabels = NO_LABELS,
+  ): void {
     const sample = seriesOf(this.#histograms, name, labels, () => ({ labels, histogram: new Histogram() }));
     if (histogram !== undefined) sample.histogram.merge(histogram);
   }
 
-  /** Adds all that `other` has collected. */
+  /** Joins all that `other` has collected with what this one has. */
   addAll(other: Collector): void {
     for (const [name, samples] of other.#numbers)
-      for (const { labels, value } of samples.values()) this.add(name, value, labels);
+      for (const { labels, value } of samples.values()) this.#join(name, value, labels);
     for (const [name, samples] of other.#histograms)
       for (const { labels, histogram } of samples.values()) this.addHistogram(name, histogram, labels);
+  }
+
+  /** Joins the series of another process. Those that this version of the library does not know are left out. */
+  addSeries(series: readonly MetricSeries[]): void {
+    for (const { name, labels, value } of series) {
+      if (!isKnown(name, labels) || (METRICS[name].type === "histogram") !== (typeof value === "object")) continue;
+      if (typeof value === "number") this.#join(name, value, labels);
+      else this.addHistogram(name, value, labels);
+    }
+  }
+
+  /** All series, in the order of the documentation. */
+  get series(): MetricSeries[] {
+    return Object.keys(METRICS).flatMap((key) => {
+      const name = key as MetricName;
+      const numbers = this.numbers(name).map(({ labels, value }) => ({ name, labels, value }));
+      const histograms = this.histograms(name).map(({ labels, histogram }) => {
+        return { name, labels, value: histogram.data() };
+      });
+      return [...numbers, ...histograms];
+    });
   }
 
   /** The series of a counter or gauge. */
@@ -73,6 +105,13 @@ export class Collector {
   /** The series of a histogram. */
   histograms(name: MetricName): readonly HistogramSample[] {
     return [...(this.#histograms.get(name)?.values() ?? [])];
+  }
+
+  #join(name: MetricName, value: number, labels: MetricLabels): void {
+    const { joined } = METRICS[name];
+    if (joined === "largest") this.raise(name, value, labels);
+    else if (joined === "oldest") this.lower(name, value, labels);
+    else this.add(name, value, labels);
   }
 
   #number(name: MetricName, labels: MetricLabels): { value: number } {
@@ -101,16 +140,22 @@ function seriesOf<Sample>(
   return sample;
 }
 
-/** In the order of the vocabulary: equal labels have equal keys then. */
 function judgeLabels(name: MetricName, labels: MetricLabels): void {
-  const known = METRICS[name].labels;
+  if (isKnown(name, labels)) return;
+  throw new RangeError(`Cannot add to ${name}: it has no series ${JSON.stringify(labels)}`);
+}
+
+/** True if the labels are in the order of the vocabulary: equal labels have equal keys then. */
+function isKnown(name: string, labels: MetricLabels): boolean {
+  const known = (METRICS as Readonly<Record<string, MetricFacts>>)[name]?.labels;
+  if (known === undefined) return false;
   const given = Object.entries(labels);
   const expected = Object.keys(known);
-  const valid =
+  return (
     given.length === expected.length &&
     given.every(([label, value], index) => {
       const values = known[label];
       return label === expected[index] && (values?.length === 0 || values?.includes(value));
-    });
-  if (!valid) throw new RangeError(`Cannot add to ${name}: it has no series ${JSON.stringify(labels)}`);
+    })
+  );
 }

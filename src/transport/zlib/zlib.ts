@@ -2,6 +2,8 @@
 
 import { constants, deflateRaw, deflateRawSync, inflateRaw, inflateRawSync, type ZlibOptions } from "node:zlib";
 import { concat } from "../../base/bytes.ts";
+import { between } from "../../base/time.ts";
+import { systemClock } from "../clock.ts";
 import { LOOK_AHEAD, reusableZlib } from "./reusable.ts";
 
 // Each message is a zlib stream of its own: the bytes that the next message may refer to are its dictionary. So with context
@@ -59,17 +61,18 @@ export function deflateNow(data: string | Uint8Array, how: DeflateOptions, last:
   }
 }
 
-/** As `deflateNow`, on another thread. */
+/** As `deflateNow`, on another thread. `done` also gets how long the job took, in milliseconds. */
 export function deflateLater(
   data: Uint8Array,
   how: DeflateOptions,
   last: boolean,
-  done: (packed: Uint8Array) => void,
+  done: (packed: Uint8Array, length: number) => void,
 ): void {
   jobs.run((finished) => {
+    const began = systemClock.now();
     const callback = (error: Error | null, packed: Uint8Array): void => {
       finished();
-      done(withoutTail(error === null ? packed : stored(data), last));
+      done(withoutTail(error === null ? packed : stored(data), last), between(began, systemClock.now()));
     };
     try {
       deflateRaw(data, deflateOptions(data.length, how), callback);
@@ -107,17 +110,21 @@ function inflateReused(packed: Uint8Array, dictionary: Uint8Array | undefined, m
   return isWhole ? { bytes: ran.bytes } : undefined;
 }
 
-/** As `inflateNow`, on another thread, when one of the concurrent jobs has ended, if too many are running. */
+/**
+ * As `inflateNow`, on another thread, when one of the concurrent jobs has ended, if too many are running. `done` also gets how long
+ * the job took, in milliseconds.
+ */
 export function inflateLater(
   packed: Uint8Array,
   dictionary: Uint8Array | undefined,
   maxSize: number,
-  done: (inflated: Inflated) => void,
+  done: (inflated: Inflated, length: number) => void,
 ): void {
   jobs.run((finished) => {
+    const began = systemClock.now();
     new Inflation(inflateAsync, dictionary, maxSize, (outcome) => {
       finished();
-      done(outcome);
+      done(outcome, between(began, systemClock.now()));
     }).run(withTail(packed));
   });
 }

@@ -33,6 +33,24 @@ function childrenOf(pid: number | undefined): number[] {
 }
 
 describe("holdfast serve --workers", { ...LIMIT, skip: WINDOWS }, () => {
+  it("answers /metrics with the sum of all processes, whichever gets the request", async () => {
+    await using serving = await ServeProcess.start("--workers", "2", "--no-tcp");
+    const clients = await Promise.all([1, 2, 3, 4].map(() => connect(`${serving.addresses.ws}/echo`)));
+    for (const client of clients) await echoed(client);
+    for (let scrape = 0; scrape < 4; scrape += 1) {
+      // A connection of its own for each, which may reach another worker.
+      const response = await fetch(`${serving.http}/metrics`, { headers: { Connection: "close" } });
+      assert.equal(response.status, 200);
+      assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+      const text = await response.text();
+      assert.match(text, /^holdfast_connections_opened_total\{role="server",protocol="websocket"\} 4$/m);
+      assert.match(text, /^holdfast_messages_total\{role="server",protocol="websocket",direction="in"\} 4$/m);
+      assert.match(text, /^holdfast_workers 2$/m);
+      assert.match(text, /^holdfast_workers_unanswered 0$/m);
+    }
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
   it("serves echo, chat, lines and the page, and prints the address once", async () => {
     await using serving = await ServeProcess.start("--workers", "2");
     const { ws, tcp = "" } = serving.addresses;
