@@ -428,7 +428,7 @@ describe("the published package", () => {
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
     const strays = files.filter(
       (path) =>
-        !/^(dist\/.+\.(js|d\.ts)(\.map)?|(dist|src)\/.+\.html|src\/.+\.ts|docs\/.+\.md|examples\/.+\.(js|ts)|package\.json|[A-Z]+(\.md)?)$/.test(
+        !/^(dist\/.+\.(js|d\.ts)(\.map)?|(dist|src)\/.+\.html|src\/.+\.(tsx?|css)|docs\/.+\.md|examples\/.+\.(js|ts)|package\.json|[A-Z]+(\.md)?)$/.test(
           path,
         ),
     );

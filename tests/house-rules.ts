@@ -80,6 +80,10 @@ const PEERS: Readonly<Record<string, string>> = {
   "broker/nats/client.ts": "@nats-io/transport-node",
 };
 
+/** The program of the dashboard's page. It runs in a browser, and the build joins it with these packages. */
+const PAGE = "dashboard/page/";
+const PAGE_PACKAGES = ["preact"];
+
 const DOORS = ["core.ts", ...ENTRIES];
 const REEXPORT = /\bexport\s+(type\s+)?\{[^}]*\}\s+from\s+" *";/g;
 const NAMELESS = /(^|\/)(util|helper|type)s?[./]|(^|\/)common[./]/;
@@ -91,7 +95,7 @@ export function violations(src: string): string[] {
   const files = readdirSync(src, { recursive: true, encoding: "utf8" }).map((path) => path.replaceAll("\\", "/"));
   const texts = new Map(
     files
-      .filter((file) => file.endsWith(".ts"))
+      .filter((file) => /\.tsx?$/.test(file))
       .sort()
       .map((file) => [file, readFileSync(posix.join(src, file), "utf8")]),
   );
@@ -186,11 +190,14 @@ function imports(file: string, text: string): string[] {
     const say = (what: string): number => found.push(`${file}:${lineAt(text, at)}: ${what} ${specifier}`);
     if (specifier.startsWith("node:")) {
       if (PURE.includes(floor ?? "")) say("is pure but imports");
+      else if (file.startsWith(PAGE)) say("runs in a browser but imports");
       else if (!WORLDLY.includes(floor ?? "") && !typeOnly) say("leaves the world to transport but imports");
     } else if (!specifier.startsWith(".")) {
-      if (PEERS[file] !== specifier) say("imports a package:");
+      if (PEERS[file] !== specifier && !(file.startsWith(PAGE) && PAGE_PACKAGES.includes(specifier)))
+        say("imports a package:");
     } else {
       const target = targetOf(file, specifier);
+      if (target.startsWith(PAGE) && !file.startsWith(PAGE)) say("runs in Node but imports the page:");
       const below = floorOf(target);
       if (heightOf(target) > heightOf(file)) say("imports upwards:");
       else if (

@@ -181,6 +181,18 @@ describe("the rules of the house", () => {
       files: { "transport/a.ts": 'import { WebSocket } from "ws";' },
       as: ["transport/a.ts:2: imports a package: ws"],
     },
+    "a page that needs Node, or that Node needs": {
+      files: {
+        "dashboard/page/a.tsx":
+          'import { h } from "preact";\nimport { join } from "node:path";\nimport { b } from "uplot";',
+        "dashboard/feed.ts": 'import { a } from "./page/a.tsx";',
+      },
+      as: [
+        "dashboard/feed.ts:2: runs in Node but imports the page: ./page/a.tsx",
+        "dashboard/page/a.tsx:3: runs in a browser but imports node:path",
+        "dashboard/page/a.tsx:4: imports a package: uplot",
+      ],
+    },
     "what lies behind Node's public interface": {
       files: {
         "transport/a.ts": 'socket._handle.close();\nsocket["_readableState"];\nprocess.binding("tcp_wrap");',

@@ -84,7 +84,9 @@ function stale(target) {
 
 /** Whether every source has its output. */
 function complete(target, given = sources(target)) {
-  return given.every((source) => existsSync(join(root, outputOf(target, source))));
+  return given
+    .filter((source) => !isPartOfPage(source))
+    .every((source) => existsSync(join(root, outputOf(target, source))));
 }
 
 function outputOf({ base, out }, source) {
@@ -92,6 +94,11 @@ function outputOf({ base, out }, source) {
 }
 
 const isPage = (path) => path.endsWith(".html");
+
+/** The program of a page runs in browsers: the compiler checks it apart from the rest. It is joined into the page. */
+const PAGE_PROGRAM = { config: "tsconfig.page.json", out: ".cache/page", folder: "src/dashboard/page/" };
+
+const isPartOfPage = (path) => path.startsWith(PAGE_PROGRAM.folder);
 
 async function build(target) {
   const before = fingerprint(target);
@@ -110,7 +117,9 @@ async function build(target) {
     rmSync(info, { force: true });
     await compile(target, stamp, info);
   }
-  for (const page of sources(target).filter(isPage)) writePage(root, page, outputOf(target, page));
+  if (sources(target).some(isPartOfPage))
+    await compile(PAGE_PROGRAM, stamp, join(root, PAGE_PROGRAM.out, "tsbuildinfo"));
+  for (const page of sources(target).filter(isPage)) await writePage(root, page, outputOf(target, page));
   prune(target);
   writeFileSync(stamp, before);
 }
@@ -128,8 +137,10 @@ async function compile({ config }, stamp, info) {
 /** Content, not time: a checkout changes the one without the other. */
 function fingerprint(target) {
   const hash = createHash("sha256");
-  const settings = ["tsconfig.json", target.config, "package.json", "package-lock.json", "tools/pages.mjs"];
-  for (const path of [...settings, ...sources(target)]) {
+  const all = sources(target);
+  const configs = ["tsconfig.json", target.config, ...(all.some(isPartOfPage) ? [PAGE_PROGRAM.config] : [])];
+  const settings = [...configs, "package.json", "package-lock.json", "tools/pages.mjs"];
+  for (const path of [...settings, ...all]) {
     hash
       .update(`${path}\0`)
       .update(readFileSync(join(root, path)))
@@ -139,7 +150,7 @@ function fingerprint(target) {
 }
 
 function sources({ from }) {
-  return from.flatMap((folder) => filesIn(folder).filter((path) => path.endsWith(".ts") || isPage(path))).sort();
+  return from.flatMap((folder) => filesIn(folder).filter((path) => /\.(tsx?|css|html)$/.test(path))).sort();
 }
 
 // A test whose source was deleted would be run for ever, and a module would be published.

@@ -1,0 +1,68 @@
+/** What the page keeps of the updates: the seconds of 10 minutes, the ends in them, and the ended connections. */
+
+import {
+  ENDED_KEPT,
+  type EndCount,
+  type EndedRow,
+  HISTORY_SECONDS,
+  NUMBER_NAMES,
+  type NumberName,
+  type UpdateMessage,
+} from "../feed.ts";
+
+export class FeedHistory {
+  /** The numbers of the seconds, the oldest first. */
+  readonly seconds: number[] = [];
+  /** The ended connections, the newest first. */
+  ended: readonly EndedRow[] = [];
+  readonly #columns: (number | null)[][] = NUMBER_NAMES.map(() => []);
+  #endCounts: readonly EndCount[] = [];
+
+  /** The newest second, or undefined. */
+  get newest(): number | undefined {
+    return this.seconds.at(-1);
+  }
+
+  /** The number of the newest ended connection, or undefined. */
+  get newestEnded(): number | undefined {
+    return this.ended[0]?.number;
+  }
+
+  get endCounts(): readonly EndCount[] {
+    return this.#endCounts;
+  }
+
+  /** The values of a number, one for each of `seconds`. */
+  column(name: NumberName): readonly (number | null)[] {
+    return this.#columns[NUMBER_NAMES.indexOf(name)] ?? [];
+  }
+
+  /** The newest value of a number. */
+  now(name: NumberName): number | null {
+    return this.column(name).at(-1) ?? null;
+  }
+
+  add(update: Pick<UpdateMessage, "samples" | "endCounts" | "ended">): void {
+    for (const [second = null, ...values] of update.samples) {
+      // A question that was replaced may have been answered before.
+      if (second === null || second <= (this.newest ?? -1)) continue;
+      this.seconds.push(second);
+      this.#columns.forEach((column, at) => void column.push(values[at] ?? null));
+    }
+    const oldest = (this.newest ?? 0) - HISTORY_SECONDS;
+    const old = this.seconds.findIndex((second) => second > oldest);
+    if (old > 0) for (const column of [this.seconds, ...this.#columns]) column.splice(0, old);
+    const known = this.#endCounts.at(-1)?.[0] ?? -1;
+    const later = update.endCounts.filter(([second]) => second > known);
+    this.#endCounts = [...this.#endCounts, ...later].filter(([second]) => second > oldest);
+    const newest = this.newestEnded ?? -1;
+    const ends = update.ended.filter(({ number }) => number > newest).reverse();
+    if (ends.length > 0) this.ended = [...ends, ...this.ended].slice(0, ENDED_KEPT);
+  }
+
+  clear(): void {
+    for (const column of [this.seconds, ...this.#columns]) column.length = 0;
+    this.#endCounts = [];
+    this.ended = [];
+  }
+}
