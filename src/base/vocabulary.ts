@@ -42,6 +42,12 @@ export const WORKER_ENDS: Readonly<Record<"stopped" | "failed" | "killed" | "exi
 /** Which code moves the bytes of plain TCP: see the transports in docs/architecture.md. */
 export const TRANSPORTS: readonly string[] = ["fast", "socket"];
 
+/** The states of a TCP socket, as Linux names them. */
+export const SOCKET_STATES: readonly string[] = [
+  ...["established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait"],
+  ...["close", "close_wait", "last_ack", "listen", "closing"],
+];
+
 const ROLE = { role: ROLES };
 const ROLE_PROTOCOL = { role: ROLES, protocol: PROTOCOLS };
 const BOTH_WAYS = { ...ROLE_PROTOCOL, direction: DIRECTIONS };
@@ -88,6 +94,7 @@ export type MetricName =
   | "holdfast_ping_rtt_seconds"
   | "holdfast_peer_ended_connections"
   | "holdfast_peer_ended_oldest_timestamp_seconds"
+  | "holdfast_tcp_sockets"
   | "holdfast_errors_total"
   | "holdfast_compression_seconds_total"
   | "holdfast_compression_in_bytes_total"
@@ -121,6 +128,7 @@ export type MetricName =
   | "holdfast_exchange_refused_total"
   | "holdfast_loop_blocked_seconds"
   | "holdfast_scrape_seconds"
+  | "holdfast_started_timestamp_seconds"
   | "holdfast_build_info";
 
 /** Every metric. The order is that of the exposition and of the documents. */
@@ -255,6 +263,11 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: ROLE,
     joined: "oldest",
     help: "Unix time of the oldest of these FINs; 0 if there is none.",
+  },
+  holdfast_tcp_sockets: {
+    type: "gauge",
+    labels: { state: SOCKET_STATES },
+    help: "TCP sockets of this process in the kernel, on Linux; elsewhere there is no series. They are read at most every 5 s.",
   },
   holdfast_errors_total: {
     type: "counter",
@@ -423,6 +436,12 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: NONE,
     joined: "largest",
     help: "How long it took to collect these values. Of several processes: the longest.",
+  },
+  holdfast_started_timestamp_seconds: {
+    type: "gauge",
+    labels: NONE,
+    joined: "oldest",
+    help: "Unix time at which the process started. Of several processes: the first one.",
   },
   holdfast_build_info: {
     type: "gauge",

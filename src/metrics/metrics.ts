@@ -10,9 +10,14 @@ import { systemClock } from "../transport/clock.ts";
 import { usesFastTransport } from "../transport/fast/select.ts";
 import { LoopMonitor } from "./loop-monitor.ts";
 import { MetricsSnapshot } from "./snapshot.ts";
+import { TcpSockets } from "./tcp-sockets.ts";
 
-// One for the process, from the first call of `metrics` on.
+// One of each for the process, from the first call of `metrics` on.
 const loopMonitor = new LoopMonitor(systemClock);
+const tcpSockets = new TcpSockets(systemClock);
+
+// Once: later changes of the wall clock do not move it.
+const STARTED = systemClock.wallTime() / 1_000 - process.uptime();
 
 /** `process` of Node. Described by its form, so that the declarations need no types of Node. */
 export interface ProcessObject {
@@ -61,8 +66,10 @@ function collectWithProcess(source: MetricSource): Collector {
   const collector = new Collector();
   source.collect(collector);
   loopMonitor.collect(collector);
+  tcpSockets.collect(collector);
   collector.add("holdfast_memory_held_bytes", memoryBudget.heldBytes);
   collector.add("holdfast_memory_limit_bytes", memoryBudget.limit);
+  collector.add("holdfast_started_timestamp_seconds", STARTED);
   const transport = usesFastTransport() ? "fast" : "socket";
   collector.add("holdfast_build_info", 1, { version: VERSION, transport });
   collector.add("holdfast_scrape_seconds", between(began, systemClock.now()) / 1_000);
@@ -89,6 +96,7 @@ export function metrics(of: Pick<Server, "url" | "close" | "unref"> | ProcessObj
   if (source === undefined)
     throw new TypeError(`Cannot read metrics of ${kindOf(of)}: expected a server of this library, or process`);
   loopMonitor.start();
+  tcpSockets.refresh();
   return new Metrics(source);
 }
 

@@ -78,7 +78,7 @@ await listen("ws://127.0.0.1:9000", {
 \`\`\`
 
 \`metrics(server)\` has the connections of one server. \`metrics(process)\` has all servers, those that have closed as well, the connections
-of \`connect\` and \`accept\`, and the delay of the event loop. The text is Prometheus' format 0.0.4. Beside the metrics of prom-client
+of \`connect\` and \`accept\`. Both have the delay of the event loop, and the TCP sockets of the process. The text is Prometheus' format 0.0.4. Beside the metrics of prom-client
 or another library, it follows their text; no name can be the same, because all names here begin with \`holdfast_\`:
 
 \`\`\`js
@@ -90,6 +90,10 @@ request for them reaches any of the workers. There \`metrics\` of the worker's s
 answers with these.
 
 Groups, topics, compression and clients that reconnect are counted for the process, not for each server.
+
+\`holdfast_tcp_sockets\` has all TCP sockets of the process, also those of other libraries, and sockets in TIME_WAIT and the like whose local port
+is one on which the process listens. They are read in the background, at most every 5 s, when metrics are collected: a scrape has the
+counts that the scrape before has begun to read, and the first one none. On other systems than Linux there is no such series.
 
 No label has a value from a peer, and a process has at most 400 series. Values that are known in advance are 0 from the start. The bounds
 of histograms are powers of two, because they are those of the histogram inside, and so the counts are exact.

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { endianness } from "node:os";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { socketRows } from "../../../src/transport/socket/socket-table.ts";
+import { socketKinds, socketRows } from "../../../src/transport/socket/socket-table.ts";
 import { SOCKETS_SKIP } from "../../kit/kernel-sockets.ts";
 import { settledMemory } from "../../kit/memory.ts";
 
@@ -46,6 +46,15 @@ describe("the table of sockets", () => {
   it("is written in the order of the machine's bytes", () => {
     const big = BUSY.replace("0100007F", "7F000001").replace("0A00000A", "0A00000A");
     assert.equal(socketRows(HEAD + big, false)[0]?.localHost, "127.0.0.1");
+  });
+
+  it("can be counted row by row, with the states, ports and numbers of whole rows", () => {
+    const texts = [HEAD, "", HEAD + BUSY + LISTENING + WAITING, `${HEAD}a line that is no row\n${BUSY.trimEnd()}`];
+    for (const text of texts) {
+      const rows = socketRows(text, true).map(({ state, localPort, inode }) => ({ state, localPort, inode }));
+      assert.deepEqual([...socketKinds(text)], rows);
+    }
+    assert.equal([...socketKinds(texts[2] ?? "")].length, 3);
   });
 
   it("returns only the wanted rows", () => {
