@@ -127,6 +127,7 @@ export type { DialAttempt, DialDestination, Dialer, DialPlace } from "./transpor
 export { type HttpProxyOptions, httpProxy } from "./transport/dial/http-proxy.ts";
 export type { DialOptions } from "./transport/dial/options.ts";
 export { proxyFromEnvironment } from "./transport/dial/proxy-environment.ts";
+export { socksProxy } from "./transport/dial/socks-proxy.ts";
 export { errorReporter } from "./transport/error-report.ts";
 export type { ListenAddress } from "./transport/listen/listen-address.ts";
 export type { Network, NetworkListener } from "./transport/network.ts";

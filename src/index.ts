@@ -148,6 +148,7 @@ export {
   type Server,
   type ServerConnections,
   type ServerDefaults,
+  socksProxy,
   TimeoutError,
   type TimeoutEvent,
   TransportError,

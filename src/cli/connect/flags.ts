@@ -63,7 +63,7 @@ const CONNECT_FLAGS = {
     type: "string",
     value: "URL",
     ...REQUEST,
-    text: 'through this HTTP proxy, or through that of the environment: "env"',
+    text: 'through this proxy, http:, https: or socks5:, or through that of the environment: "env"',
   },
   insecure: { type: "boolean", short: "k", ...REQUEST, text: "TLS with any certificate of the server" },
   ca: { type: "string", value: "FILE", file: true, ...REQUEST, text: "certificates that are trusted, as PEM" },

@@ -1,7 +1,7 @@
 /** The values of the flags of `holdfast connect`: proxies, files, header fields, framings, close codes, durations. */
 
 import { readFileSync } from "node:fs";
-import { type Dialer, type Framing, httpProxy, proxyFromEnvironment } from "../../index.ts";
+import { type Dialer, type Framing, httpProxy, proxyFromEnvironment, socksProxy } from "../../index.ts";
 import { duration, UsageError, wholeNumber } from "../flags.ts";
 import { messageOf } from "./transcript.ts";
 
@@ -13,7 +13,7 @@ export const MAX_MESSAGE: number = 2 ** 29 - 24;
 
 export function dialerOf(proxy: string): Dialer {
   try {
-    return proxy === "env" ? proxyFromEnvironment() : httpProxy(proxy);
+    return proxy === "env" ? proxyFromEnvironment() : /^socks5/i.test(proxy) ? socksProxy(proxy) : httpProxy(proxy);
   } catch (error) {
     throw new UsageError(`cannot use --proxy ${JSON.stringify(proxy)}: ${messageOf(error)}`);
   }

@@ -11,8 +11,8 @@ import type { DialRoute } from "./lookup.ts";
 /** How the stream to the server is opened. */
 export interface DialOptions {
   /**
-   * Opens the stream to the server, in place of a TCP connection: through a proxy (`httpProxy`, `proxyFromEnvironment`, a SOCKS
-   * client), an SSH tunnel, or after STARTTLS. A function is called for each attempt. An open Duplex, such as a socket or one end of
+   * Opens the stream to the server, in place of a TCP connection: through a proxy (`httpProxy`, `socksProxy`,
+   * `proxyFromEnvironment`), an SSH tunnel, or after STARTTLS. A function is called for each attempt. An open Duplex, such as a socket or one end of
    * a tunnel, is used once; if `connect` rejects, it is destroyed. TLS of `wss:` and `tls:` runs on the stream. The time that it
    * takes counts for `openTimeout`. WebSockets to one host name open one after the other (`maxConnecting`).
    * @default a TCP connection or a unix socket

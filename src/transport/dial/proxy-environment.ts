@@ -4,13 +4,14 @@ import { BlockList, isIP } from "node:net";
 import { judgeOptions } from "../../base/judge.ts";
 import type { DialDestination, Dialer } from "./dialer.ts";
 import { httpProxy } from "./http-proxy.ts";
+import { socksProxy } from "./socks-proxy.ts";
 
 /**
  * Returns a value of the option `dial`: connections are opened through the proxy that the environment names, or directly if it
  * names none. The variables are read once, at this call; their names are accepted in lower and in upper case, lower case first.
  *
  * - `HTTP_PROXY` is for `ws:`, `HTTPS_PROXY` for `wss:`. `ALL_PROXY` is for both if the other one is not set, and for `tcp:` and
- *   `tls:`. The value is a URL as in `httpProxy`; without a scheme it is an http: URL. In a CGI program (`REQUEST_METHOD` is set)
+ *   `tls:`. The value is a URL as in `httpProxy` or `socksProxy`; without a scheme it is an http: URL. In a CGI program (`REQUEST_METHOD` is set)
  *   `HTTP_PROXY` in upper case is ignored, because there it is the `Proxy` field of a request.
  * - `NO_PROXY` lists the servers to which connections are opened directly, separated by commas or spaces: `example.com` (also its
  *   subdomains), `.example.com` or `*.example.com` (only the subdomains), an IP address, a network as `10.0.0.0/8` or `fd00::/8`,
@@ -18,7 +19,7 @@ import { httpProxy } from "./http-proxy.ts";
  *   not resolved.
  * - Loopback addresses and `localhost` are always opened directly, and unix sockets too.
  *
- * If the variable of a destination has another value, such as a socks5: URL, `connect` rejects in phase `proxy`.
+ * If the variable of a destination has another value, such as a socks4: URL, `connect` rejects in phase `proxy`.
  *
  * @example
  * const connection = await connect("wss://example.com/live", { dial: proxyFromEnvironment() });
@@ -33,6 +34,7 @@ export function proxyFromEnvironment(environment: Readonly<Record<string, string
     const value = read(name);
     if (value === undefined) return undefined;
     try {
+      if (/^socks5h?:/i.test(value)) return socksProxy(value);
       return httpProxy(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`);
     } catch {
       // Thrown when the variable is needed: programs that need another one are not affected. Without the value, because it can

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, createServer as createTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -235,6 +235,39 @@ describe("the request of holdfast connect", LIMIT, () => {
     proxy.close();
     assert.match(stdout, /^hi\n(?!0\.000$)\d+\.\d{3}$/);
     assert.deepEqual(asked, [new URL(server.url).host]);
+  });
+
+  it("goes through a SOCKS5 proxy, which gets the name and the credentials", async () => {
+    await using server = await echoServer();
+    const { port } = new URL(server.url);
+    const asked: string[] = [];
+    const answers = ["\u0005\u0002", "\u0001\u0000"];
+    const proxy = createTcp((socket) => {
+      socket.on("data", function answer(chunk: Buffer) {
+        asked.push(chunk.toString("latin1"));
+        const next = answers.shift();
+        if (next !== undefined) return void socket.write(next, "latin1");
+        socket.off("data", answer);
+        const onward = connect(Number(port), "127.0.0.1", () => {
+          socket.write("\u0005\u0000\u0000\u0001\u0000\u0000\u0000\u0000\u0000\u0000", "latin1");
+          socket.pipe(onward).pipe(socket);
+        });
+      });
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    const at = `socks5://ann:word@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const { stdout } = await ConnectProcess.to({ url: `ws://app.localhost:${port}` }, [
+      "-x",
+      "hi",
+      "-n",
+      "1",
+      "--proxy",
+      at,
+    ]);
+    proxy.close();
+    assert.equal(stdout, "hi\n");
+    assert.deepEqual(asked.slice(0, 2), ["\u0005\u0002\u0000\u0002", "\u0001\u0003ann\u0004word"]);
+    assert.match(asked[2] ?? "", /app\.localhost/);
   });
 
   it("goes to a unix socket", async (t) => {

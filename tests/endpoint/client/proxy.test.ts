@@ -438,7 +438,7 @@ describe("the proxy of the environment", LIMIT, () => {
   }
 
   it("is an error only where it is needed, and the error does not show a password", async () => {
-    const dial = proxyFromEnvironment({ ALL_PROXY: "socks5://a:secret@proxy", HTTP_PROXY: "http://a:%secret@proxy" });
+    const dial = proxyFromEnvironment({ ALL_PROXY: "socks4://a:secret@proxy", HTTP_PROXY: "http://a:%secret@proxy" });
     for (const [url, name] of [
       ["tcp://a.example:9", "ALL_PROXY"],
       ["ws://a.example", "HTTP_PROXY"],
