@@ -137,6 +137,7 @@ export type { Network, NetworkListener } from "./transport/network.ts";
 export { type AnyCodec, judgeCodec } from "./connection/codec.ts";
 export { COMPRESSION_DEFAULTS, type CompressionDefaults } from "./connection/compression/options.ts";
 export { groupCounters } from "./connection/group-counters.ts";
+export { Inspection, type LimitState } from "./connection/inspection.ts";
 export { CONNECTION_DEFAULTS, type ConnectionDefaults } from "./connection/options.ts";
 export { UnhandledCalls } from "./connection/time/unhandled-calls.ts";
 export {
@@ -148,11 +149,12 @@ export {
   memberIsEnding,
   sendToMember,
 } from "./connection/transport-connection.ts";
+export type { ConnectionWatcher, EndedFacts, RareEvent } from "./connection/watcher.ts";
 export { Streams } from "./connection/web-streams.ts";
 export { Deferral, type DeferringGroup, otherDeferralsThan } from "./connection/write/deferred-messages.ts";
 export { FanOut } from "./connection/write/fan-out.ts";
 export { encodedBy, ownedMessage, type Prepared, prepared } from "./connection/write/prepared-message.ts";
 export type { MemberMessageOptions, RefusalOwner } from "./connection/write/send-options.ts";
-export { processMetrics } from "./endpoint/metric-sources.ts";
+export { processMetrics, type WatchedServer, type WatchedSource } from "./endpoint/metric-sources.ts";
 export { CLIENT_DEFAULTS, type ClientDefaults, SERVER_DEFAULTS, type ServerDefaults } from "./endpoint/options.ts";
 export { serverMetricsOf } from "./endpoint/server/server.ts";

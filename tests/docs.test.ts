@@ -27,12 +27,12 @@ const DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"
 );
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
-describe("the programs in README, docs/addresses.md and docs/topics.md", () => {
+describe("the programs in README, docs/addresses.md, docs/topics.md and docs/dashboard.md", () => {
   it("compile against the package", async () => {
     const folder = join(ROOT, ".cache/readme");
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    const documents = ["README.md", "docs/addresses.md", "docs/topics.md"].map(read).join("\n");
+    const documents = ["README.md", "docs/addresses.md", "docs/topics.md", "docs/dashboard.md"].map(read).join("\n");
     const programs = Array.from(documents.matchAll(/^```ts\n([\s\S]*?)^```$/gm), ([, text = ""]) => text);
     assert.ok(programs.length >= 2);
     for (const [index, text] of programs.entries()) writeFileSync(join(folder, `${index}.ts`), text);

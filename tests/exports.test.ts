@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { VERSION } from "../src/base/version.ts";
 import * as nats from "../src/broker/nats/index.ts";
 import * as redis from "../src/broker/redis/index.ts";
+import * as dashboard from "../src/dashboard/index.ts";
 import * as main from "../src/index.ts";
 import * as kernel from "../src/kernel/index.ts";
 import * as otel from "../src/otel/index.ts";
@@ -222,6 +223,15 @@ const OTEL = {
   values: ["observeMetrics"],
   types: ["ObservableInstrument", "ObservableMeter", "ObservableOptions", "ObserveCallback"],
 };
+const DASHBOARD = {
+  values: ["Dashboard", "NUMBERS", "NUMBER_NAMES", "SORT_COLUMNS", "dashboard"],
+  types: [
+    ...["ActionMessage", "ConnectionDetail", "ConnectionRow", "DashboardClient", "DashboardFeed", "DashboardOptions"],
+    ...["DashboardRequest", "EndCount", "EndedRow", "FeedMessage", "FrameRow", "GroupRow", "HelloMessage", "KernelRow"],
+    ...["LimitRow", "NextMessage", "NumberFacts", "NumberName", "ResultMessage", "Sample", "ServerRow", "SortColumn"],
+    ...["TimelineEvent", "TopicRow", "UpdateMessage", "ViewerMessage"],
+  ],
+};
 const TESTING = {
   values: ["ManualClock", "chaosProxy", "network", "pair", "settled", "wired"],
   types: [
@@ -267,6 +277,7 @@ describe("the package's doors", () => {
     ["holdfast/redis", "src/broker/redis/index.ts", redis, REDIS],
     ["holdfast/nats", "src/broker/nats/index.ts", nats, NATS],
     ["holdfast/otel", "src/otel/index.ts", otel, OTEL],
+    ["holdfast/dashboard", "src/dashboard/index.ts", dashboard, DASHBOARD],
   ] as const) {
     it(`show exactly the listed names: ${name}`, () => {
       assert.deepEqual(Object.keys(door).sort(), [...listed.values].sort());
@@ -430,7 +441,7 @@ describe("the published package", () => {
     const { exports, bin } = JSON.parse(read("package.json"));
     const pointedTo = [
       bin.holdfast,
-      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel"].flatMap((door) =>
+      ...[".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel", "./dashboard"].flatMap((door) =>
         Object.values(exports[door]),
       ),
     ] as string[];
@@ -447,7 +458,7 @@ describe("the published package", () => {
 
   it("names types of Node in one declaration only, where @ts-ignore stands before each", () => {
     const reached = new Set<string>();
-    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel"].map(
+    const queue = [".", "./testing", "./workers", "./kernel", "./redis", "./nats", "./otel", "./dashboard"].map(
       (door) => JSON.parse(read("package.json")).exports[door].types as string,
     );
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {

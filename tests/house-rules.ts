@@ -57,11 +57,8 @@ const SHARED = ["engine/histogram.ts", "dashboard/feed.ts"];
  */
 const LAZY = ["cli/commands.ts", "cli/serve/broker.ts"];
 
-/**
- * Node's internals may be named in these files and nowhere else. The second has functions that run inside other processes, where they
- * read what has no public name.
- */
-const INTERNALS = ["transport/internals/", "cli/doctor/attach/inside.ts"];
+/** Node's internals may be named in this file and nowhere else. */
+const INTERNALS = "transport/internals/";
 const INTERNAL =
   /\._[a-z]\w*|\[["']_\w+["']\]|\{ *_\w+|\bprocess\.binding\b|\b(useUserBuffer|writeBuffer|readSt(art|op)|onread|onconnection|get(sock|peer)name|(Write|Shutdown)Wrap|manualStart)\b/g;
 
@@ -74,7 +71,7 @@ const OUTBOX = ["record.ts", "lazy-parts.ts", "core.ts", "write/corked-writes.ts
 /** The entry points of the package. */
 const ENTRIES = [
   ...["index.ts", "testing/index.ts", "workers/index.ts", "kernel/index.ts"],
-  ...["broker/redis/index.ts", "broker/nats/index.ts", "otel/index.ts"],
+  ...["broker/redis/index.ts", "broker/nats/index.ts", "otel/index.ts", "dashboard/index.ts"],
 ];
 
 /** The files that may import a package, which is an optional peer then. Their declarations must not name it. */
@@ -179,8 +176,7 @@ function words(file: string, text: string): string[] {
     !PURE.includes(floorOf(file) ?? "")
   )
     forbid(code, TIMER, (word) => `uses the global ${word}, which a test may replace: ${TIMERS} has it`);
-  if (!INTERNALS.some((path) => file.startsWith(path)))
-    forbid(uncommented, INTERNAL, (word) => `names an internal: ${word}`);
+  if (!file.startsWith(INTERNALS)) forbid(uncommented, INTERNAL, (word) => `names an internal: ${word}`);
   if (file.startsWith("connection/") && !OUTBOX.includes(file))
     forbid(code, /\.outbox\b(?!\()/g, () => "reaches the outbox past outboxOf");
   if (DOORS.includes(file) && code.replace(REEXPORT, "").trim() !== "") found.push(`${file}: does more than re-export`);

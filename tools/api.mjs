@@ -20,6 +20,7 @@ const ENTRIES = {
   redis: "broker/redis/index",
   nats: "broker/nats/index",
   otel: "otel/index",
+  dashboard: "dashboard/index",
 };
 
 /** Types that are not exported on purpose. */

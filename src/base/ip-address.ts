@@ -104,3 +104,11 @@ function bytesOfGroups(text: string, last: boolean): IpBytes | undefined {
   }
   return bytes.length <= 16 ? bytes : undefined;
 }
+
+/** True for 127.0.0.0/8, also in its IPv4-mapped form, and for ::1. */
+export function isLoopbackIp(address: string): boolean {
+  const bytes = parseIp(address);
+  if (bytes === undefined) return false;
+  const mapped = MAPPED.every((byte, index) => bytes[index] === byte);
+  return mapped ? bytes[12] === 127 : bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+}

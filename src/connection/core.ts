@@ -59,7 +59,7 @@ import { type MemoryHolder, processBudget } from "./memory-budget.ts";
 import type { Overflow } from "./options.ts";
 import { dispatchMessage } from "./read/dispatch-message.ts";
 import { type ConnectionBase, ConnectionRecord, leaveGroups } from "./record.ts";
-import { reportEnd, reportOpened, reportOverflow, reportPeerEnded, reportReading, reportTimeout } from "./reports.ts";
+import { reportEnd, reportEvent, reportOpened, reportOverflow, reportTimeout } from "./reports.ts";
 import {
   applicationRequestedMore,
   bytesReceived,
@@ -113,7 +113,7 @@ export class Core
 
   data(chunk: Uint8Array): void {
     const now = this.options.clock.now();
-    countReceived(this, chunk.length);
+    countReceived(this, chunk);
     bytesReceived(this, now);
     // Fast path: an idle connection mostly receives the Pongs of its heartbeat. If the Pong has no other effect, no decoder is
     // used.
@@ -144,7 +144,7 @@ export class Core
 
   finSeen(): void {
     const closing = closingOf(this);
-    if (closing.peerEndedAt === undefined) reportPeerEnded(this);
+    if (closing.peerEndedAt === undefined) reportEvent(this, "peerEnded");
     const now = this.options.clock.now();
     closing.peerEndedAt ??= now;
     if (this.rareParts?.draining === undefined) finLeftUnread(this, now);
@@ -170,7 +170,7 @@ export class Core
   }
 
   get inboxFull(): boolean {
-    return this.dispatcher?.inbox.full === true || inboxIsShortened(this);
+    return this.dispatcher?.inbox.full === true || inboxIsShortened(this) || this.rareParts?.readingHeld === true;
   }
 
   messagesArrived(): void {
@@ -208,13 +208,13 @@ export class Core
 
   paused(): void {
     if (inboxIsShortened(this)) processBudget.paused += 1;
-    reportReading(this, "pause", this.inboxFull);
+    reportEvent(this, "pause", this.inboxFull);
     const peerEnded = this.closing?.peerEndedAt !== undefined;
     if (peerEnded && this.rareParts?.draining === undefined) finLeftUnread(this, this.options.clock.now());
   }
 
   resumed(): void {
-    reportReading(this, "resume", false);
+    reportEvent(this, "resume");
   }
 
   // Visitor of the decoder
@@ -426,7 +426,7 @@ export class Core
 
   inboxHasRoom(): void {
     this.heldChanged();
-    if (this.readPump?.continue()) this.applyFin();
+    if (!this.rareParts?.readingHeld && this.readPump?.continue()) this.applyFin();
   }
 
   messageRequested(): void {
@@ -504,6 +504,7 @@ export class Core
   }
 
   stopReading(): void {
+    if (this.rareParts !== undefined) this.rareParts.readingHeld = undefined;
     readPumpOf(this).stop();
   }
 
@@ -552,6 +553,7 @@ export class Core
     if (inputEnded(this)) this.readPump?.resume();
     this.applyFin();
     this.rareParts?.closedPromise?.endBegun(refusal);
+    reportEvent(this, "closing");
     if (closing !== undefined) callHookAtEnd(this, "closing", () => closing(this.connection, refusal));
   }
 

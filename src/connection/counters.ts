@@ -8,6 +8,7 @@ import { CALL_LIMITS, LOSS_POLICIES, type MetricProtocol, type MetricRole, SENT_
 import { Histogram } from "../engine/histogram.ts";
 import type { Collector, MetricSource } from "../engine/metrics/collector.ts";
 import { isWireCode, NO_STATUS } from "../engine/websocket/close-codes.ts";
+import type { ConnectionWatcher } from "./watcher.ts";
 
 function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
@@ -16,6 +17,9 @@ function zeros<Name extends string>(names: readonly Name[]): Record<Name, number
 const CAUSES = Object.keys(END_CAUSES) as EndCause[];
 const PLACES = Object.keys(ERROR_PLACES) as ErrorPlace[];
 const REASONS = Object.keys(REFUSALS) as Refusal[];
+
+// Shared by all counters that nothing watches.
+const NO_WATCHERS: readonly ConnectionWatcher[] = Object.freeze([]);
 
 /** Pings leave at most 1,000 times a second, so the oldest is older than a second. */
 const MAX_PING_INSTANTS = 1_024;
@@ -28,8 +32,9 @@ const MAX_PING_INSTANTS = 1_024;
 export class Counters implements MetricSource {
   readonly role: MetricRole;
   readonly protocol: MetricProtocol;
-  /** True if numbers are kept for each connection that is opened from now on: see `tally.ts`. */
+  /** True if numbers are kept for each connection from now on: see `tally.ts`. */
   tallies = false;
+  watchers: readonly ConnectionWatcher[] = NO_WATCHERS;
   opened = 0;
   messagesIn = 0;
   messagesOut = 0;
@@ -41,6 +46,7 @@ export class Counters implements MetricSource {
   readonly closed: Record<EndCause, number> = zeros(CAUSES);
   readonly refused: Record<Refusal, number> = zeros(REASONS);
   readonly errors: Record<ErrorPlace, number> = zeros(PLACES);
+  #logged = false;
   readonly #overflows: Record<string, number> = zeros(LOSS_POLICIES);
   readonly #callTimeouts: Record<string, number> = zeros(CALL_LIMITS);
   readonly #closeCodes: Record<string, number> = zeros(SENT_CODES);
@@ -55,6 +61,22 @@ export class Counters implements MetricSource {
   constructor(role: MetricRole, protocol: MetricProtocol) {
     this.role = role;
     this.protocol = protocol;
+  }
+
+  /** Keeps numbers of each connection, for the log. */
+  keepTallies(): void {
+    this.#logged = true;
+    this.tallies = true;
+  }
+
+  /** Keeps numbers of each connection, and reports their rare events, until the returned function is called. */
+  watch(watcher: ConnectionWatcher): () => void {
+    this.tallies = true;
+    this.watchers = [...this.watchers, watcher];
+    return () => {
+      this.watchers = this.watchers.filter((one) => one !== watcher);
+      this.tallies = this.#logged || this.watchers.length > 0;
+    };
   }
 
   /** A connection has ended, `age` milliseconds after it was opened. */

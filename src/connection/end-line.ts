@@ -15,7 +15,7 @@ export interface EndedConnection {
   readonly endpoints: Endpoints;
   /** In milliseconds. */
   readonly age: number;
-  readonly tally: Tally;
+  readonly tally: Readonly<Tally>;
   readonly cause: EndCause;
   readonly info: CloseInfo;
 }

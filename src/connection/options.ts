@@ -515,7 +515,7 @@ export function settle(
   if (log !== undefined) {
     if (!isObject(log) || typeof log["info"] !== "function")
       throw new TypeError(`Cannot use log: expected an object with a method info, got ${kindOf(log)}`);
-    counters.tallies = true;
+    counters.keepTallies();
   }
   const own = { heartbeat: beat, farewell, codec, observe, log, onError: report, hooks: received, counters };
   return Object.freeze({ ...settled, ...own });

@@ -5,6 +5,7 @@ import type { ForwardedClient } from "../engine/handshake/forwarded.ts";
 import type { CallContext } from "../transport/call-context.ts";
 import type { ClosedPromise } from "./close/closed-promise.ts";
 import type { DeferredClose } from "./close/deferred-close.ts";
+import type { Tally } from "./tally.ts";
 import type { PendingCalls } from "./time/pending-calls.ts";
 import type { Pings } from "./time/pings.ts";
 import type { UnhandledCalls } from "./time/unhandled-calls.ts";
@@ -31,4 +32,8 @@ export class RareParts {
   context: CallContext | undefined;
   /** The client behind a trusted proxy. Undefined if it is the peer of the socket. */
   client: ForwardedClient | undefined;
+  /** The numbers of this connection, if the log or the dashboard wants them. */
+  tally: Tally | undefined;
+  /** True while the dashboard keeps the connection from reading. */
+  readingHeld: true | undefined;
 }

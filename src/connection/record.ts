@@ -8,9 +8,10 @@ import type { Closing } from "./close/closing.ts";
 import type { Connection, GroupMember } from "./contract.ts";
 import type { SettledOptions } from "./options.ts";
 import type { Protocol } from "./protocol.ts";
-import type { RareParts } from "./rare-parts.ts";
+import { RareParts } from "./rare-parts.ts";
 import type { Dispatcher } from "./read/dispatcher.ts";
 import type { ReadPump } from "./read/read-pump.ts";
+import { Tally } from "./tally.ts";
 import type { RareTimes } from "./time/rare-times.ts";
 import type { TimersState } from "./time/timers.ts";
 import type { InFlight } from "./write/in-flight.ts";
@@ -100,6 +101,18 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
   /** The bound of the bytes in flight. Undefined if there is none. */
   get inFlight(): InFlight | undefined {
     return this.rareParts?.inFlight;
+  }
+
+  /** The numbers of this connection: a rare part, because an idle connection would be larger by a field. */
+  get tally(): Tally | undefined {
+    return this.rareParts?.tally;
+  }
+
+  beginTally(): Tally {
+    const tally = new Tally();
+    this.rareParts ??= new RareParts();
+    this.rareParts.tally = tally;
+    return tally;
   }
 
   /** The addresses of the connection. Behind a trusted proxy the remote ones are those of the client. */

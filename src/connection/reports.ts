@@ -10,7 +10,8 @@ import { emit, isObserved } from "./hooks.ts";
 import { queuedBytesOf, queuedMessagesOf } from "./lazy-parts.ts";
 import type { Overflow } from "./options.ts";
 import type { ConnectionRecord } from "./record.ts";
-import { beginTally, tallyOf } from "./tally.ts";
+import { NO_TALLY } from "./tally.ts";
+import type { RareEvent } from "./watcher.ts";
 
 /** A connection whose events are reported. */
 type ReportedConnection = ConnectionRecord & Parameters<typeof emit>[0] & { readonly connection: Connection };
@@ -19,7 +20,6 @@ type ReportedConnection = ConnectionRecord & Parameters<typeof emit>[0] & { read
 export function reportOpened(record: ReportedConnection): void {
   const { options, connection } = record;
   options.counters.opened += 1;
-  if (options.counters.tallies) beginTally(connection);
   if (!isObserved(record, "open")) return;
   const { remoteAddress, remotePort } = record.endpoints;
   emit(record, { type: "open", id: connection.id, remoteAddress, remotePort });
@@ -28,23 +28,25 @@ export function reportOpened(record: ReportedConnection): void {
 /** The send queue had no room for a message, to which `policy` was applied. */
 export function reportOverflow(record: ReportedConnection, policy: Exclude<Overflow, "wait">): void {
   record.options.counters.overflowed(policy);
+  reportRare(record, "overflow", policy);
   if (!isObserved(record, "overflow")) return;
   const [queuedBytes, queuedMessages] = [queuedBytesOf(record), queuedMessagesOf(record)];
   emit(record, { type: "overflow", id: record.connection.id, policy, queuedBytes, queuedMessages });
 }
 
 /**
- * Reading has stopped, or continues. `full`: it stopped because the inbox is full. Otherwise the connection ends, or another thread works
- * on a message.
+ * Reading has stopped, or continues; the peer has sent its FIN; the end has begun. `full`: reading stopped because the inbox is full.
+ * Otherwise the connection ends, or another thread works on a message.
  */
-export function reportReading(record: ReportedConnection, type: "pause" | "resume", full: boolean): void {
+export function reportEvent(
+  record: ReportedConnection,
+  type: "pause" | "resume" | "peerEnded" | "closing",
+  full = false,
+): void {
   if (full) record.options.counters.pauses += 1;
-  if (isObserved(record, type)) emit(record, { type, id: record.connection.id });
-}
-
-/** The peer has sent its FIN. */
-export function reportPeerEnded(record: ReportedConnection): void {
-  if (isObserved(record, "peerEnded")) emit(record, { type: "peerEnded", id: record.connection.id });
+  reportRare(record, type);
+  // The hook `closing` reports the beginning of an end.
+  if (type !== "closing" && isObserved(record, type)) emit(record, { type, id: record.connection.id });
 }
 
 /** A time limit of the connection, or of one of its calls, was reached. */
@@ -64,15 +66,22 @@ export function reportEnd(record: ReportedConnection, info: CloseInfo): void {
     record.suspendedAt = undefined;
   }
   if (isObserved(record, "close")) emit(record, { type: "close", id: record.connection.id, ...info });
+  for (const watcher of counters.watchers)
+    watcher.ended(record.connection, { cause, age, info, tally: record.tally ?? NO_TALLY });
   logEnd(record, { cause, age, info });
 }
 
+function reportRare({ options, connection }: ReportedConnection, event: RareEvent, detail = ""): void {
+  for (const watcher of options.counters.watchers) watcher.happened(connection, event, detail);
+}
+
 function logEnd(
-  { connection, options, endpoints }: ReportedConnection,
+  record: ReportedConnection,
   ended: Pick<Parameters<typeof endLine>[0], "cause" | "age" | "info">,
 ): void {
-  const tally = tallyOf(connection);
-  if (options.log === undefined || tally === undefined) return;
+  const { connection, options, endpoints } = record;
+  if (options.log === undefined) return;
+  const tally = record.tally ?? NO_TALLY;
   const { id, url, kind } = connection;
   try {
     options.log.info(endLine({ id, url, kind, endpoints, tally, ...ended }));

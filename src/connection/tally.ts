@@ -1,28 +1,25 @@
-/** What one connection has done, for the line in the log at its end and for lists of connections. Kept only if it is wanted. */
+/** What one connection has done, for the line in the log at its end and for the dashboard. Kept only if one of them wants it. */
 
-/** Numbers of one connection. */
-export interface Tally {
-  messagesIn: number;
-  messagesOut: number;
+/** Reads the bytes of one direction. Does not change them. */
+export interface Tap {
+  read(bytes: Uint8Array): void;
+}
+
+/** Numbers of one connection. They begin with 0 at its first byte or message from which on they are wanted. */
+export class Tally {
+  messagesIn = 0;
+  messagesOut = 0;
   /** Bytes with framing and compressed, before TLS, without the opening handshake. */
-  bytesIn: number;
-  bytesOut: number;
+  bytesIn = 0;
+  bytesOut = 0;
   /** Most bytes in the send queue, as `maxQueuedBytes` counts them. */
-  largestQueue: number;
+  largestQueue = 0;
   /** The last round trip, in milliseconds. Undefined if no Ping was answered. */
-  rtt: number | undefined;
+  rtt: number | undefined = undefined;
+  /** Report the frames of a connection whose trace was switched on while it was open. */
+  received: Tap | undefined = undefined;
+  sent: Tap | undefined = undefined;
 }
 
-// Not in a field of the connection: an idle connection would be larger, also without a log.
-const tallies = new WeakMap<object, Tally>();
-
-/** Counts for `connection` from now on. */
-export function beginTally(connection: object): void {
-  if (tallies.has(connection)) return;
-  tallies.set(connection, { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, largestQueue: 0, rtt: undefined });
-}
-
-/** The numbers of `connection`. Undefined if it was opened before they were wanted. */
-export function tallyOf(connection: object): Tally | undefined {
-  return tallies.get(connection);
-}
+/** The numbers of a connection that has counted nothing. */
+export const NO_TALLY: Readonly<Tally> = Object.freeze(new Tally());

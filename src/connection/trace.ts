@@ -5,12 +5,8 @@ import type { Decoder, DecoderLimits, Visitor } from "../engine/protocol.ts";
 import { BINARY, CLOSE, HeaderParser, TEXT } from "../engine/websocket/frame.ts";
 import { frameViolation } from "../engine/websocket/frame-rules.ts";
 import type { Endpoints, Transport, TransportEvents } from "../transport/transport.ts";
-import type { ProtocolFactory } from "./protocol.ts";
-
-/** Reads the bytes of one direction, and reports their frames. Does not change the bytes. */
-interface Tap {
-  read(bytes: Uint8Array): void;
-}
+import type { Protocol, ProtocolFactory } from "./protocol.ts";
+import type { Tap } from "./tally.ts";
 
 export type Report = (facts: Omit<FrameEvent, "type" | "id" | "direction">) => void;
 
@@ -31,14 +27,10 @@ export class TracedTransport implements Transport {
     protocol: ProtocolFactory,
     { id, streaming, report }: { id: number; streaming: boolean; report: (event: ConnectionEvent) => void },
   ) {
-    const limits = { ...NO_LIMITS, streaming };
-    const { name, encoder, deflater } = protocol(limits);
-    const tap = (direction: "in" | "out"): Tap => {
-      const frame: Report = (facts) => report({ type: "frame", id, direction, ...facts });
-      if (name === "tcp") return new MessageTap(protocol(limits).decoder(), frame);
-      // A server shares its frames, because it does not mask them. The peer of a server masks.
-      return new FrameTap(encoder.shareable === (direction === "in"), deflater !== undefined, frame);
-    };
+    const tap = (direction: "in" | "out"): Tap =>
+      frameTap(protocol({ ...NO_LIMITS, streaming }), direction, (facts) =>
+        report({ type: "frame", id, direction, ...facts }),
+      );
     this.#transport = transport;
     this.#received = tap("in");
     this.#sent = tap("out");
@@ -102,6 +94,13 @@ export class TracedTransport implements Transport {
   ref(wanted: boolean): void {
     this.#transport.ref(wanted);
   }
+}
+
+/** Reports the frames of one direction of a connection. */
+export function frameTap(protocol: Protocol, direction: "in" | "out", report: Report): Tap {
+  if (protocol.name === "tcp") return new MessageTap(protocol.decoder(), report);
+  // A server shares its frames, because it does not mask them. The peer of a server masks.
+  return new FrameTap(protocol.encoder.shareable === (direction === "in"), protocol.deflater !== undefined, report);
 }
 
 /** Reads the frames of a WebSocket. Ends after a Close frame and after a frame that breaks the rules, as a decoder does. */

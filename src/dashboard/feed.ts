@@ -102,7 +102,7 @@ export type NumberName =
 
 /**
  * The numbers of each second, in the order of the values in a `Sample`. `null` in a sample: not known, such as the round trip of a
- * second in which no Ping was answered, or the kernel's sockets while nobody looks.
+ * second in which no Ping was answered, or the kernel's sockets on another system than Linux.
  */
 export const NUMBERS: Readonly<Record<NumberName, NumberFacts>> = Object.freeze({
   serverOpening: count("connections", "server: openings in progress"),
@@ -256,7 +256,8 @@ export type ViewerMessage = NextMessage | ActionMessage;
 /** The first message. `instance` differs: the process has begun again, and so have all numbers, so a viewer forgets what it has. */
 export interface HelloMessage {
   readonly type: "hello";
-  readonly feed: typeof FEED_VERSION;
+  /** FEED_VERSION of the server. */
+  readonly feed: number;
   /** Random, new for each start of the dashboard. */
   readonly instance: string;
   readonly version: string;

@@ -1,6 +1,6 @@
 /** The events of a hub, and what it counts. */
 
-import type { Gap, GapReason } from "./position.ts";
+import type { Gap, GapReason, Position } from "./position.ts";
 
 /** The log of a topic may have entries that the hub does not have. Nothing is delivered until it is verified. */
 export interface HubSuspectEvent {
@@ -69,6 +69,15 @@ export type HubEvent =
   | HubInDoubtEvent
   | HubPublishFailedEvent
   | HubReadFailedEvent;
+
+/** A topic that has members or followers in this process. */
+export interface TopicFacts {
+  readonly name: string;
+  readonly members: number;
+  /** Members behind its newest message. */
+  readonly behind: number;
+  readonly position: Position;
+}
 
 /** What a hub has counted since it was made, and how much it has now. */
 export interface HubStats {

@@ -11,7 +11,7 @@ import { randomToken } from "../transport/random.ts";
 import { timerOf, unlessAborted, WaitLimit } from "../transport/wait-limit.ts";
 import type { TopicEncoder } from "./encoder.ts";
 import type { KeptEntry, TopicEntry } from "./entry.ts";
-import { HubCounts, type HubEvent, type HubStats } from "./events.ts";
+import { HubCounts, type HubEvent, type HubStats, type TopicFacts } from "./events.ts";
 import { Excepts } from "./excepts.ts";
 import { Follower } from "./follower.ts";
 import { readHistory } from "./history.ts";
@@ -100,6 +100,15 @@ export class HubCore implements TopicHub, HubContext {
 
   get names(): readonly string[] {
     return [...this.#topics.keys()];
+  }
+
+  get topics(): TopicFacts[] {
+    return Array.from(this.#topics, ([name, { size, behind, log }]) => ({
+      name,
+      members: size,
+      behind,
+      position: log.position,
+    }));
   }
 
   get stats(): HubStats {

@@ -2,7 +2,7 @@
 
 import { judgeString } from "../base/judge.ts";
 import { judgeTopicName } from "../broker/arguments.ts";
-import type { HubStats } from "./events.ts";
+import type { HubStats, TopicFacts } from "./events.ts";
 import { HubCore } from "./hub-core.ts";
 import { type HubOptions, settleHub, settleTopic, type TopicOptions } from "./options.ts";
 import { CHANNEL_BYTES } from "./presence-form.ts";
@@ -40,6 +40,11 @@ export class Hub implements AsyncDisposable {
 
   get stats(): HubStats {
     return this.#core.stats;
+  }
+
+  /** @internal */
+  static topicsOf(hub: Hub): TopicFacts[] {
+    return hub.#core.topics;
   }
 
   /** Ends all topics and closes the broker. Members stay connected. Pending calls reject with ClosedError. */

@@ -72,6 +72,11 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     return this.#members.size;
   }
 
+  /** Number of members that are behind. */
+  get behind(): number {
+    return this.#cursors?.size ?? 0;
+  }
+
   has(member: GroupMember): boolean {
     return this.#members.has(member);
   }

@@ -48,6 +48,11 @@ export class Inbox {
     return this.#stored.length;
   }
 
+  /** The size of the items, as `maxInboxBytes` counts it. */
+  get bytes(): number {
+    return this.#stored.bytes;
+  }
+
   /** The memory that the items take, in bytes. */
   get heldBytes(): number {
     return this.#stored.bytes + this.#stored.length * ITEM_OVERHEAD;

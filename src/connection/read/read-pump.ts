@@ -136,6 +136,11 @@ export class ReadPump {
     return true;
   }
 
+  /** Stops reading until `continue`. The application is not the cause, so `pauseTimeout` does not apply. */
+  hold(): void {
+    if (!this.#stopped) this.#stopReading();
+  }
+
   /** Stops reading. Received bytes are still decoded when there is room for their messages. */
   stop(): void {
     this.#stopped = true;

@@ -100,7 +100,8 @@ function nextDue(record: TimersState): Instant {
   return record.timersAt === undefined ? heartbeat : record.timersAt.reduce(earlier, heartbeat);
 }
 
-function dueOf(record: TimersState, name: TimerName): Instant {
+/** When the timer `name` is due. `NEVER` if it is not set. */
+export function dueOf(record: TimersState, name: TimerName): Instant {
   return (name === "heartbeat" ? record.heartbeatAt : record.timersAt?.[OTHERS.indexOf(name)]) ?? NEVER;
 }
 

@@ -5,7 +5,7 @@ import type { MessageContent } from "../../engine/protocol.ts";
 import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
 import { afterMicrotasks, atEndOfTurn, type EndOfTurnTask } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
-import { type CountingConnection, countWrite } from "../counting.ts";
+import { type CountingConnection, countSent, countWrite } from "../counting.ts";
 import type { Protocol } from "../protocol.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
 import { OutgoingMessage } from "./outgoing-message.ts";
@@ -206,7 +206,7 @@ class CorkedWrites implements ShortPath {
     const heldBytes = owner.transport.lastWriteWaited ? bytes.length : WRITE_BUFFER_SIZE;
     const write = { bytes, operation: "write:data", heldBytes } as const;
     this.#open = false;
-    countWrite(owner, bytes.length, 0);
+    countWrite(owner, bytes);
     try {
       const accepted = passToTransport(owner.transport, write.bytes, true);
       if (this.#owner !== owner) {
@@ -216,7 +216,7 @@ class CorkedWrites implements ShortPath {
         else outbox.addPendingWrite(write);
       } else if (accepted) {
         const waiting = this.#waiting;
-        countWrite(owner, 0, this.length);
+        countSent(owner, this.length);
         this.#reset();
         waiting?.call.resolve();
       } else {

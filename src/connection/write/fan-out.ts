@@ -7,7 +7,7 @@ import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport
 import type { Transport } from "../../transport/transport.ts";
 import type { Connection, GroupMember } from "../contract.ts";
 import type { Counters } from "../counters.ts";
-import { countWrite } from "../counting.ts";
+import { type CountingConnection, countSent, countWrite } from "../counting.ts";
 import { groupCounters } from "../group-counters.ts";
 import type { SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
@@ -19,7 +19,7 @@ import type { ShortPath } from "./short-path.ts";
 import { type EncodedWrite, passToTransport } from "./write-buffer.ts";
 
 /** The fan-out's view of a connection. */
-export interface FanOutMember {
+export interface FanOutMember extends CountingConnection {
   readonly connection: Connection;
   readonly protocol: Protocol;
   readonly options: SettledOptions;
@@ -290,7 +290,10 @@ export class FanOut implements EndOfTurnTask {
     const messages = accepted ? unwritten : 0;
     if (counters.tallies) {
       const owner = this.#slots[index]?.member;
-      if (owner !== undefined) countWrite(owner, batch.bytes.length, messages);
+      if (owner !== undefined) {
+        countWrite(owner, batch.bytes);
+        if (messages > 0) countSent(owner, messages);
+      }
     } else {
       // Without the object of the connection, which is not in the processor's cache.
       counters.writes += 1;

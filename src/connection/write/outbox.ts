@@ -5,7 +5,7 @@ import { after, between, type Instant } from "../../base/time.ts";
 import { afterMicrotasks, atEndOfTurn, type EndOfTurnTask } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { SendResult } from "../contract.ts";
-import { type CountingConnection, countQueue, countWrite } from "../counting.ts";
+import { type CountingConnection, countQueue, countSent, countWrite } from "../counting.ts";
 import type { Overflow, SettledOptions } from "../options.ts";
 import type { Protocol } from "../protocol.ts";
 import type { PendingCall } from "../time/pending-calls.ts";
@@ -299,7 +299,7 @@ export class Outbox implements EndOfTurnTask {
       const { transport } = this.#owner;
       // The whole shared buffer, unless its content is copied.
       const held = write.shared && !transport.lastWriteWaited ? WRITE_BUFFER_SIZE : write.bytes.length;
-      countWrite(this.#owner, write.bytes.length, 0);
+      countWrite(this.#owner, write.bytes);
       const accepted = passToTransport(transport, write.bytes, write.shared === true);
       this.#encoder.writeReturned(accepted);
       if (accepted) this.writeAccepted();
@@ -360,7 +360,7 @@ export class Outbox implements EndOfTurnTask {
 
   /** The kernel has accepted all bytes of the last write. */
   writeAccepted(): void {
-    countWrite(this.#owner, 0, this.#sendQueue.settleWritten());
+    countSent(this.#owner, this.#sendQueue.settleWritten());
     this.#waterMarks.queueShrunk(this.#owner);
   }
 

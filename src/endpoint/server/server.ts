@@ -3,14 +3,13 @@
 import type { Clock } from "../../base/time.ts";
 import type { Sendable } from "../../connection/contract.ts";
 import type { Counters } from "../../connection/counters.ts";
-import type { MetricSource } from "../../engine/metrics/collector.ts";
 import type { Message } from "../../engine/protocol.ts";
 import { SlotList } from "../../engine/queue/slot-list.ts";
 import type { NetworkListener } from "../../transport/network.ts";
 import type { NetServer, Socket } from "../../transport/node-types.ts";
 import { whileHoldingProcess } from "../../transport/process-hold.ts";
 import type { ServerConnections } from "../connection-list.ts";
-import { processMetrics, ServerMetrics } from "../metric-sources.ts";
+import { processMetrics, ServerMetrics, type WatchedSource } from "../metric-sources.ts";
 import { type DrainOptions, type DrainResult, type ServerRoster, type SettledDrain, settleDrain } from "./roster.ts";
 import { waitForOpenings } from "./wait-for-openings.ts";
 
@@ -32,12 +31,12 @@ export class Server<UserData = unknown, In = Message, Out = Sendable> implements
     this.#url = url;
     this.#roster = roster;
     this.#source = source;
-    this.#metrics = new ServerMetrics(counters, maxConnections, roster);
+    this.#metrics = new ServerMetrics(counters, maxConnections, roster, url);
     processMetrics.addServer(this.#metrics, roster);
   }
 
   /** @internal */
-  static metricsOf(value: object): MetricSource | undefined {
+  static metricsOf(value: object): WatchedSource | undefined {
     return #metrics in value ? value.#metrics : undefined;
   }
 
@@ -110,7 +109,7 @@ export class Server<UserData = unknown, In = Message, Out = Sendable> implements
 }
 
 /** The metrics of a server. Undefined if this copy of the library has not made it. */
-export function serverMetricsOf(server: object): MetricSource | undefined {
+export function serverMetricsOf(server: object): WatchedSource | undefined {
   return Server.metricsOf(server);
 }
 

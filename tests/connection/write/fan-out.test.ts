@@ -6,6 +6,7 @@ import { type Clock, type Instant, instant } from "../../../src/base/time.ts";
 import type { Connection } from "../../../src/connection/contract.ts";
 import { type SettledOptions, settle } from "../../../src/connection/options.ts";
 import { webSocketProtocol } from "../../../src/connection/protocol.ts";
+import { Tally } from "../../../src/connection/tally.ts";
 import { TransportConnection } from "../../../src/connection/transport-connection.ts";
 import { FanOut } from "../../../src/connection/write/fan-out.ts";
 import { prepared } from "../../../src/connection/write/prepared-message.ts";
@@ -210,6 +211,8 @@ describe("a member of a group", () => {
         transport: { write } as unknown as Transport,
         connection: {} as Connection,
         shortPath: undefined,
+        tally: undefined,
+        beginTally: () => new Tally(),
       };
       const writeFailed = (error: unknown): unknown => failed.push([index, String(error)]);
       const protocol = webSocketProtocol("server")(options);

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { settle } from "../../../src/connection/options.ts";
 import { webSocketProtocol } from "../../../src/connection/protocol.ts";
+import { Tally } from "../../../src/connection/tally.ts";
 import { Outbox } from "../../../src/connection/write/outbox.ts";
 import { OutgoingMessage } from "../../../src/connection/write/outgoing-message.ts";
-import type { Connection } from "../../../src/index.ts";
 import { type ConnectionOptions, TimeoutError } from "../../../src/index.ts";
 import { ManualClock, settled, wired } from "../../../src/testing/index.ts";
 import type { Transport } from "../../../src/transport/transport.ts";
@@ -32,7 +32,7 @@ function boxed(takes: boolean = false): { outbox: Outbox; writes: Uint8Array[]; 
     ...owner,
     ...{ transport, inFlight: undefined, setWriteTimer: () => undefined, clearWriteTimer: () => undefined },
     kernelHasRoom: () => undefined,
-    ...{ connection: {} as Connection, options },
+    ...{ options, tally: undefined, beginTally: () => new Tally() },
     finished: () => undefined,
     writeFailed: (error) => assert.fail(String(error)),
   });
