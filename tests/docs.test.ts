@@ -10,6 +10,7 @@ import { END_CAUSES } from "../src/base/end-causes.ts";
 import { ERROR_PLACES } from "../src/base/error-context.ts";
 import { PROTOCOL_ERROR_REASONS } from "../src/base/protocol-reasons.ts";
 import { REFUSALS } from "../src/base/refusals.ts";
+import { METRICS } from "../src/base/vocabulary.ts";
 import { ClosedError, DEFAULTS, HandshakeError } from "../src/index.ts";
 import { reconnectKindOf } from "../src/reconnect/cause.ts";
 import { VERDICTS } from "../src/reconnect/policy.ts";
@@ -18,6 +19,9 @@ import { cliDocument } from "./cli/document.ts";
 import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
 import { metricsDocument } from "./metrics/document.ts";
+import { rulesFile } from "./monitoring/alerts.ts";
+import { dashboardFile } from "./monitoring/dashboard.ts";
+import { metricsOf, PANEL_ROWS } from "./monitoring/panels.ts";
 import { type KnownFault, proofDocument } from "./proof-document.ts";
 import { topicFailuresDocument } from "./topics-document.ts";
 
@@ -253,6 +257,19 @@ it("docs/topics-failures.md has the failures of topics and the tests that produc
 
 it("the page about metrics has the vocabulary", () => {
   assert.equal(read("docs/metrics.md"), metricsDocument(), "npm run docs writes it");
+});
+
+describe("the files for monitoring", () => {
+  it("are written from the vocabulary", () => {
+    assert.equal(read("monitoring/holdfast.rules.yml"), rulesFile(), "npm run docs writes it");
+    assert.equal(read("monitoring/holdfast.dashboard.json"), dashboardFile(), "npm run docs writes it");
+  });
+
+  it("have a panel for each metric", () => {
+    const used = new Set(PANEL_ROWS.flatMap(({ panels }) => panels.flatMap(metricsOf)));
+    const missing = Object.keys(METRICS).filter((name) => !used.has(name));
+    assert.deepEqual(missing, [], "a new metric needs a panel in tests/monitoring/panels.ts");
+  });
 });
 
 describe("the table of causes in docs/failures.md", () => {

@@ -27,6 +27,8 @@ const LONG = [
   "requirements/s4-reconnect",
   // Prometheus.
   "metrics/prometheus",
+  "monitoring/incidents",
+  "monitoring/promtool",
   // The memory of a server in a process of its own, with thousands of connections.
   "connection/footprint",
   // What the developer's tools do in a checkout of their own, and slow clients up to the default limits.
@@ -59,7 +61,7 @@ const LONG = [
 ];
 
 /** The tests that only the oldest Node runs: they are about documents, the developer's tools, compilers and other runtimes. */
-const ONCE = ["bench", "docs", "exports", "house", "package/types", "runtimes", "tools"];
+const ONCE = ["bench", "docs", "exports", "house", "monitoring", "package/types", "runtimes", "tools"];
 
 /**
  * The tests that only the oldest and the newest Node run. The Nodes between would give the same result: the functions are pure,

@@ -1,15 +1,12 @@
 /** Prometheus itself and prom-client: that they take our text, and that a real Prometheus scrapes `holdfast serve`. */
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { Counter, Registry } from "prom-client";
 import { connect, listen, metrics } from "../../src/index.ts";
 import { needed, PROMETHEUS, PROMTOOL } from "../kit/foreign-programs.ts";
+import { Prometheus } from "../kit/prometheus.ts";
 import { ServeProcess } from "../kit/serve-process.ts";
 
 /** Of a process that has used servers and clients. */
@@ -24,14 +21,6 @@ async function usedText(): Promise<string> {
   await client.receive();
   await other.send("line");
   return metrics(process).text();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describe("the text for Prometheus", () => {
@@ -84,46 +73,13 @@ describe("holdfast serve", () => {
     await using client = await connect(`${serving.addresses.ws}/echo`);
     await client.send("hello");
     await client.receive();
-    const folder = mkdtempSync(join(tmpdir(), "holdfast-prometheus-"));
-    const port = await freePort();
-    const target = new URL(serving.http).host;
-    const config = {
-      global: { scrape_interval: "500ms" },
-      scrape_configs: [{ job_name: "holdfast", static_configs: [{ targets: [target] }] }],
-    };
-    // JSON is YAML.
-    writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(config));
-    const program = spawn(
-      prometheus,
-      [
-        `--config.file=${join(folder, "prometheus.yml")}`,
-        `--storage.tsdb.path=${join(folder, "data")}`,
-        `--web.listen-address=127.0.0.1:${port}`,
-      ],
-      { stdio: "ignore" },
-    );
-    const ended = new Promise((resolve) => program.once("exit", resolve));
-    try {
-      const query = encodeURIComponent('holdfast_messages_total{direction="in",role="server"}');
-      let value: string | undefined;
-      while (value === undefined) {
-        await new Promise((resolve) => setTimeout(resolve, 200));
-        const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${query}`).catch(() => undefined);
-        if (!response?.ok) continue;
-        const { data } = (await response.json()) as { data: { result: { value: [number, string] }[] } };
-        value = data.result[0]?.value[1];
-      }
-      assert.equal(value, "1");
-      const up = await fetch(`http://127.0.0.1:${port}/api/v1/targets`);
-      const { data } = (await up.json()) as { data: { activeTargets: { health: string; lastError: string }[] } };
-      assert.deepEqual(
-        data.activeTargets.map(({ health, lastError }) => [health, lastError]),
-        [["up", ""]],
-      );
-    } finally {
-      program.kill();
-      await ended;
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const jobs = { holdfast: new URL(serving.http).host };
+    await using scraping = await Prometheus.start(prometheus, { jobs, interval: "500ms" });
+    const [sample] = await scraping.until(async () => {
+      const found = await scraping.query('holdfast_messages_total{direction="in",role="server"}');
+      return found.length > 0 ? found : undefined;
+    });
+    assert.equal(sample?.value, 1);
+    assert.deepEqual(await scraping.targets(), [["up", ""]]);
   });
 });
