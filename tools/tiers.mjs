@@ -52,6 +52,9 @@ const LONG = [
   "cli/bench/terminal",
   // Dozens of processes, and a terminal whose other side is Python.
   "cli/examples",
+  // The doctor with programs of other projects.
+  "cli/doctor/ages",
+  "cli/doctor/attach",
   // The shells that complete command lines.
   "cli/completion",
   "cli/connect/connect",

@@ -1,16 +1,11 @@
 #!/usr/bin/env node
 /** The `holdfast` command: selects the subcommand, and turns an error into one line on stderr and an exit status. */
 
-import { createRequire } from "node:module";
 import { COMMANDS } from "./commands.ts";
 import { UsageError } from "./flags.ts";
 import { nearest } from "./nearest.ts";
 import { printableLine, styleFor } from "./terminal.ts";
-
-/** The version in this package's package.json. */
-function version(): string {
-  return (createRequire(import.meta.url)("holdfast/package.json") as { readonly version: string }).version;
-}
+import { packageVersion } from "./version.ts";
 
 function usage(): string {
   const style = styleFor(process.stdout);
@@ -33,7 +28,7 @@ async function main([command, ...args]: readonly string[]): Promise<number | und
     return asked === undefined ? 2 : 0;
   }
   if (asked === "--version" || asked === "-v") {
-    process.stdout.write(`${version()}\n`);
+    process.stdout.write(`${packageVersion()}\n`);
     return 0;
   }
   const entry = Object.hasOwn(COMMANDS, asked) ? COMMANDS[asked] : undefined;

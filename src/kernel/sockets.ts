@@ -31,6 +31,8 @@ export interface KernelSocket {
   readonly sendStalledFor: number;
   /** Milliseconds for which each read saw the same size of the receive queue; 0 while it is empty. */
   readonly receiveStalledFor: number;
+  /** Number of the socket, which the links in `/proc/PID/fd` name. 0 if no process holds it, for example before it is accepted. */
+  readonly inode: number;
   /** Ids of the processes that hold it, as far as this user may read them. */
   readonly pids: readonly number[];
 }
@@ -138,7 +140,7 @@ function socketOf(row: SocketRow, observation: Observation, pids: readonly numbe
   const { sendQueue, receiveQueue } = row;
   return {
     ...{ state, localAddress, localPort, remoteAddress, remotePort, sendQueue, receiveQueue, pids },
-    ...{ timer: row.timer, retransmits: row.retransmits, probes: row.probes },
+    ...{ timer: row.timer, retransmits: row.retransmits, probes: row.probes, inode: row.inode },
     stateFor: between(observation.stateSince, now),
     sendStalledFor: sendQueue === 0 ? 0 : between(observation.sendSince, now),
     receiveStalledFor: receiveQueue === 0 ? 0 : between(observation.receiveSince, now),

@@ -16,7 +16,8 @@ export class MeasuredWorker {
   readonly #removed: (worker: MeasuredWorker) => void;
   /** The values of its last answer. */
   series: readonly MetricSeries[] = [];
-  /** The number of the question that it has answered last. */
+  /** The number of the latest question, and of the latest one that it has answered. */
+  asked = 0;
   answered = 0;
   /** Called at its next answer, and at its end. */
   settled: () => void = () => undefined;
@@ -27,14 +28,15 @@ export class MeasuredWorker {
   }
 
   ask(number: number): void {
+    this.asked = number;
     this.#post({ holdfast: "measure", number } satisfies ToWorker, () => undefined);
   }
 
-  /** Handles an answer. A worker also answers, without a question, when it is about to end. */
+  /** Handles an answer, which may be late. A worker also answers, without a question (0), when it is about to end. */
   handle({ number, series }: Extract<FromWorker, { readonly holdfast: "measured" }>): void {
     this.series = series;
-    this.answered = number;
-    this.settled();
+    this.answered = Math.max(this.answered, number);
+    if (number === this.asked) this.settled();
   }
 
   /** The process has ended. */

@@ -20,7 +20,7 @@ const PHASES: Record<ConnectPhase, true> = {
 };
 const ILLNESSES: Record<FindingKind, true> = {
   ...{ "close-wait": true, "half-open": true, "send-queue": true, "receive-queue": true },
-  ...{ "accept-queue": true, unanswered: true, descriptors: true },
+  ...{ "accept-queue": true, unanswered: true, descriptors: true, "zero-window": true, lossy: true, far: true },
 };
 
 const missing = (names: readonly string[], written: (name: string) => string): string[] =>

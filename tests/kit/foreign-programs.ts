@@ -59,6 +59,8 @@ export const PROMETHEUS: Program = {
 };
 export const PROMTOOL: Program = { name: "promtool", install: "apt-get install prometheus", places: ["promtool"] };
 
+export const SS: Program = { name: "ss", install: "apt-get install iproute2", places: ["ss"] };
+
 export const CC: Program = { name: "cc", install: "apt-get install build-essential", places: ["cc"] };
 
 /** A Python that has `module`, of the system before any other: packages of the system are there only. */

@@ -7,8 +7,8 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 export class ServeProcess extends ChildProgram {
   /** Runs `holdfast` with `args`; `node` are flags for Node. */
-  constructor(args: readonly string[], node: readonly string[] = []) {
-    super(MAIN, args, { node, stderr: "kept" });
+  constructor(args: readonly string[], node: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+    super(MAIN, args, { node, env, stderr: "kept" });
   }
 
   /** Serves on free ports with `flags`, and resolves when it does. */

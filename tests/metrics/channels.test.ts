@@ -32,6 +32,21 @@ describe("the diagnostics channels", () => {
     ] satisfies ChannelName[]);
   });
 
+  it("have each type of event in one channel, without the frames of trace and the phases of an attempt", () => {
+    const published = Object.values(CHANNELS).flatMap(({ events }) => events);
+    // A type that is missing here is an error of the compiler.
+    const types: Record<ConnectionEvent["type"], boolean> = {
+      ...{ frame: false, phase: false, accepted: true, refused: true, open: true, close: true, peerEnded: true },
+      ...{ overflow: true, pause: true, resume: true, timeout: true, reconnect: true },
+    };
+    assert.deepEqual(
+      [...published].sort(),
+      Object.entries(types)
+        .flatMap(([type, isPublished]) => (isPublished ? [type] : []))
+        .sort(),
+    );
+  });
+
   it("publish openings, and refused ones, of servers and clients", async () => {
     const events = await published(async () => {
       await using server = await listen("ws://127.0.0.1:0/", {

@@ -127,7 +127,7 @@ const stop = observeMetrics(metrics.getMeter("holdfast"), process);
 
 The names are in the last column of [all metrics](#all-metrics). The label \`protocol\` is the attribute \`network.protocol.name\`, another label such
 as \`role\` is \`holdfast.role\`. OpenTelemetry has no observable histogram, so a histogram is three counters: \`.count\`, \`.sum\`, and
-\`.bucket\` with the attribute \`le\`.
+\`.bucket\` with the attribute \`le\`. With several workers each process has its own meter, and a collector adds up what they export.
 
 ## A line for each connection
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { listen, metrics } from "../../src/index.ts";
+import { Group, listen, metrics } from "../../src/index.ts";
 import { VIOLATIONS, wireOf } from "../hostile/violations.ts";
 import { KEY, peerFrame } from "../kit/frames.ts";
 import { SOCKETS_SKIP } from "../kit/kernel-sockets.ts";
@@ -36,9 +36,18 @@ const REQUESTS: readonly string[] = [
 describe("the series", () => {
   it("are the same after every violation, invalid request, close code and reason of a peer", async () => {
     const options = { message: () => undefined, onError: () => undefined, openTimeout: 5_000, closeTimeout: 200 };
-    await using server = await listen("ws://127.0.0.1:0", options);
+    const room = new Group();
+    await using server = await listen("ws://127.0.0.1:0", {
+      ...options,
+      compression: true,
+      open: (connection) => {
+        room.join(connection);
+        room.send("to all");
+      },
+    });
     await using lines = await listen("tcp://127.0.0.1:0", { ...options, framing: "lines", maxMessageSize: 100 });
-    const texts = (): string[] => [metrics(server).text(), metrics(lines).text()];
+    const texts = (): string[] =>
+      [metrics(server), metrics(lines), metrics(process)].map((measured) => measured.text());
     // Those of sockets exist from the first reading on.
     while (!SOCKETS_SKIP && !texts().every((text) => text.includes("holdfast_tcp_sockets")))
       await new Promise(setImmediate);

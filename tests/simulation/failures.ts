@@ -126,7 +126,10 @@ export const FAILURES: Readonly<Record<string, Wanted | Elsewhere>> = {
   "By symptom: `half-open`: peers that answer neither data nor probes": wanted(
     ...["step cut up", "step cut down", "cause TIMEOUT heartbeat.timeout"],
   ),
-  "By symptom: `send-queue`: a send queue that does not move": wanted("cause TIMEOUT writeTimeout"),
+  "By symptom: `zero-window`: the peer's receive buffer is full": wanted("cause TIMEOUT writeTimeout"),
+  "By symptom: `send-queue`: a send queue that does not move, for another reason": wanted("cause TIMEOUT writeTimeout"),
+  "By symptom: `lossy`: 5 % or more of the data had to be sent again": PACKETS,
+  "By symptom: `far`: a round trip of 500 ms or more": PACKETS,
   "By symptom: `receive-queue`: a receive queue that does not move": wanted("cause TIMEOUT pauseTimeout"),
   "By symptom: `accept-queue`: connections that are not accepted": wanted(
     ...["step freeze server", "openTimeout connect:upgrade"],

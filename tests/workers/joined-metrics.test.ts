@@ -91,6 +91,21 @@ describe("the metrics of several processes", () => {
     assert.equal(numberOf(await processes.collect(), "holdfast_workers_unanswered"), 0);
   });
 
+  it("do not take a late answer for that to the next question", async () => {
+    const processes = new Processes();
+    const slow = processes.add(() => undefined);
+    await processes.collect();
+    const collecting = processes.joined.collect();
+    slow.handle({ holdfast: "measured", number: 1, series: seriesOf(1) });
+    await settled();
+    slow.handle({ holdfast: "measured", number: 2, series: seriesOf(2) });
+    // It is about to end, and has answered before.
+    slow.handle({ holdfast: "measured", number: 0, series: seriesOf(3) });
+    const joined = await collecting;
+    assert.equal(numberOf(joined, "holdfast_connections_opened_total"), 3);
+    assert.equal(numberOf(joined, "holdfast_workers_unanswered"), 0);
+  });
+
   it("keep what a process has counted that ends, also one that ends while it is asked", async () => {
     const processes = new Processes();
     const ending = processes.add(() => seriesOf(5));

@@ -1,22 +1,26 @@
 /** Finds faults of sockets in a report of the kernel's tables, and describes them for people. A pure function. */
 
-import type { KernelProcess, KernelReport, KernelSocket } from "../../kernel/index.ts";
+import type { KernelProcess } from "../../kernel/index.ts";
+import type { AgedReport, AgedSocket } from "./aged-sockets.ts";
 
 /** The kinds of faults. `docs/failures.md` explains each. */
 export type FindingKind =
   | "close-wait"
   | "half-open"
+  | "zero-window"
   | "send-queue"
   | "receive-queue"
   | "accept-queue"
   | "unanswered"
+  | "lossy"
+  | "far"
   | "descriptors";
 
 export interface Finding {
   readonly kind: FindingKind;
   /** Description and likely cause, for people. */
   readonly text: string;
-  readonly sockets: readonly KernelSocket[];
+  readonly sockets: readonly AgedSocket[];
 }
 
 export interface Diagnosis {
@@ -32,12 +36,22 @@ const MIN_RETRANSMITS = 3;
 // A single probe may still be unanswered because its answer is in flight.
 const MIN_PROBES = 2;
 
+// Share of the segments with data that were sent again. From 5 % on, TCP spends most of its time waiting; a good link loses less than
+// 0.1 %.
+const LOSSY_SHARE = 0.05;
+
+// Segments sent again. With fewer, one short interruption would be a share of this size.
+const MIN_RESENT = 10;
+
+// Milliseconds. Half around the earth and back through cables takes 300 ms, so more than this is a satellite, or a queue.
+const FAR_RTT = 500;
+
 // Share of the descriptor limit. From here on one burst of connections can use up the rest.
 const DESCRIPTOR_SHARE = 0.9;
 
 interface Rule {
   readonly kind: FindingKind;
-  readonly applies: (socket: KernelSocket, bound: number) => boolean;
+  readonly applies: (socket: AgedSocket, bound: number) => boolean;
   readonly text: (some: string, seconds: string) => string;
 }
 
@@ -55,9 +69,15 @@ const RULES: readonly Rule[] = [
       state !== "SYN_SENT" &&
       ((timer === "retransmission" &&
         (retransmits >= MIN_RETRANSMITS || (retransmits > 0 && sendStalledFor >= bound))) ||
-        (timer === "keepalive" && probes >= MIN_PROBES)),
+        ((timer === "keepalive" || timer === "zero-window") && probes >= MIN_PROBES)),
     text: (count) =>
       `${count}: the peer answers neither data nor probes. It has probably vanished (crash, lost link, NAT), and the kernel keeps the connection for many minutes. Use a heartbeat.`,
+  },
+  {
+    kind: "zero-window",
+    applies: ({ timer, sendStalledFor }, bound) => timer === "zero-window" && sendStalledFor >= bound,
+    text: (count, seconds) =>
+      `${count} whose peer has had a full receive buffer (zero window) for ${seconds} or more: the peer's application does not read. Limit the time of writes.`,
   },
   {
     kind: "close-wait",
@@ -83,10 +103,23 @@ const RULES: readonly Rule[] = [
     text: (count, seconds) =>
       `${count} listening, with connections that were not accepted for ${seconds} or more: the application is blocked, or out of descriptors.`,
   },
+  {
+    kind: "lossy",
+    applies: ({ tcp }) =>
+      tcp !== undefined && tcp.resentSegments >= MIN_RESENT && tcp.resentSegments >= tcp.sentSegments * LOSSY_SHARE,
+    text: (count) =>
+      `${count} that had to send ${LOSSY_SHARE * 100} % or more of the data again: the link loses packets. Messages are late, and the heartbeat must allow for it.`,
+  },
+  {
+    kind: "far",
+    applies: ({ tcp, state }) => state === "ESTABLISHED" && (tcp?.rtt ?? 0) >= FAR_RTT,
+    text: (count) =>
+      `${count} with a round trip of ${FAR_RTT} ms or more: the peer is far away, or packets wait in queues on the way. Send less at a time (maxInFlightBytes), and do not wait for each answer.`,
+  },
 ];
 
 /** Applies the rules to a report. `bound`: milliseconds for which a socket may make no progress. */
-export function diagnose({ sockets, processes }: KernelReport, bound: number): Diagnosis {
+export function diagnose({ sockets, processes }: Pick<AgedReport, "sockets" | "processes">, bound: number): Diagnosis {
   const states: Record<string, number> = {};
   for (const { state } of sockets) states[state] = (states[state] ?? 0) + 1;
   const seconds = `${bound / 1_000} s`;

@@ -1,7 +1,7 @@
 /** The manual of `holdfast doctor`, and the validation of its flags. */
 
 import { type CommandLine, commandLine } from "../command.ts";
-import { UsageError, wholeNumber } from "../flags.ts";
+import { duration, UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
 
 // As long as the library itself leaves a socket in CLOSE_WAIT, by default.
@@ -10,28 +10,59 @@ const DEFAULT_BOUND = 5_000;
 // Milliseconds. TCP retransmits after 200 ms at the earliest, so in a shorter time no peer can be judged.
 const MIN_BOUND = 500;
 
+// Milliseconds. The inspector is open for as long.
+const MAX_RECORDING = 600_000;
+
 const DOCTOR_FLAGS = {
   pid: { type: "string", value: "PID", text: "the sockets of this process, instead of all of this network namespace" },
   port: { type: "string", value: "PORT", text: "the sockets with this local port, and the processes that hold them" },
   bound: {
     ...{ type: "string", value: "MS", default: String(DEFAULT_BOUND) },
-    text: "how long a socket may make no progress before it counts as a fault; the samples take as long",
+    text: "how long a socket may make no progress before it counts as a fault",
   },
   watch: { type: "boolean", text: "continue, with a report after each bound, until SIGINT or SIGTERM" },
   json: { type: "boolean", text: "print each report as one line of JSON" },
+  attach: {
+    ...{ type: "string", value: "PID", section: "Inside a Node process" },
+    text: "as --pid, and explain each socket with a fault by the objects of this Node process",
+  },
+  for: {
+    ...{ type: "string", value: "TIME", section: "Inside a Node process" },
+    text: "also record for this long, such as 10s, which code opens sockets",
+  },
+  snapshot: {
+    ...{ type: "string", value: "FILE", file: true, section: "For support" },
+    text: "write everything into this file, as one JSON object without secrets; --snapshot=- for stdout",
+  },
 } as const satisfies FlagTable;
 
 const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
   name: "doctor",
   description: [
-    "Samples the kernel's data about TCP sockets for a while, and reports faults. It works for any process of this machine. Only Linux is supported.",
+    "Examines the kernel's data about TCP sockets, and reports faults. It works for any process of this machine. Only Linux is supported.",
+    "Where ss is installed (package iproute2), the kernel tells when a socket last sent, received and was acknowledged, so that the faults of the past are found at once. Without ss, or where it fails, the sockets are watched for the length of the bound, and faults that only ss shows (lossy, far) are not found; the report says so.",
   ],
   flags: DOCTOR_FLAGS,
+  notes: {
+    "Inside a Node process": [
+      "With --attach, the doctor opens the inspector of the process by SIGUSR1, lists its sockets, and says in one line for each kind of fault which library owns them, and why they are as they are: paused, never read, never ended. It knows net, tls, http, fetch, ws, Socket.IO and Holdfast. Then it closes the inspector again, also at Ctrl+C and after an error; one that was open before stays open. The process stands still while its heap is searched: below a second for a heap of a few hundred MB.",
+      "Security: while the inspector is open, any program of this machine that can connect to 127.0.0.1 can run code in the process. That is why the doctor never attaches without this flag, and is done within a second or two (with --for, after that time). Whoever may attach may do anything to the process anyway: the doctor needs the same user, or root. If the doctor itself is killed meanwhile (SIGKILL), the inspector stays open until the process ends.",
+      "It refuses programs other than node, and a process that does not handle SIGUSR1 (--disable-sigusr1), because the signal would end it. Node 20 or later.",
+    ],
+    "The file of --snapshot": [
+      'An object with "format": "holdfast-doctor-snapshot" and "version": 1. The version is raised when a field changes its meaning or is removed; new fields do not raise it.',
+      "versions (Holdfast, Node of this command, kernel, ss), subject and bound, states, findings (their sockets are positions in the list of sockets), sockets (all rows of the kernel, with the facts of ss as tcp), processes (name of the program, descriptors, limits), sysctls, unreadable, ages, and with --attach inside.",
+      "It has no command lines, no environment and no bytes of connections. It does have the IP addresses and ports of all its sockets, and with --attach names of classes and events, and with --for paths of source files. Only this user may read the file.",
+    ],
+  },
   statuses: { 0: "no fault was found", 1: "a fault was found", 2: "wrong use, or the sockets cannot be read" },
   examples: [
     { text: "The sockets of one process", line: "holdfast doctor --pid $PID" },
-    { text: "The sockets of a server, judged after a second", line: "holdfast doctor --port 9000 --bound 1000" },
+    { text: "The sockets of a server, with a bound of a second", line: "holdfast doctor --port 9000 --bound 1000" },
     { text: "A report after each 5 s, for a program", line: "holdfast doctor --watch --json" },
+    { text: "Why the sockets of a Node process are never closed", line: "holdfast doctor --attach $PID" },
+    { text: "Also which code opens sockets, for a second", line: "holdfast doctor --attach $PID --for 1s" },
+    { text: "A file for whoever helps", line: "holdfast doctor --pid $PID --snapshot doctor.json" },
   ],
 };
 
@@ -42,20 +73,39 @@ export interface DoctorFlags {
   readonly bound: number;
   readonly watch: boolean;
   readonly json: boolean;
+  /** The process whose objects explain the faults: that of `pid`, or undefined. */
+  readonly attach: number | undefined;
+  /** Milliseconds for which opened sockets are recorded; 0 for not at all. */
+  readonly recordFor: number;
+  /** The path of the file, or `-`; undefined for no snapshot. */
+  readonly snapshot: string | undefined;
 }
 
 export const DOCTOR_LINE: CommandLine<DoctorFlags> = commandLine(DOCTOR_MANUAL, settle);
 
 /** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
 function settle(values: Given<typeof DOCTOR_FLAGS>): DoctorFlags {
-  if (values.pid !== undefined && values.port !== undefined) {
-    throw new UsageError("cannot use --pid with --port: expected one of them");
+  const subjects = (["pid", "port", "attach"] as const).filter((name) => values[name] !== undefined);
+  if (subjects.length > 1) {
+    throw new UsageError(`cannot use --${subjects[0]} with --${subjects[1]}: expected one of them`);
   }
+  if (values.for !== undefined && values.attach === undefined)
+    throw new UsageError("cannot use --for without --attach");
+  for (const name of ["attach", "snapshot"] as const) {
+    if (values.watch && values[name] !== undefined) throw new UsageError(`cannot use --${name} with --watch`);
+  }
+  if (values.json && values.snapshot === "-") {
+    throw new UsageError("cannot use --json with --snapshot=-: expected one of them on stdout");
+  }
+  const pid = values.attach ?? values.pid;
+  const named = values.attach === undefined ? "--pid" : "--attach";
+  const settled = pid === undefined ? undefined : wholeNumber(named, pid, 1, 2 ** 22);
   return {
-    pid: values.pid === undefined ? undefined : wholeNumber("--pid", values.pid, 1, 2 ** 22),
+    pid: settled,
     port: values.port === undefined ? undefined : wholeNumber("--port", values.port, 1, 65_535),
     bound: wholeNumber("--bound", values.bound, MIN_BOUND, 3_600_000),
-    watch: values.watch,
-    json: values.json,
+    ...{ watch: values.watch, json: values.json, snapshot: values.snapshot },
+    attach: values.attach === undefined ? undefined : settled,
+    recordFor: values.for === undefined ? 0 : duration("--for", values.for, 100, MAX_RECORDING),
   };
 }

@@ -14,8 +14,11 @@ import { UnreadServer } from "../../kit/unread-server.ts";
 
 const BOUND = ["--bound", "500"];
 
+// No program is found in it: these tests are about the doctor without ss.
+const WITHOUT_SS = { PATH: "/nowhere" };
+
 async function doctor(...flags: readonly string[]): Promise<Exit> {
-  await using serving = new ServeProcess(["doctor", ...flags]);
+  await using serving = new ServeProcess(["doctor", ...flags], [], WITHOUT_SS);
   return await serving.exit;
 }
 
@@ -65,7 +68,7 @@ describe("holdfast doctor", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency:
     near.write(Buffer.alloc(16_000_000));
     // The kernel probes a window that was closed.
     await untilSockets(patient.port, ([socket]) => socket?.timer === 4);
-    assert.deepEqual(await examined(patient.port), { status: 1, found: ["send-queue"] });
+    assert.deepEqual(await examined(patient.port), { status: 1, found: ["zero-window"] });
   });
 
   it("finds a process that does not accept", async () => {
@@ -87,6 +90,10 @@ describe("holdfast doctor", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency:
       /fault \(accept-queue\): 1 socket listening, with connections that were not accepted for 0.5 s or more/,
     );
     assert.match(stdout, new RegExp(`127.0.0.1:${port} .*LISTEN.*process ${pid}`));
+    assert.match(
+      stdout,
+      /\nno ages: ss is not installed \(package iproute2\), so the sockets were watched for 0.5 s\n/,
+    );
   });
 
   it("examines all processes if none is named", async () => {
@@ -104,7 +111,11 @@ describe("holdfast doctor", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency:
   it("watches until it is stopped, and ends with its last findings", async () => {
     await using patient = await UnreadServer.open();
     const { far, near } = await patient.join();
-    await using serving = new ServeProcess(["doctor", "--port", `${patient.port}`, "--json", "--watch", ...BOUND]);
+    await using serving = new ServeProcess(
+      ["doctor", "--port", `${patient.port}`, "--json", "--watch", ...BOUND],
+      [],
+      WITHOUT_SS,
+    );
     await serving.until((text) => text.split("\n").length > 1);
     near.resume();
     far.end();

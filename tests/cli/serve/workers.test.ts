@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { METRICS } from "../../../src/base/vocabulary.ts";
 import { type Connection, connect } from "../../../src/index.ts";
 import { portIn, ServeProcess } from "../../kit/serve-process.ts";
 
@@ -47,6 +48,13 @@ describe("holdfast serve --workers", { ...LIMIT, skip: WINDOWS }, () => {
       assert.match(text, /^holdfast_messages_total\{role="server",protocol="websocket",direction="in"\} 4$/m);
       assert.match(text, /^holdfast_workers 2$/m);
       assert.match(text, /^holdfast_workers_unanswered 0$/m);
+      // There are no clients that reconnect, and the kernel's table is read beside the first answers.
+      const absent = Object.keys(METRICS).filter((name) => !text.includes(`\n# TYPE ${name} `));
+      const expected = ["holdfast_tcp_sockets", "holdfast_reconnect_attempts_total", "holdfast_in_doubt_total"];
+      assert.deepEqual(
+        absent.filter((name) => !expected.includes(name)),
+        [],
+      );
     }
     await Promise.all(clients.map((client) => client.close()));
   });

@@ -1,0 +1,217 @@
+/** What it costs to count, and to look: echo with and without counting, with a scrape, with a viewer; and idle connections. */
+
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { ready, root } from "../tools/ready.mjs";
+import { spread } from "./figures.mjs";
+import { peerNamed } from "./peers.mjs";
+import { generate, startServer } from "./process.mjs";
+
+const USAGE = `Usage: node bench/watching.mjs WORK [flags]
+
+Compares the server's processor time for a message, in pairs of runs, and adds the result to bench/results/watching.json. Linux only.
+
+  counting           echo with nobody looking, against the same build without counting
+  group              broadcasts, against the same build without counting
+  small-groups       a broadcast to one member at a time, against the same build without counting
+  scrape             echo of "holdfast serve", with a scrape of /metrics at intervals against none
+  viewer             the same with an open viewer of the dashboard, and a scrape
+  idle               memory of an idle connection, against the same build without counting
+
+  --connections N    default: 1000 (group: 1000; small-groups: 1; idle: 5000)
+  --interval N       seconds between two scrapes; default: 5
+  --seconds N        length of a measurement; default: 1, and two intervals with a scrape
+  --warmup N         load before it, in seconds; default: 1
+  --runs N           pairs of runs; default: 10
+  --out FILE         where the result goes; default: bench/results/watching.json
+`;
+
+const WARMING = 100;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    connections: { type: "string" },
+    interval: { type: "string", default: "5" },
+    seconds: { type: "string" },
+    warmup: { type: "string", default: "1" },
+    runs: { type: "string", default: "10" },
+    out: { type: "string", default: "bench/results/watching.json" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const [name = ""] = positionals;
+const counted = peerNamed("holdfast");
+
+/** Each has the two servers or situations that are compared: the first costs `cost` more than the second. */
+const WORKS = {
+  counting: () => ({ role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, than: uncounted() }),
+  group: () => ({
+    role: "broadcast",
+    kind: "broadcast",
+    load: { connections: 1000, size: 64, burst: 16 },
+    than: uncounted(),
+  }),
+  "small-groups": () => ({
+    role: "broadcast",
+    kind: "broadcast",
+    load: { connections: 1, size: 64, burst: 1 },
+    than: uncounted(),
+  }),
+  scrape: () => served({ scrape: true }),
+  viewer: () => served({ scrape: true, viewer: true }),
+  idle: () => ({ role: "idle", kind: "idle", load: { connections: 5000 }, than: uncounted(), memory: true }),
+};
+
+function served(watch) {
+  const env = { HOLDFAST_SERVED: "serve" };
+  return { role: "echo", kind: "echo", load: { connections: 1000, size: 64, path: "/echo" }, env, watch };
+}
+
+if (values.help || WORKS[name] === undefined) {
+  process.stderr.write(USAGE);
+  process.exitCode = values.help ? 0 : 2;
+} else await compare(WORKS[name]());
+
+async function compare(work) {
+  await ready();
+  const interval = Number(values.interval);
+  const seconds = Number(values.seconds ?? (work.watch === undefined ? 1 : 2 * interval));
+  const load = { ...work.load, ...(values.connections && { connections: Number(values.connections) }) };
+  const given = { ...load, seconds, warmup: Number(values.warmup) };
+  const runs = Number(values.runs);
+  const pairs = [];
+  for (let round = 0; round < runs; round++) {
+    const pair = {};
+    // The first of a pair finds a server that is colder, so they take turns.
+    for (const which of round % 2 === 0 ? ["with", "without"] : ["without", "with"]) {
+      const peer = which === "without" && work.than !== undefined ? work.than : counted;
+      pair[which] = await measured(work, peer, given, which === "with" ? work.watch : undefined, interval);
+    }
+    pairs.push(pair);
+    process.stderr.write(`${round + 1} of ${runs}: ${pair.with.toFixed(3)} and ${pair.without.toFixed(3)}\n`);
+  }
+  keep({
+    unit: work.memory ? "live bytes of a connection" : "microseconds of processor time for a message",
+    ...given,
+    ...(work.watch && { ...work.watch, interval }),
+    node: process.versions.node,
+    date: new Date().toISOString().slice(0, 10),
+    cost: work.memory
+      ? spread(pairs.map((pair) => pair.with - pair.without))
+      : spread(pairs.map((pair) => pair.with / pair.without - 1)),
+    pairs,
+  });
+}
+
+/** Adds to what other works and earlier calls have written: pairs of the same settings count together. */
+function keep(result) {
+  const path = resolve(root, values.out);
+  mkdirSync(dirname(path), { recursive: true });
+  const all = known(path);
+  all[name] = result;
+  writeFileSync(path, `${JSON.stringify(all, null, 2)}\n`);
+  const { median, least, most } = result.cost;
+  const text = (value) => (name === "idle" ? `${value.toFixed(1)} B` : `${(100 * value).toFixed(2)} %`);
+  process.stdout.write(`${name}: ${text(median)} (${text(least)} to ${text(most)}) in ${result.pairs.length} pairs\n`);
+}
+
+function known(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return {};
+  }
+}
+
+async function measured({ role, kind, env, memory }, peer, given, watch, interval) {
+  const server = await startServer(peer, role, { env, flags: memory ? ["--expose-gc"] : [] });
+  try {
+    if (memory) return await memoryOf(server, peer, given);
+    const stop = watch === undefined ? () => undefined : look(server.port, watch, interval);
+    const { messages, server: used } = await generate(kind, peer, server, given);
+    await stop();
+    return ((used.user + used.system) * 1e6) / messages;
+  } finally {
+    await server.stop();
+  }
+}
+
+async function memoryOf(server, peer, given) {
+  const { connections } = given;
+  await generate("idle", peer, server, { connections: WARMING, seconds: 0.1, warmup: 0 });
+  const before = await server.memory();
+  const { held } = await generate("idle", peer, server, { ...given, connections }, () => server.memory());
+  return (held.live - before.live) / connections;
+}
+
+/** Scrapes, and holds a viewer of the dashboard open, until the returned function is called. */
+function look(port, { viewer }, interval) {
+  const scrape = () => void fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
+  const timer = setInterval(scrape, interval * 1_000);
+  const viewing = viewer ? view(`ws://127.0.0.1:${port}/dashboard/feed`) : undefined;
+  return async () => {
+    clearInterval(timer);
+    await (await viewing)?.close();
+  };
+}
+
+/** As the page does: asks for the next update, with what it has already. The server answers once a second. */
+async function view(url) {
+  const { connect } = await import("../dist/index.js");
+  const connection = await connect(url, { maxMessageSize: 16_777_216, idleTimeout: Infinity });
+  const have = { type: "next" };
+  const ask = () => connection.trySend(JSON.stringify(have));
+  const follow = async () => {
+    for await (const message of connection) {
+      const { type, samples, ended } = JSON.parse(message);
+      if (type !== "update") continue;
+      have.second = samples.at(-1)?.second ?? have.second;
+      have.ended = ended.at(-1)?.number ?? have.ended;
+      ask();
+    }
+  };
+  follow().catch(() => undefined);
+  ask();
+  return connection;
+}
+
+/**
+ * A copy of the build in which counting has no code: what is called for each chunk, message, write, group and end does nothing. Throws an
+ * Error if the build has none of the code that is to be taken out, so that nothing is compared with itself.
+ */
+function uncounted() {
+  const folder = join(root, ".cache/bench/uncounted");
+  rmSync(folder, { recursive: true, force: true });
+  for (const part of ["dist", "bench/peers/holdfast.mjs", "bench/peers/serving.mjs", "package.json"])
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  const edit = (file, ...edits) => {
+    const path = join(folder, "dist", file);
+    let text = readFileSync(path, "utf8");
+    for (const [from, to] of edits) {
+      const edited = text.replace(from, to);
+      if (edited === text) throw new Error(`${file} has no ${from}: adapt bench/watching.mjs`);
+      text = edited;
+    }
+    writeFileSync(path, text);
+  };
+  const emptied = (call) => [new RegExp(`(function ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
+  edit(
+    "connection/counting.js",
+    ...["countReceived", "countMessage", "countWrite", "countQueue", "countPause"].map(emptied),
+  );
+  const method = (call) => [new RegExp(`(\\n    ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
+  edit("connection/counters.js", ...["connectionEnded", "handshakeDone", "closeSent", "writeWaited"].map(method));
+  edit("connection/reports.js", ["options.counters.opened += 1;", ""]);
+  edit(
+    "connection/write/fan-out.js",
+    ["this.#burstAt ??= systemClock.now();", ""],
+    ["counters.writes += 1;", ""],
+    ["counters.bytesOut += batch.bytes.length;", ""],
+    ["counters.messagesOut += messages;", ""],
+  );
+  edit("group/group.js", ["groupCounters.sends += 1;", ""], ["groupCounters.deliveries += delivered.taken;", ""]);
+  return peerNamed(join(folder, "bench/peers/holdfast.mjs"));
+}
