@@ -50,6 +50,13 @@ const PROGRAMS = ["cli/"];
 const BROWSER = "dashboard/page/";
 /** Pure structures below the entry points that they may use too: what they show is then computed as what the library reports. */
 const SHARED = ["engine/histogram.ts", "dashboard/feed.ts"];
+/**
+ * `holdfast doctor URL` breaks the rules of the protocol on purpose, which no connection of the entry points does. It dials, writes
+ * frames and judges answers with the parts of the library, so that there is no second implementation of them.
+ */
+const PROBE = "cli/probe/";
+const PROBE_PARTS =
+  /^(engine\/(deflate|handshake|websocket)\/|endpoint\/address\.ts|transport\/(dial\/dial|http\/(client|upgrade)|network|random|tls-problem)\.ts)/;
 
 /**
  * The command line loads the code of one command, so that the help and the errors appear at once, and the client of a broker only if it
@@ -208,7 +215,8 @@ function imports(file: string, text: string): string[] {
         PROGRAMS.includes(floor ?? "") &&
         below !== floor &&
         below !== "base/" &&
-        ![...ENTRIES, ...SHARED].includes(target)
+        ![...ENTRIES, ...SHARED].includes(target) &&
+        !(file.startsWith(PROBE) && PROBE_PARTS.test(target))
       )
         say("is to use an entry point but imports");
       else if (EXTRAS.includes(floor ?? "") && ["connection/", "endpoint/"].includes(below ?? ""))

@@ -97,11 +97,15 @@ describe("the rules of the house", () => {
         "group/group.ts": 'import { Connection } from "../connection/connection.ts";',
         "reconnect/loop.ts": 'import { connect } from "../endpoint/client/connect.ts";',
         "cli/chaos/chaos.ts": 'import { pair } from "../../testing/pair.ts";',
+        "cli/probe/probe.ts": 'import { listen } from "../../endpoint/server/listen.ts";',
+        "cli/serve/frames.ts": 'import { writeHeader } from "../../engine/websocket/frame.ts";',
         "cli/serve/serve.ts": 'import { listen } from "../../endpoint/server/listen.ts";',
         "dashboard/viewer.ts": 'import { Connection } from "../connection/contract.ts";',
       },
       as: [
         "cli/chaos/chaos.ts:2: is to use an entry point but imports ../../testing/pair.ts",
+        "cli/probe/probe.ts:2: is to use an entry point but imports ../../endpoint/server/listen.ts",
+        "cli/serve/frames.ts:2: is to use an entry point but imports ../../engine/websocket/frame.ts",
         "cli/serve/serve.ts:2: is to use an entry point but imports ../../endpoint/server/listen.ts",
         "dashboard/viewer.ts:2: is to use core.ts but imports ../connection/contract.ts",
         "group/group.ts:2: is to use core.ts but imports ../connection/connection.ts",
@@ -231,6 +235,7 @@ describe("the rules of the house", () => {
       "cli/chaos/chaos.ts": 'import { chaosProxy } from "../../testing/index.ts";',
       "cli/serve/flags.ts": 'import { judgeNumber } from "../../base/judge.ts";',
       "cli/bench/result.ts": 'import { Histogram } from "../../engine/histogram.ts";',
+      "cli/probe/frames.ts": 'import { writeHeader } from "../../engine/websocket/frame.ts";',
     };
     assert.deepEqual(planted(kept), []);
   });

@@ -59,6 +59,9 @@ const LONG = [
   "cli/completion",
   "cli/connect/connect",
   "cli/connect/terminal",
+  "cli/top/terminal",
+  // nginx, HAProxy and servers of other libraries, probed.
+  "cli/probe/foreign",
   // Attacks on a server in a process of its own, whose memory and processor time are measured.
   "hostile",
 ];

@@ -25,8 +25,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./bench/bench.ts")).benchCommand,
   },
   doctor: {
-    summary: "reads the kernel's data about the sockets of a process, and reports faults",
+    summary: "reports faults of the sockets of a process, or of a server at a URL and of the proxies before it",
     load: async () => (await import("./doctor/doctor.ts")).doctorCommand,
+  },
+  top: {
+    summary: "shows a sorted table of the connections of a process, live on a terminal",
+    load: async () => (await import("./top/top.ts")).topCommand,
   },
   chaos: {
     summary: "runs a proxy that causes network faults, for tests of any program that uses TCP",

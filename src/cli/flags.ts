@@ -38,12 +38,13 @@ export function parseFlags<Flags extends FlagTable>(manual: Manual<Flags>, args:
     const absent = Object.keys(table).find((name) => table[name]?.required === true && values[name] === undefined);
     if (absent !== undefined) refuse(`--${absent} is missing`);
     const missing = operands[positionals.length];
-    if (missing !== undefined) refuse(`${missing.name} is missing`);
+    if (missing !== undefined && missing.optional !== true) refuse(`${missing.name} is missing`);
     const [extra] = positionals.slice(operands.length);
     if (extra !== undefined)
       refuse(`unexpected argument ${JSON.stringify(extra)}: expected ${operandsInWords(manual)}`);
-    for (const [at, { name, choices }] of operands.entries()) {
-      const unknown = choiceFault(name, positionals[at] ?? "", choices);
+    for (const [at, value] of positionals.entries()) {
+      const { name = "", choices } = operands[at] ?? {};
+      const unknown = choiceFault(name, value, choices);
       if (unknown !== undefined) refuse(unknown);
     }
   }

@@ -43,7 +43,7 @@ export function helpText(manual: Manual, { columns = COLUMNS, style = plain }: H
 export function synopsis({ name, operands = [], flags }: Manual): string {
   const required = Object.entries(flags).filter(([, flag]) => flag.required === true);
   const parts = [
-    ...operands.map((operand) => operand.name),
+    ...operands.map(({ name: operand, optional }) => (optional ? `[${operand}]` : operand)),
     ...required.map(([flag, { value }]) => `--${flag} ${value}`),
   ];
   return ["holdfast", name, ...parts, "[flags]"].join(" ");

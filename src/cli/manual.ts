@@ -23,10 +23,12 @@ export interface Flag {
 
 export type FlagTable = Readonly<Record<string, Flag>>;
 
-/** One argument that is no flag. All of them are required, in their order. */
+/** One argument that is no flag, in their order. */
 export interface Operand {
   /** In capitals, such as `URL`. */
   readonly name: string;
+  /** True if the command runs without it, and without those that follow. */
+  readonly optional?: boolean;
   readonly text: string;
   readonly choices?: readonly string[];
 }

@@ -21,7 +21,7 @@ const SECTIONS = readFileSync(PAGE, "utf8")
   }));
 
 /** They run until a signal. */
-const KEEPS_RUNNING = [/^holdfast (serve|chaos|top)\b/, / --watch\b/];
+const KEEPS_RUNNING = [/^holdfast (serve|chaos)\b/, / --watch\b/];
 
 /** Their status says what was found or measured on this machine. */
 const JUDGES = [/^holdfast doctor\b/, /^holdfast bench\b.* --(expect|compare)\b/];
@@ -74,7 +74,7 @@ describe("docs/cli.md", { timeout: 240_000, concurrency: true }, () => {
   });
 });
 
-/** The line for the ports of this test. A measurement is short, and leaves the processors to the other tests. */
+/** The line for the ports of this test. A measurement and a search are short, and leaves the processors to the other tests. */
 function placed(line: string, { addresses: { ws, tcp } }: ServeProcess): string {
   const here = line
     .replaceAll("127.0.0.1:9000", `127.0.0.1:${portIn(ws)}`)
@@ -85,6 +85,7 @@ function placed(line: string, { addresses: { ws, tcp } }: ServeProcess): string 
       .replace(/ --duration \S+/, "")
       .replace(/^holdfast bench \S+/, "$& --duration 1s --warmup 100ms --pace timer");
   }
+  if (line.startsWith("holdfast doctor ws")) return `${here.replace(/ --idle \S+/, "")} --idle 500ms`;
   if (!line.startsWith("holdfast serve") || line.includes("--port 0")) return here;
   return `${here} --port 0${line.includes("--no-tcp") ? "" : " --tcp-port 0"}`;
 }

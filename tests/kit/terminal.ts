@@ -4,11 +4,12 @@ import { type ChildOptions, ChildProgram } from "./child-process.ts";
 
 // Python has pseudo-terminals in its library; Node has none. The size is set before the program starts.
 const BRIDGE = `
-import fcntl, os, pty, select, struct, sys, termios
-rows, columns = int(sys.argv[1]), int(sys.argv[2])
+import fcntl, os, pty, re, select, struct, sys, termios
+def resize(descriptor, rows, columns):
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", int(rows), int(columns), 0, 0))
 pid, terminal = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    resize(0, sys.argv[1], sys.argv[2])
     os.execv(sys.argv[3], sys.argv[3:])
 inputs = [0, terminal]
 while terminal in inputs:
@@ -20,7 +21,11 @@ while terminal in inputs:
         if not data:
             inputs.remove(ready)
         elif ready == 0:
-            os.write(terminal, data)
+            size = re.fullmatch(rb"\\x1b\\[8;(\\d+);(\\d+)t", data)
+            if size:
+                resize(terminal, *size.groups())
+            else:
+                os.write(terminal, data)
         else:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
@@ -40,6 +45,12 @@ export class TerminalProgram extends ChildProgram {
       stderr: "kept",
     };
     super(program, args, options);
+  }
+
+  /** Gives the terminal another size: at most 80 columns. */
+  resize(rows: number, columns: number): void {
+    // With the sequence of xterm for it, which the bridge reads.
+    this.write(`\u001b[8;${rows};${columns}t`);
   }
 
   /** The lines on the screen, without those at its end that are empty. */
@@ -71,6 +82,9 @@ export function screenOf(output: string): string[] {
     C: (count) => (column = Math.min(column + count, COLUMNS - 1)),
     D: (count) => (column = Math.max(column - count, 0)),
     G: (count) => (column = count - 1),
+    H: () => {
+      [row, column] = [0, 0];
+    },
   };
   for (const [part, numbers, command] of output.matchAll(PART)) {
     if (command !== undefined) {

@@ -1,6 +1,7 @@
 /** `holdfast doctor`: examines the kernel's socket tables, and reports faults of the sockets. */
 
 import { type Command, command } from "../command.ts";
+import { probe } from "../probe/probe.ts";
 import { explainFromInside, type Inside } from "./attach/attach.ts";
 import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import { Examination } from "./examination.ts";
@@ -8,7 +9,9 @@ import { DOCTOR_LINE, type DoctorFlags } from "./flags.ts";
 import { asJson, asText } from "./report.ts";
 import { snapshotOf, writeSnapshot } from "./snapshot.ts";
 
-export const doctorCommand: Command = command(DOCTOR_LINE, examine);
+export const doctorCommand: Command = command(DOCTOR_LINE, (settings) =>
+  "url" in settings ? probe(settings) : examine(settings),
+);
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 

@@ -3,6 +3,8 @@
 import { type CommandLine, commandLine } from "../command.ts";
 import { duration, UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
+import { PROBE_CHECKS } from "../probe/finding.ts";
+import { MOST_CONNECTIONS, PROBE_FLAGS, type ProbeSettings, probeSettings, refuseProbeFlags } from "../probe/flags.ts";
 
 // As long as the library itself leaves a socket in CLOSE_WAIT, by default.
 const DEFAULT_BOUND = 5_000;
@@ -34,6 +36,7 @@ const DOCTOR_FLAGS = {
     ...{ type: "string", value: "FILE", file: true, section: "For support" },
     text: "write everything into this file, as one JSON object without secrets; --snapshot=- for stdout",
   },
+  ...PROBE_FLAGS,
 } as const satisfies FlagTable;
 
 const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
@@ -41,6 +44,14 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
   description: [
     "Examines the kernel's data about TCP sockets, and reports faults. It works for any process of this machine. Only Linux is supported.",
     "Where ss is installed (package iproute2), the kernel tells when a socket last sent, received and was acknowledged, so that the faults of the past are found at once. Without ss, or where it fails, the sockets are watched for the length of the bound, and faults that only ss shows (lossy, far) are not found; the report says so.",
+    `With a URL it probes that server and the proxies before it, from any system, and prints one line for each check: what was seen, and what must change. It opens at most ${MOST_CONNECTIONS} connections, one after the other, and completes no message, except texts of a few bytes that break a rule.`,
+  ],
+  operands: [
+    {
+      name: "URL",
+      optional: true,
+      text: "a server: ws:, wss:, tcp: or tls:, each also with +unix and the path of a socket",
+    },
   ],
   flags: DOCTOR_FLAGS,
   notes: {
@@ -54,8 +65,14 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
       "versions (Holdfast, Node of this command, kernel, ss), subject and bound, states, findings (their sockets are positions in the list of sockets), sockets (all rows of the kernel, with the facts of ss as tcp), processes (name of the program, descriptors, limits), sysctls, unreadable, ages, and with --attach inside.",
       "It has no command lines, no environment and no bytes of connections. It does have the IP addresses and ports of all its sockets, and with --attach names of classes and events, and with --for paths of source files. Only this user may read the file.",
     ],
+    "Checks of a URL": Object.entries(PROBE_CHECKS).map(([name, text]) => `  ${name.padEnd(15)}${text}`),
   },
-  statuses: { 0: "no fault was found", 1: "a fault was found", 2: "wrong use, or the sockets cannot be read" },
+  statuses: {
+    0: "no fault was found",
+    1: "a fault was found",
+    2: "wrong use, or the sockets cannot be read",
+    3: "the server at the URL cannot be reached",
+  },
   examples: [
     { text: "The sockets of one process", line: "holdfast doctor --pid $PID" },
     { text: "The sockets of a server, with a bound of a second", line: "holdfast doctor --port 9000 --bound 1000" },
@@ -63,6 +80,11 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
     { text: "Why the sockets of a Node process are never closed", line: "holdfast doctor --attach $PID" },
     { text: "Also which code opens sockets, for a second", line: "holdfast doctor --attach $PID --for 1s" },
     { text: "A file for whoever helps", line: "holdfast doctor --pid $PID --snapshot doctor.json" },
+    { text: "A server, from outside", line: "holdfast doctor ws://127.0.0.1:9000/echo" },
+    {
+      text: "A server and the proxies before it, with a search for their idle limits up to two minutes, for a program",
+      line: "holdfast doctor ws://127.0.0.1:9000/echo --idle 2m --json",
+    },
   ],
 };
 
@@ -81,10 +103,19 @@ export interface DoctorFlags {
   readonly snapshot: string | undefined;
 }
 
-export const DOCTOR_LINE: CommandLine<DoctorFlags> = commandLine(DOCTOR_MANUAL, settle);
+export const DOCTOR_LINE: CommandLine<DoctorFlags | ProbeSettings> = commandLine(DOCTOR_MANUAL, settle);
 
 /** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
-function settle(values: Given<typeof DOCTOR_FLAGS>): DoctorFlags {
+function settle(values: Given<typeof DOCTOR_FLAGS>, [url]: readonly string[]): DoctorFlags | ProbeSettings {
+  if (url !== undefined) {
+    const other = (["pid", "port", "watch", "attach", "for", "snapshot"] as const).find((name) =>
+      Boolean(values[name]),
+    );
+    if (other !== undefined)
+      throw new UsageError(`cannot use --${other} with a URL: it is for processes of this machine`);
+    return probeSettings(url, values.json, values);
+  }
+  refuseProbeFlags(values);
   const subjects = (["pid", "port", "attach"] as const).filter((name) => values[name] !== undefined);
   if (subjects.length > 1) {
     throw new UsageError(`cannot use --${subjects[0]} with --${subjects[1]}: expected one of them`);

@@ -1,0 +1,176 @@
+/** The connections of a running server, from the feed of its dashboard, as rows of `holdfast top`. */
+
+import {
+  type ConnectionRow,
+  FEED_VERSION,
+  type HelloMessage,
+  type NextMessage,
+  NUMBER_NAMES,
+  type NumberName,
+  type SortColumn,
+  type UpdateMessage,
+} from "../../dashboard/feed.ts";
+import { type Connection, connect, type Message } from "../../index.ts";
+import { printableLine } from "../terminal.ts";
+import type { TopSnapshot, TopSource } from "./source.ts";
+import { scaled, shortDuration, type TopColumn, type TopRow, type TopView } from "./table.ts";
+
+/** A column of the feed: the server sorts by its name. */
+type FeedColumn = TopColumn & { readonly name: SortColumn };
+
+const COLUMNS: readonly FeedColumn[] = [
+  { name: "id", title: "ID", unit: "number", width: 7, text: "number of the connection" },
+  { name: "remote", title: "REMOTE", unit: "text", width: 22, text: "address and port of the peer" },
+  { name: "path", title: "PATH", unit: "text", width: 14, text: "path of the request" },
+  { name: "queuedBytes", title: "QUEUE", unit: "bytes", width: 6, text: "bytes in the send queue" },
+  { name: "messagesInRate", title: "IN/S", unit: "count per second", width: 6, text: "messages received each second" },
+  { name: "messagesOutRate", title: "OUT/S", unit: "count per second", width: 6, text: "messages sent each second" },
+  { name: "rtt", title: "RTT", unit: "milliseconds", width: 6, text: "the last round trip of a Ping" },
+  { name: "age", title: "AGE", unit: "milliseconds", width: 7, text: "time since it opened" },
+  { name: "bytesInRate", title: "BYTES-IN/S", unit: "bytes per second", width: 10, text: "bytes received each second" },
+  { name: "bytesOutRate", title: "BYTES-OUT/S", unit: "bytes per second", width: 11, text: "bytes sent each second" },
+  { name: "inboxBytes", title: "INBOX", unit: "bytes", width: 6, text: "bytes that the application has not taken" },
+  { name: "paused", title: "PAUSED", unit: "milliseconds", width: 7, text: "how long it has not read" },
+  { name: "state", title: "STATE", unit: "text", width: 7, text: "OPEN, CLOSING or CLOSED" },
+  { name: "peerEnded", title: "ENDED", unit: "milliseconds", width: 7, text: "how long the peer's FIN is known" },
+];
+
+export interface FeedOptions {
+  readonly token: string | undefined;
+  readonly insecure: boolean;
+  readonly ca: string | undefined;
+}
+
+/** The address of the feed for the URL of a server, of its dashboard or of the feed itself. Throws TypeError if it is no URL. */
+export function feedUrl(url: string): string {
+  const parsed = new URL(url.replace(/^http/i, "ws"));
+  const path = parsed.pathname.replace(/\/+$/, "");
+  parsed.pathname = path === "" ? "/dashboard/feed" : path.endsWith("/feed") ? path : `${path}/feed`;
+  return parsed.href;
+}
+
+export class FeedSource implements TopSource {
+  readonly columns: readonly TopColumn[] = COLUMNS;
+  readonly sort = "queuedBytes";
+  readonly arranged = true;
+  readonly #connection: Connection<undefined>;
+  readonly #hello: HelloMessage;
+  /** What the server need not send again. */
+  #second: number | undefined;
+  #ended: number | undefined;
+  /** The call of `read` that waits. */
+  #waiting:
+    | { readonly resolve: (update: UpdateMessage) => void; readonly reject: (error: unknown) => void }
+    | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  private constructor(connection: Connection<undefined>, hello: HelloMessage) {
+    this.#connection = connection;
+    this.#hello = hello;
+    void this.#receive();
+  }
+
+  /** Connects. Rejects with the error of `connect`, and with an error if the server has another feed than this program. */
+  static async open(url: string, { token, insecure, ca }: FeedOptions): Promise<FeedSource> {
+    const connection = await connect(feedUrl(url), {
+      ...(token !== undefined && { headers: [["Authorization", `Bearer ${token}`]] }),
+      tls: { ...(insecure && { rejectUnauthorized: false }), ...(ca !== undefined && { ca }) },
+    });
+    try {
+      const hello = parsed(await connection.receive());
+      if (hello["type"] !== "hello" || hello["feed"] !== FEED_VERSION)
+        throw new Error("the server has no feed that this version can read: use the version of the server");
+      return new FeedSource(connection, hello as unknown as HelloMessage);
+    } catch (error) {
+      connection.terminate();
+      throw error;
+    }
+  }
+
+  /** The answer to a question that is still due is by this view then, and comes at once. */
+  changed(view: TopView): void {
+    if (this.#waiting !== undefined) this.#ask(view);
+  }
+
+  async read(view: TopView): Promise<TopSnapshot> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const update = new Promise<UpdateMessage>((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+    this.#ask(view);
+    const { connections, total, ...rest } = await update;
+    return { summary: this.#summary({ total, ...rest }), rows: connections.map(rowOf), total };
+  }
+
+  /** Receives all the time: after a question that came too late for its answer there is another answer, which is out of date. */
+  async #receive(): Promise<void> {
+    try {
+      for (;;) {
+        const message = parsed(await this.#connection.receive());
+        if (message["type"] !== "update") continue;
+        const update = message as unknown as UpdateMessage;
+        this.#second = numberOf(update.samples.at(-1)?.[0]) ?? this.#second;
+        this.#ended = numberOf(update.ended.at(-1)?.number) ?? this.#ended;
+        this.#waiting?.resolve(update);
+        this.#waiting = undefined;
+      }
+    } catch (error) {
+      this.#failure = { error };
+      this.#waiting?.reject(error);
+    }
+  }
+
+  #ask(view: TopView): void {
+    const column = COLUMNS.find(({ name }) => name === view.sort);
+    const question: NextMessage = {
+      type: "next",
+      ...(this.#second !== undefined && { second: this.#second }),
+      ...(this.#ended !== undefined && { ended: this.#ended }),
+      ...(column !== undefined && { sort: column.name }),
+      descending: column?.unit === "text" ? view.reverse : !view.reverse,
+      filter: view.filter,
+    };
+    this.#connection.trySend(JSON.stringify(question));
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  #summary({ samples, total, matching, viewers }: Omit<UpdateMessage, "connections">): readonly string[] {
+    const { host, pid, version, node } = this.#hello;
+    const last = samples.at(-1) ?? [];
+    const value = (name: NumberName): number => numberOf(last[NUMBER_NAMES.indexOf(name) + 1]) ?? 0;
+    const bytes = (name: NumberName): string => scaled(value(name), 1_024);
+    const count = (name: NumberName): string => scaled(value(name), 1_000);
+    return [
+      `process ${pid} on ${printableLine(String(host))}, holdfast ${printableLine(String(version))}, Node ${printableLine(String(node))}: ${total} connections, ${matching} in this table, ${viewers} viewers`,
+      `in ${count("messagesIn")}/s ${bytes("bytesIn")}B/s, out ${count("messagesOut")}/s ${bytes("bytesOut")}B/s, queued ${bytes("queuedBytes")}B, event loop p99 ${shortDuration(value("loopP99"))}, processor ${Math.round(value("cpu"))} %, memory ${bytes("rss")}B`,
+    ];
+  }
+}
+
+const NUMBERS_OF_ROW = COLUMNS.filter(({ unit }) => unit !== "text").map(({ name }) => name);
+
+/** Only the values of the columns, and those only of the expected type. */
+function rowOf(row: ConnectionRow): TopRow {
+  const numbers = NUMBERS_OF_ROW.map((name) => [name, numberOf((row as unknown as Record<string, unknown>)[name])]);
+  const { remote, path, state } = row;
+  return {
+    remote: String(remote),
+    path: String(path),
+    state: String(state),
+    ...Object.fromEntries(numbers),
+  };
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+/** Throws an error for a message that is no JSON object. */
+function parsed(message: Message): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(String(message));
+  if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
+  throw new Error("the server sent a message that is not of a feed");
+}

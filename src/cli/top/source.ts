@@ -1,0 +1,25 @@
+/** Where the rows of `holdfast top` come from. */
+
+import type { TopColumn, TopRow, TopView } from "./table.ts";
+
+/** The rows of one moment. */
+export interface TopSnapshot {
+  /** Lines above the table. Texts of a peer have no control characters. */
+  readonly summary: readonly string[];
+  readonly rows: readonly TopRow[];
+  /** How many rows there are with and without those that the source has left out. */
+  readonly total: number;
+}
+
+export interface TopSource {
+  readonly columns: readonly TopColumn[];
+  /** The column by which the rows are sorted unless the user chooses another. */
+  readonly sort: string;
+  /** True if the rows come filtered and in order, because the source has more of them. */
+  readonly arranged: boolean;
+  /** Called when the user has changed the order or the filter. */
+  changed(view: TopView): void;
+  /** Resolves with the rows of this moment. `view` is for a source that is `arranged`. Rejects at its end. */
+  read(view: TopView): Promise<TopSnapshot>;
+  close(): Promise<void>;
+}
