@@ -207,7 +207,7 @@ function uncounted() {
   edit("connection/reports.js", ["options.counters.opened += 1;", ""]);
   edit(
     "connection/write/fan-out.js",
-    ["this.#burstAt ??= systemClock.now();", ""],
+    ["this.#burstAt ??= scheduled ? scheduledAt() : systemClock.now();", ""],
     ["counters.writes += 1;", ""],
     ["counters.bytesOut += batch.bytes.length;", ""],
     ["counters.messagesOut += messages;", ""],

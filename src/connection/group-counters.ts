@@ -4,8 +4,8 @@ import { Histogram } from "../engine/histogram.ts";
 import type { Collector, MetricSource } from "../engine/metrics/collector.ts";
 
 /**
- * One object for all groups, because a group has no end at which its numbers could be kept. A send costs a few additions; a clock is
- * read at the first send and at the last write of a burst.
+ * One object for all groups, because a group has no end at which its numbers could be kept. A send costs a few additions. The time
+ * of a burst is taken from clock readings of its turn where there are any, and is exact to a few writes.
  */
 class GroupCounters implements MetricSource {
   /** Groups that have members now. */

@@ -2,6 +2,7 @@
 
 // Imported, because the global `performance` is looked up again at each use, and may be fake.
 import { performance } from "node:perf_hooks";
+import { type Instant, instant } from "../base/time.ts";
 import { renewTimers, setImmediate } from "./timers.ts";
 
 /**
@@ -27,6 +28,9 @@ export const TURN_BUDGET: {
   units: number;
 } = { time: 4, units: 256 };
 
+/** How old the result of `workTime` may be, in units of work. */
+const UNITS_PER_STAMP = 8;
+
 /** The number of units between two looks at the time: to look costs little beside so many writes. */
 const UNITS_PER_LOOK = 16;
 
@@ -42,6 +46,9 @@ let endBegan = 0;
 let units = 0;
 let nextLook = 0;
 let budgetUsed = false;
+// The result of `workTime`, and after how many units it was read.
+let stamp = 0;
+let stampUnits = 0;
 
 const DONE = Promise.resolve();
 
@@ -58,6 +65,23 @@ export function atEndOfTurn(task: EndOfTurnTask): void {
     // At powers of two only: reading the time for each connection of a turn would cost more than the turn itself.
     endLostTurn();
   }
+}
+
+/**
+ * The time of the call of `atEndOfTurn` that was just made. To look at the clock costs some per cent of a small write, so it is read
+ * only if that call has not read it.
+ */
+export function scheduledAt(): Instant {
+  return instant(endOfTurnTasks.length === 1 ? turnBegan : performance.now());
+}
+
+/** The time, within the work at the end of a turn: exact to a few units of work, for the same reason. */
+export function workTime(): Instant {
+  if (units - stampUnits >= UNITS_PER_STAMP) {
+    stamp = performance.now();
+    stampUnits = units;
+  }
+  return instant(stamp);
 }
 
 /**
@@ -103,6 +127,8 @@ function runEndOfTurn(): void {
   endOfTurnTasks = [];
   endBegan = performance.now();
   units = 0;
+  stamp = endBegan;
+  stampUnits = 0;
   nextLook = TURN_BUDGET.units;
   budgetUsed = false;
   runAll(tasks, true);

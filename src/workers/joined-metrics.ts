@@ -1,7 +1,7 @@
 /** The metrics of all processes of a program, joined in the first process. */
 
 import { after, type Clock } from "../base/time.ts";
-import { METRICS } from "../base/vocabulary.ts";
+import { METRICS, type MetricName } from "../base/vocabulary.ts";
 import { Collector, type MetricSeries } from "../engine/metrics/collector.ts";
 import { collectProcess } from "../metrics/metrics.ts";
 import type { Post } from "./cluster.ts";
@@ -9,6 +9,9 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 
 // How long a worker may take to answer, in milliseconds. Prometheus waits 10 s for the whole answer by default.
 const ANSWER_TIME = 1_000;
+
+/** What says nothing of the first process if there are workers: it has no connections. */
+const OF_CONNECTIONS: readonly MetricName[] = ["holdfast_build_info", "holdfast_memory_limit_bytes"];
 
 /** A worker whose metrics are joined. */
 export class MeasuredWorker {
@@ -84,13 +87,15 @@ export class JoinedMetrics {
     const number = this.#questions;
     await this.#answers(number, [...this.#workers]);
     const joined = new Collector();
-    joined.addAll(collectProcess());
     joined.addAll(this.#past);
     let unanswered = 0;
     for (const { series, answered } of this.#workers) {
       joined.addSeries(answered === number ? series : countersOf(series));
       if (answered !== number) unanswered += 1;
     }
+    const known = joined.numbers("holdfast_build_info").length > 0;
+    const { series: own } = collectProcess();
+    joined.addSeries(known ? own.filter(({ name }) => !OF_CONNECTIONS.includes(name)) : own);
     joined.add("holdfast_workers_unanswered", unanswered);
     return joined;
   }

@@ -174,6 +174,7 @@ describe("the metrics of workers", { ...LIMIT, skip: POSIX }, () => {
     for (const text of texts) {
       assert.equal(seriesIn(text, OPENED), opened);
       assert.equal(seriesIn(text, "holdfast_workers"), 2);
+      assert.equal(text.split("\nholdfast_build_info{").length, 2, "one transport");
       assert.equal(seriesIn(text, 'holdfast_connections{role="server",protocol="websocket",state="open"}'), 2);
     }
     // Counted after the last answer: the workers report it at their end.

@@ -3,7 +3,7 @@
 import { between, type Instant } from "../../base/time.ts";
 import { MESSAGE_OVERHEAD } from "../../engine/queue/overflow-queue.ts";
 import { systemClock } from "../../transport/clock.ts";
-import { atEndOfTurn, type EndOfTurnTask, turnBudgetUsed } from "../../transport/end-of-turn.ts";
+import { atEndOfTurn, type EndOfTurnTask, scheduledAt, turnBudgetUsed, workTime } from "../../transport/end-of-turn.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Connection, GroupMember } from "../contract.ts";
 import type { Counters } from "../counters.ts";
@@ -332,7 +332,7 @@ export class FanOut implements EndOfTurnTask {
   /** Every connection has written the messages that had been sent when the pass began. */
   #passEnded(): void {
     this.#nextIndex = 0;
-    if (this.#deferrals.length === 0) this.#countBurst();
+    if (this.#deferrals.length === 0) this.#countBurst(workTime());
     if (this.#sentCount === this.#sentAtBegin) this.#clearUnlessKept();
     else if (this.#deferrals.length > 0) this.#schedule();
     else {
@@ -347,13 +347,13 @@ export class FanOut implements EndOfTurnTask {
   /** A deferral of the group has ended. */
   deferralEnded(): void {
     if (this.#scheduled) return;
-    if (this.#deferrals.length === 0) this.#countBurst();
+    if (this.#deferrals.length === 0) this.#countBurst(systemClock.now());
     this.#clearUnlessKept();
   }
 
-  #countBurst(): void {
+  #countBurst(now: Instant): void {
     if (this.#passBurstAt === undefined) return;
-    groupCounters.burstWritten(between(this.#passBurstAt, systemClock.now()));
+    groupCounters.burstWritten(between(this.#passBurstAt, now));
     this.#passBurstAt = undefined;
   }
 
@@ -361,17 +361,19 @@ export class FanOut implements EndOfTurnTask {
     if (this.#deferrals.length === 0 && !this.#scheduled) this.#batches.clear();
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
+  /** Returns false if a pass was scheduled before. */
+  #schedule(): boolean {
+    if (this.#scheduled) return false;
     this.#scheduled = true;
     atEndOfTurn(this);
+    return true;
   }
 
   #append(message: Prepared, form: EncodedMessage): void {
     this.#batches.append(message, form);
     this.#sentCount += 1;
-    this.#burstAt ??= systemClock.now();
-    this.#schedule();
+    const scheduled = this.#schedule();
+    this.#burstAt ??= scheduled ? scheduledAt() : systemClock.now();
   }
 
   #hasRoom(form: EncodedMessage): boolean {
