@@ -1,7 +1,7 @@
 /** Counts the TCP sockets of this process by their state in the kernel, in steps that do not delay the event loop. */
 
 import { fstatSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { opendir } from "node:fs/promises";
 import { performance } from "node:perf_hooks";
 import { readSocketTexts, type SocketState, socketKinds } from "../transport/socket/socket-table.ts";
 import { setImmediate } from "../transport/timers.ts";
@@ -12,6 +12,9 @@ export type StateCounts = ReadonlyMap<SocketState, number>;
 
 /** Milliseconds of work after which the event loop runs. */
 const STEP = 1;
+
+/** Names of descriptors that are read at a time. */
+const BATCH = 128;
 
 // A descriptor or a row takes one to three microseconds: looking at the clock at each would cost as much as some of them.
 const LOOK_EVERY = 32;
@@ -25,7 +28,8 @@ export async function countSocketStates(): Promise<StateCounts | undefined> {
   const pace = new Pace();
   // Descriptors first: a socket that is opened between the two readings is left out.
   const inodes = new Set<number>();
-  for (const name of await readdir("/proc/self/fd")) {
+  // In batches: a list of 10,000 names at once would delay the event loop by 10 ms.
+  for await (const { name } of await opendir("/proc/self/fd", { bufferSize: BATCH })) {
     const inode = socketInode(Number(name));
     if (inode !== undefined) inodes.add(inode);
     if (pace.due) await pace.pause();

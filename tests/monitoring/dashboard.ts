@@ -15,16 +15,17 @@ const DATASOURCE = { type: "prometheus", uid: "${datasource}" } as const;
 
 /** A choice of the labels that Prometheus adds to each series, all at first. */
 function labelVariable(label: "job" | "instance", matchers: readonly string[]): object {
+  // As a text, which Grafana's editor converts. It would not complete an object that lacks the fields of its version.
   const query = `label_values(${select("holdfast_build_info", {}, matchers)}, ${label})`;
   return {
-    ...{ name: label, label, type: "query", datasource: DATASOURCE, query: { query, refId: label }, definition: query },
+    ...{ name: label, label, type: "query", datasource: DATASOURCE, query, definition: query },
     ...{
       refresh: 2,
       sort: 1,
       multi: true,
       includeAll: true,
       allValue: ".+",
-      current: { text: "All", value: "$__all" },
+      current: { text: ["All"], value: ["$__all"] },
     },
   };
 }
