@@ -81,7 +81,7 @@ describe("holdfast top on a terminal", LIMIT, () => {
   it("fits another size of the terminal at once", async (t) => {
     await using program = onTerminal(t, [String(process.pid), "--interval", "1h"]);
     if (program === undefined) return;
-    await program.until((stdout) => / STALLED/.test(heading(stdout)));
+    await program.until((stdout) => / OUT\/S/.test(heading(stdout)));
     program.resize(10, 60);
     await program.until((stdout) => {
       const screen = screenOf(stdout);

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readSs } from "../../../src/cli/doctor/ss.ts";
 import { KernelSource } from "../../../src/cli/top/kernel-source.ts";
+import type { TopRow } from "../../../src/cli/top/table.ts";
 import { ChildProgram, type Exit } from "../../kit/child-process.ts";
 import { portOf, RawPeer } from "../../kit/raw-peer.ts";
 import { silentServer } from "./silent-server.ts";
@@ -26,7 +28,10 @@ describe("holdfast top", { timeout: 120_000, skip: !LINUX && "needs Linux", conc
     assert.match(summary, new RegExp(`^process ${process.pid} \\(.*\\), \\d+ of \\d+ descriptors, \\d+ TCP sockets$`));
     assert.match(states, /\d+ ESTABLISHED/);
     assert.equal(empty, "");
-    assert.match(heading, /^REMOTE +LOCAL STATE +SEND-Q +RECV-Q +STALLED +IN-STATEv +RETRIES +PID$/);
+    assert.match(
+      heading,
+      /^REMOTE +LOCAL STATE +SEND-Q +RECV-Q +IN\/S +OUT\/S +RTT +STALLED +SILENT +IN-STATEv +RETRIES$/,
+    );
     assert.ok(
       rows.some((row) => row.startsWith(`127.0.0.1:${port} `) && row.includes(`${portOf(server)} ESTABLISHED`)),
       stdout,
@@ -50,6 +55,32 @@ describe("holdfast top", { timeout: 120_000, skip: !LINUX && "needs Linux", conc
     const remotes = rows.filter(({ local }) => local === port).map(({ remote }) => remote);
     const expected = ports.sort((first, second) => second - first).map((each) => `127.0.0.1:${each}`);
     assert.deepEqual(remotes, expected);
+  });
+
+  it("has the bytes of each second and the round trip, where ss is installed", async (t) => {
+    if (typeof (await readSs({ pid: undefined, port: undefined })) === "string")
+      return t.skip("needs ss: apt-get install iproute2");
+    await using server = await silentServer();
+    await using peer = await RawPeer.to(portOf(server));
+    const port = (peer.socket.address() as { readonly port: number }).port;
+    const source = new KernelSource(process.pid);
+    const row = async (): Promise<TopRow | undefined> =>
+      (await source.read()).rows.find(
+        ({ remote, local }) => remote === `127.0.0.1:${port}` && local === portOf(server),
+      );
+    assert.equal((await row())?.["in"], undefined);
+    peer.write("x".repeat(100_000));
+    const after = async (condition: (found: TopRow) => boolean): Promise<TopRow> => {
+      for (;;) {
+        const found = await row();
+        if (found !== undefined && condition(found)) return found;
+      }
+    };
+    const busy = await after(({ in: rate }) => Number(rate) > 0);
+    assert.ok(Number(busy["rtt"]) > 0);
+    assert.equal(busy["out"], 0);
+    const quiet = await after(({ in: rate }) => rate === 0);
+    assert.ok(Number(quiet["silent"]) >= 0);
   });
 
   it("says that the process has ended", async () => {
