@@ -130,7 +130,9 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 120_000, con
   });
 
   it("explains requests of an http client whose response is never read", async () => {
-    const server = createHttp((_, response) => response.setHeader("connection", "close").end("x".repeat(120_000)));
+    // More than a response and its socket buffer, and no more than the kernel holds beyond that, so that the FIN arrives.
+    const body = "x".repeat(150_000);
+    const server = createHttp((_, response) => response.setHeader("connection", "close").end(body));
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     await using program = await Leaking.start("http-agent", `http://127.0.0.1:${port}`);
