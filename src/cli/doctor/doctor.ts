@@ -3,6 +3,7 @@
 import { type Command, command } from "../command.ts";
 import { probe } from "../probe/probe.ts";
 import { explainFromInside, type Inside } from "./attach/attach.ts";
+import { InspectorError } from "./attach/dev-tools.ts";
 import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import { Examination } from "./examination.ts";
 import { DOCTOR_LINE, type DoctorFlags } from "./flags.ts";
@@ -43,12 +44,12 @@ async function insideOf({ attach, recordFor }: DoctorFlags, { findings }: Diagno
   if (attach === undefined) return undefined;
   const stopped = new AbortController();
   const stop = (signal: NodeJS.Signals): void =>
-    stopped.abort(new Error(`stopped by ${signal}; the inspector of process ${attach} is closed`));
+    stopped.abort(new Error(`stopped by ${signal}; the inspector of process ${attach} is as it was before`));
   for (const signal of SIGNALS) process.on(signal, stop);
   try {
     const inside = await explainFromInside({ pid: attach, recordFor }, findings, stopped.signal).catch((error) => {
-      // Whatever the abort has broken first.
-      stopped.signal.throwIfAborted();
+      // Whatever the abort has broken first, unless the inspector could not be closed.
+      if (!(error instanceof InspectorError)) stopped.signal.throwIfAborted();
       throw error;
     });
     stopped.signal.throwIfAborted();

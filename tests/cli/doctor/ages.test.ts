@@ -38,7 +38,7 @@ async function untilFound(port: number): Promise<string[]> {
   }
 }
 
-describe("holdfast doctor with ss", { skip: SOCKETS_SKIP, timeout: 120_000, concurrency: true }, () => {
+describe("holdfast doctor with ss", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency: true }, () => {
   it("finds a peer that does not read", async (t: TestContext) => {
     if (needed(t, SS) === undefined) return;
     await using patient = await UnreadServer.open();

@@ -13,6 +13,7 @@ import { WebSocket } from "ws";
 import { DOCTOR_LINE } from "../../../src/cli/doctor/flags.ts";
 import { KernelSockets } from "../../../src/kernel/index.ts";
 import { ChildProgram, type Exit } from "../../kit/child-process.ts";
+import { needsPackages } from "../../kit/foreign-programs.ts";
 import { SOCKETS_SKIP, untilSockets } from "../../kit/kernel-sockets.ts";
 import { ServeProcess } from "../../kit/serve-process.ts";
 
@@ -80,7 +81,7 @@ class Leaking extends ChildProgram {
 
 const inside = (stdout: string): string[] => stdout.split("\n").filter((line) => line.startsWith("inside: "));
 
-describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 120_000, concurrency: 2 }, () => {
+describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency: 2 }, () => {
   it("explains sockets with allowHalfOpen that are never ended", async () => {
     await using program = await Leaking.start("net");
     using _ = await program.leave(3, "x");
@@ -149,6 +150,47 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 120_000, con
     server.close();
   });
 
+  it("explains responses of fetch whose body is never read", async () => {
+    const body = "x".repeat(300_000);
+    const server = createHttp((_, response) => void response.end(body));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    await using program = await Leaking.start("fetch", `http://127.0.0.1:${port}`);
+    await untilSockets(port, ([socket]) => (socket?.unacknowledged ?? 0) > 0);
+    const { stdout } = await doctor("--attach", `${program.pid}`);
+    assert.deepEqual(inside(stdout), [
+      "inside: 1 socket with unread bytes: a connection of fetch whose response was never read to its end",
+    ]);
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it("explains sockets that nothing reads", async () => {
+    await using program = await Leaking.start("unread");
+    using _ = await program.leave(1, "x");
+    const { stdout } = await doctor("--attach", `${program.pid}`);
+    assert.deepEqual(inside(stdout), [
+      "inside: 1 socket in CLOSE_WAIT: a net.Socket that nothing reads, because there is no listener for data; Node does not see a FIN behind unread bytes",
+    ]);
+  });
+
+  it("explains clients of Socket.IO", async (t) => {
+    if (!needsPackages(t, ["socket.io"])) return;
+    await using program = await Leaking.start("socket.io");
+    const client = new WebSocket(`ws://127.0.0.1:${program.port}/socket.io/?EIO=4&transport=websocket`);
+    client.on("error", () => undefined);
+    await once(client, "message");
+    client.send("40");
+    // The answer to "40": the server has paused by then.
+    await once(client, "message");
+    client.send("x".repeat(120_000), () => client.terminate());
+    await program.untilClosed(1);
+    const { stdout } = await doctor("--attach", `${program.pid}`);
+    assert.deepEqual(inside(stdout), [
+      "inside: 1 socket in CLOSE_WAIT: a Socket.IO client that was paused and never resumed; Socket.IO does not see a FIN behind unread bytes",
+    ]);
+  });
+
   it("explains connections of Holdfast, which have no net.Socket", async () => {
     await using program = await Leaking.start("holdfast");
     const client = connect(program.port, "127.0.0.1").on("error", () => undefined);
@@ -184,7 +226,7 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 120_000, con
     examining.signal("SIGINT");
     const { status, stdout, stderr } = await examining.exit;
     assert.deepEqual([status, stdout], [1, ""]);
-    assert.equal(stderr, `holdfast: stopped by SIGINT; the inspector of process ${program.pid} is closed\n`);
+    assert.equal(stderr, `holdfast: stopped by SIGINT; the inspector of process ${program.pid} is as it was before\n`);
     await program.assertUnharmed();
   });
 
@@ -223,7 +265,7 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 120_000, con
 });
 
 // Most of them wait for an inspector that does not come.
-describe("holdfast doctor --attach refuses", { skip: SOCKETS_SKIP, timeout: 120_000, concurrency: true }, () => {
+describe("holdfast doctor --attach refuses", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency: true }, () => {
   it("a program other than node, which lives on", async () => {
     await using sleeping = new ChildProgram("600", [], { runtime: ["sleep"] });
     const { pid } = sleeping.process;

@@ -1,9 +1,12 @@
 /** Programs that leak sockets, each in a way that is common, and still serve: the first argument names the program. */
 
 import { createServer as createHttp, get } from "node:http";
+import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { listen } from "../../../src/index.ts";
+
+const PEERS = new URL("../../../../.cache/peers/node_modules/", import.meta.url);
 
 const [kind = "", url = ""] = process.argv.slice(2);
 
@@ -30,6 +33,22 @@ const PROGRAMS: Readonly<Record<string, () => void>> = {
   "http-agent": () => {
     announce(createServer((socket) => socket.end("hello")));
     for (let request = 0; request < 3; request += 1) get(url, () => undefined);
+  },
+  // Asks for a document, and keeps the response.
+  fetch: () => {
+    announce(createServer((socket) => socket.end("hello")));
+    void fetch(url).then((response) => setInterval(() => response.status, 60_000));
+  },
+  // Takes a connection, and does nothing with it.
+  unread: () => announce(createServer(() => undefined)),
+  // Pauses the transport of each client, as a limit of its own.
+  "socket.io": () => {
+    const { Server: SocketIo } = createRequire(PEERS)("socket.io");
+    const server = createHttp();
+    new SocketIo(server).on("connection", (client: { conn: { transport: { socket: WebSocket } } }) =>
+      client.conn.transport.socket.pause(),
+    );
+    announce(server);
   },
   // Opens connections to a port, one after the other.
   opener: () => {

@@ -37,6 +37,7 @@ const READERS: Readonly<Partial<Record<SocketOwner, string>>> = {
   "socket.io": "Socket.IO",
   "http-server": "http",
   "http-agent": "http",
+  fetch: "fetch",
 };
 
 const CONDITIONS: Readonly<Partial<Record<FindingKind, string>>> = {
@@ -77,12 +78,13 @@ function reasonOf(kind: FindingKind, facts: InsideFacts | undefined): string {
 }
 
 function readingReason(closed: boolean, facts: InsideFacts): string {
-  const { owner, paused, neverRead, ended, finished, unsent, allowHalfOpen, bodyUnread, unanswered } = facts;
+  const { owner, paused, neverRead, untaken, ended, finished, unsent, allowHalfOpen, bodyUnread, unanswered } = facts;
   const unseen = closed ? `; ${READERS[owner] ?? "Node"} does not see a FIN behind unread bytes` : "";
   if (owner === "holdfast")
     return closed ? ", which ends {it/them} after lingerTimeout" : " whose messages the application does not take";
   if (owner === "http-server" && bodyUnread) return ` whose body was never read to its end${unseen}`;
-  if (owner === "http-agent" && bodyUnread) return ` whose response was never read to its end${unseen}`;
+  if ((owner === "http-agent" && bodyUnread) || (owner === "fetch" && untaken > 0))
+    return ` whose response was never read to its end${unseen}`;
   if (paused && !ended) return ` that {was/were} paused and never resumed${unseen}`;
   if (neverRead) return ` that nothing reads, because there is no listener for data${unseen}`;
   if (owner === "http-server" && unanswered) return " whose response was never ended: end() was not called";

@@ -133,8 +133,12 @@ export function socketFacts(this: readonly SocketInside[], fds: readonly number[
       facts.set(fd, {
         ...{ fd, owner },
         className: String((owner === "ws" || owner === "socket.io" ? ws : socket)?.constructor?.name),
-        paused: socket.readableFlowing === false || ws?.isPaused === true || (http && handle.reading === false),
-        neverRead: socket.readableFlowing === null && socket.listenerCount("readable") === 0 && handle.reading !== true,
+        // A listener for "readable" reads without flowing.
+        paused:
+          (socket.readableFlowing === false && socket.listenerCount("readable") === 0) ||
+          ws?.isPaused === true ||
+          (http && handle.reading === false),
+        neverRead: socket.readableFlowing === null && socket.listenerCount("readable") === 0,
         untaken: (socket.readableLength ?? 0) + (ws?._receiver?._bufferedBytes ?? 0) + (body?.readableLength ?? 0),
         unsent: socket.writableLength ?? 0,
         bytesRead: socket.bytesRead ?? 0,
