@@ -71,6 +71,7 @@ export type {
   ConnectionOptions,
   ErrorContext,
   HeartbeatOptions,
+  HookResult,
   Hooks,
   Overflow,
 } from "./connection/options.ts";

@@ -78,6 +78,7 @@ export {
   HandshakeError,
   type HeaderFields,
   type HeartbeatOptions,
+  type HookResult,
   type Hooks,
   type HttpOptions,
   type HttpProxyOptions,

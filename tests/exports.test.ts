@@ -41,7 +41,7 @@ const MAIN = {
     ...["Hub", "memoryBroker", "exchangeOf", "EXCHANGE_DEFAULTS", "envelope", "EnvelopeReader"],
   ],
   types: [
-    ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "CloseInfo", "ReadyState"],
+    ...["Connection", "ConnectionOptions", "HeartbeatOptions", "Hooks", "HookResult", "CloseInfo", "ReadyState"],
     ...["ErrorContext", "ErrorPlace", "Defaults"],
     ...[
       "Message",

@@ -55,6 +55,10 @@ export interface HeartbeatOptions {
   readonly message?: string | Uint8Array | undefined;
 }
 
+/** What a hook or a handler may return: nothing, or a promise of any value, which is not used. */
+// biome-ignore lint/suspicious/noConfusingVoidType: the return type of a function without a result is void.
+export type HookResult = void | Promise<unknown>;
+
 /**
  * The functions that a connection calls, in order. If an `open` or `message` hook returns a promise, the next message waits until
  * the promise settles. When the inbox is then full, reading from the peer pauses. Promises of the other hooks are not awaited. If
@@ -66,12 +70,12 @@ export interface Hooks<UserData = unknown, Request = UpgradeRequest | undefined,
    * The connection is open. `request` is the request that opened it, on a server for WebSockets. On a client and on TCP it is
    * undefined.
    */
-  readonly open?: ((connection: Connection<UserData, In, Out>, request: Request) => void | Promise<void>) | undefined;
+  readonly open?: ((connection: Connection<UserData, In, Out>, request: Request) => HookResult) | undefined;
   /**
    * A message was received. This hook takes all messages: with it, `receive` and `reader` reject with a TypeError, and
    * `[Symbol.asyncIterator]()` and `readable` throw one. A handler can still send and wait for `closed`.
    */
-  readonly message?: ((connection: Connection<UserData, In, Out>, message: In) => void | Promise<void>) | undefined;
+  readonly message?: ((connection: Connection<UserData, In, Out>, message: In) => HookResult) | undefined;
   /** A Ping was received. It is already answered, unless `autoPong` is false: then this hook answers it with `connection.pong`. */
   readonly ping?: ((connection: Connection<UserData, In, Out>, payload: Uint8Array) => void) | undefined;
   /** A Pong was received, whether or not it answers a Ping. */

@@ -5,7 +5,7 @@ import { DURATION, judgeFunction, judgeNames, judgeNumber, judgeOptions, type Nu
 import type { Deadline } from "../base/time.ts";
 import type { CompressionOptions } from "../connection/compression/options.ts";
 import type { Connection, Sendable } from "../connection/contract.ts";
-import { type ConnectionOptions, HOOKS, type Hooks } from "../connection/options.ts";
+import { type ConnectionOptions, HOOKS, type HookResult, type Hooks } from "../connection/options.ts";
 import type { UpgradeRequest } from "../connection/upgrade-request.ts";
 import type { Framing } from "../engine/framing/framing.ts";
 import type { ExtraHeaders } from "../engine/handshake/fields-to-send.ts";
@@ -80,7 +80,7 @@ export const SERVER_DEFAULTS: ServerDefaults = Object.freeze({
 export type Handler<UserData = unknown, Request = UpgradeRequest | undefined, In = Message, Out = Sendable> = (
   connection: Connection<UserData, In, Out>,
   request: Request,
-) => void | Promise<void>;
+) => HookResult;
 
 /** TCP keepalive: probes of the kernel. They detect a dead host, but not an application that does not respond. */
 export interface KeepAliveOptions {
@@ -288,7 +288,7 @@ export interface HttpOptions {
    * The same as `fetch` with the objects of node:http: a listener for its event `request`, such as an Express app or the callback
    * of a Koa app. With `fetch` it is a TypeError.
    */
-  readonly request?: ((request: IncomingMessage, response: ServerResponse) => void | Promise<void>) | undefined;
+  readonly request?: ((request: IncomingMessage, response: ServerResponse) => HookResult) | undefined;
 }
 
 /** Options of `listen`. */

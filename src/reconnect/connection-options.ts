@@ -7,6 +7,7 @@ import {
   type CloseInfo,
   CONNECTION_DEFAULTS,
   type Connection,
+  type HookResult,
   type Hooks,
   judgeCodec,
   type Message,
@@ -27,16 +28,14 @@ export interface ReconnectingHooks<UserData = undefined, In = Message, Out = Sen
    * connection with 1011, and `shouldReconnect` decides (phase `open`). By default the next attempt follows, and the pauses grow
    * although a connection was open.
    */
-  readonly open?: ((connection: Connection<UserData, In, Out>) => void | Promise<void>) | undefined;
+  readonly open?: ((connection: Connection<UserData, In, Out>) => HookResult) | undefined;
   /**
    * Called for each received message, for one at a time, in order. With this hook, `receive` and `for await` cannot be used. If
    * it throws or rejects, the error is reported to `onError`, the connection on which the message was received is closed with
    * 1011, and `shouldReconnect` decides (phase `message`). By default the next attempt follows. The message is not delivered
    * again.
    */
-  readonly message?:
-    | ((connection: ReconnectingClient<UserData, In, Out>, message: In) => void | Promise<void>)
-    | undefined;
+  readonly message?: ((connection: ReconnectingClient<UserData, In, Out>, message: In) => HookResult) | undefined;
   /** Called at each change of the state. */
   readonly state?: ((state: ReconnectState) => void) | undefined;
   /** Called once, at the final end. */

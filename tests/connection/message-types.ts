@@ -6,6 +6,7 @@ import {
   attach,
   type Connection,
   connect,
+  Hub,
   json,
   listen,
   type Message,
@@ -102,4 +103,24 @@ export async function byOthers(): Promise<void> {
   const ends = pair({ server: { codec: json<In, Out>() }, client: { messageType: "text" } });
   exactly<In>()(await ends.server.receive());
   exactly<string>()(await ends.client.receive());
+}
+
+/** What a hook returns is not used, so a hook may return the promise of any call. */
+export async function byHooks(): Promise<void> {
+  const topic = new Hub().topic("room");
+  await listen("ws://a", {
+    open: (connection) => topic.join(connection),
+    message: (_, message) => topic.publish(message),
+    request: (_, response) => Promise.resolve(response),
+  });
+  await listen("ws://a", {}, (connection) => topic.join(connection));
+  await connect("ws://a", { open: (connection) => topic.join(connection) });
+  new ReconnectingConnection("ws://a", {
+    open: (connection) => topic.join(connection),
+    message: (client) => topic.join(client),
+  });
+  // @ts-expect-error: a value that is no promise is a mistake.
+  await listen("ws://a", { message: () => 1 });
+  // @ts-expect-error: a function that returns a hook is none.
+  await connect("ws://a", { open: () => (connection: Connection) => topic.join(connection) });
 }
