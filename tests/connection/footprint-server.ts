@@ -10,7 +10,7 @@ const [interval = "", way = ""] = process.argv.slice(2);
  * A question of the parent process. The answer is a number. `send`: sends a message to all members, and returns how many accepted
  * it.
  */
-export type Question = "connections" | "messages" | "pongs" | "send" | "memory" | "join" | "publish";
+export type Question = "connections" | "messages" | "pongs" | "send" | "memory" | "join" | "leave" | "publish";
 
 const counts = { messages: 0, pongs: 0 };
 
@@ -42,12 +42,18 @@ const server = way === "loop" ? await listen(url, options, loop) : await listen(
 
 async function answer(question: Question): Promise<number> {
   if (question === "connections") return server.connections.size;
+  if (question === "leave") {
+    for (const connection of server.connections) topic.leave(connection);
+    return topic.members.length;
+  }
   if (question === "join") {
     await Promise.all([...server.connections].map((connection) => topic.join(connection)));
     return topic.members.length;
   }
   if (question === "publish") {
     await topic.publish("hello");
+    // With thousands of members, the writes take several turns.
+    while ([...server.connections].some(({ queuedMessages }) => queuedMessages > 0)) await new Promise(setImmediate);
     return topic.members.length;
   }
   if (question === "send") return all.send("hello").taken;

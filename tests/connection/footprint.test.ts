@@ -44,9 +44,13 @@ class Crowd implements AsyncDisposable {
     this.#port = port;
   }
 
-  static async gather(interval: number, way: Way): Promise<Crowd> {
+  static async gather(interval: number, way: Way, node: readonly string[] = []): Promise<Crowd> {
     // On the fast transport, also if other tests use another one: a net.Socket alone is larger than everything measured here.
-    const child = new ChildProgram(SERVER, [String(interval), way], { env: { HOLDFAST_TRANSPORT: "" }, channel: true });
+    const child = new ChildProgram(SERVER, [String(interval), way], {
+      env: { HOLDFAST_TRANSPORT: "" },
+      channel: true,
+      node,
+    });
     return new Crowd(child, await child.message<number>());
   }
 
@@ -119,17 +123,18 @@ async function footprint(
   return ((await crowd.ask("memory")) - before) / CONNECTIONS;
 }
 
-/** Retained bytes for each of the connections that join a topic, beyond what they took before. */
+/** Retained bytes for each of the connections that join a topic, beyond what they took before, when all have their messages. */
 async function membership(): Promise<number> {
-  await using crowd = await Crowd.gather(25_000, "hooks");
+  // Without the compilers of V8: their code for a large topic is 300 kB once, whatever the number of members.
+  await using crowd = await Crowd.gather(25_000, "hooks", ["--jitless", "--no-expose-wasm"]);
   const listen = async (): Promise<void> => {
     assert.equal(await crowd.ask("join"), crowd.size);
     for (let message = 0; message < 3; message += 1) assert.equal(await crowd.ask("publish"), crowd.size);
   };
-  await crowd.join(WARMING);
-  await listen();
-  await crowd.leave();
   await crowd.join(3 * CONNECTIONS);
+  // All were members before, so nothing is made for the first time.
+  await listen();
+  assert.equal(await crowd.ask("leave"), 0);
   const before = await crowd.ask("memory");
   await listen();
   return ((await crowd.ask("memory")) - before) / crowd.size;
@@ -175,8 +180,9 @@ describe("an idle connection", { skip }, () => {
     assert.ok(bytes <= 2_000, `${bytes} bytes`);
   });
 
-  it("takes at most 160 bytes more as a member of a topic", async () => {
+  it("takes at most 100 bytes more as a member of a topic", async (t) => {
     const bytes = await membership();
-    assert.ok(bytes <= 160, `${bytes} bytes`);
+    t.diagnostic(`${bytes} bytes`);
+    assert.ok(bytes <= 100, `${bytes} bytes`);
   });
 });
