@@ -111,12 +111,15 @@ export type MetricName =
   | "holdfast_topics"
   | "holdfast_topic_members"
   | "holdfast_topic_members_behind"
+  | "holdfast_topic_history_bytes"
   | "holdfast_topic_publishing"
   | "holdfast_topic_publishes_total"
   | "holdfast_topic_publishes_in_doubt_total"
   | "holdfast_topic_entries_total"
   | "holdfast_topic_reads_total"
+  | "holdfast_topic_holes_total"
   | "holdfast_topic_healed_holes_total"
+  | "holdfast_topic_told_holes_total"
   | "holdfast_topic_healed_entries_total"
   | "holdfast_topic_gaps_total"
   | "holdfast_topic_forks_total"
@@ -350,6 +353,11 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: NONE,
     help: "Members that are behind the newest message of their topic.",
   },
+  holdfast_topic_history_bytes: {
+    type: "gauge",
+    labels: NONE,
+    help: "What the messages of all topics take in the memory of the hubs, in bytes.",
+  },
   holdfast_topic_publishing: {
     type: "gauge",
     labels: NONE,
@@ -375,15 +383,25 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     labels: NONE,
     help: "Reads of the log of a topic.",
   },
+  holdfast_topic_holes_total: {
+    type: "counter",
+    labels: NONE,
+    help: "How often the broker has passed over messages of a topic. Each of these holes is healed or told.",
+  },
   holdfast_topic_healed_holes_total: {
     type: "counter",
     labels: NONE,
-    help: "How often messages of a topic were missing and could be read from the log.",
+    help: "Holes that were read from the log of the topic, so that no member has missed anything.",
+  },
+  holdfast_topic_told_holes_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Holes of which the members have a gap, because the log does not have the messages.",
   },
   holdfast_topic_healed_entries_total: {
     type: "counter",
     labels: NONE,
-    help: "How many messages these were.",
+    help: "Messages that were read from the log because they had not arrived, those on their way included.",
   },
   holdfast_topic_gaps_total: {
     type: "counter",

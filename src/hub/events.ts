@@ -87,6 +87,8 @@ export interface HubStats {
   readonly members: number;
   /** Members that are behind the newest message of their topic. */
   readonly behind: number;
+  /** What the messages of all topics take in the memory of the hub, in bytes, as `maxHistoryBytes` counts them. */
+  readonly historyBytes: number;
   /** Messages of `publish` and `tryPublish`. */
   readonly publishes: number;
   /** Messages that are on their way to the broker. */
@@ -97,9 +99,17 @@ export interface HubStats {
   readonly entries: number;
   /** Reads of the log. */
   readonly reads: number;
-  /** How often entries were missing and could be read. */
+  /**
+   * Holes in what the broker has delivered: runs of offsets that it has passed over, as after a lost connection. Each is healed or told,
+   * so `holes` is `healedHoles + toldHoles`, except while a log is being verified. A message that is missing at the end of a topic is
+   * no hole until a later one arrives. After a new epoch the count goes on with what is published then.
+   */
+  readonly holes: number;
+  /** Holes that were read from the log. Members have missed nothing. */
   readonly healedHoles: number;
-  /** How many entries these were. */
+  /** Holes of which members have a gap. */
+  readonly toldHoles: number;
+  /** Entries that were read from the log because they had not arrived yet: the missing ones, and those that were on their way. */
   readonly healedEntries: number;
   /** The gaps of members and followers, by their reasons. */
   readonly gaps: Readonly<Record<GapReason, number>>;
@@ -121,12 +131,15 @@ export class HubCounts {
   inDoubt = 0;
   entries = 0;
   reads = 0;
+  holes = 0;
   healedHoles = 0;
+  toldHoles = 0;
   healedEntries = 0;
   forks = 0;
   unreadable = 0;
   lag: number | undefined;
   members = 0;
   behind = 0;
+  historyBytes = 0;
   readonly gaps: Record<GapReason, number> = { trimmed: 0, epoch: 0, fork: 0, lost: 0 };
 }

@@ -15,6 +15,7 @@ import { HubCounts, type HubEvent, type HubStats, type TopicFacts } from "./even
 import { Excepts } from "./excepts.ts";
 import { Follower } from "./follower.ts";
 import { readHistory } from "./history.ts";
+import { HistoryBudget } from "./history-budget.ts";
 import type { HubContext } from "./hub-context.ts";
 import { hubMetrics } from "./hub-metrics.ts";
 import type { LogSetup } from "./live-log.ts";
@@ -83,7 +84,9 @@ export class HubCore implements TopicHub, HubContext {
       options.observe &&
       guarded(options.observe, (error) => report(error, { place: "observe", connection: undefined }));
     const { readTimeout, probeInterval, random } = options;
-    this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, probeInterval, random };
+    const { counts } = this;
+    const budget = new HistoryBudget(options.maxHistoryBytes, counts);
+    this.setup = { broker: this.#broker, clock: this.#clock, readTimeout, probeInterval, random, counts, budget };
     this.#presence = new Presence({
       broker: this.#broker,
       clock: this.#clock,

@@ -11,7 +11,9 @@ const COUNTERS = [
   ["holdfast_topic_publishes_in_doubt_total", "inDoubt"],
   ["holdfast_topic_entries_total", "entries"],
   ["holdfast_topic_reads_total", "reads"],
+  ["holdfast_topic_holes_total", "holes"],
   ["holdfast_topic_healed_holes_total", "healedHoles"],
+  ["holdfast_topic_told_holes_total", "toldHoles"],
   ["holdfast_topic_healed_entries_total", "healedEntries"],
   ["holdfast_topic_forks_total", "forks"],
   ["holdfast_topic_unreadable_total", "unreadable"],
@@ -21,6 +23,7 @@ const GAUGES = [
   ["holdfast_topics", "topics"],
   ["holdfast_topic_members", "members"],
   ["holdfast_topic_members_behind", "behind"],
+  ["holdfast_topic_history_bytes", "historyBytes"],
   ["holdfast_topic_publishing", "publishing"],
 ] as const satisfies readonly (readonly [MetricName, keyof HubCounts])[];
 

@@ -10,10 +10,11 @@ import type {
   Slice,
 } from "../broker/broker.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
+import { Holes } from "./holes.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf, readableOffset } from "./live-log.ts";
 import type { Gap, GapReason, Position } from "./position.ts";
 import { compareLog, type Known, restartIn } from "./reconcile.ts";
-import { Ring } from "./ring.ts";
+import { Ring, type RingOwner } from "./ring.ts";
 
 /** Most live entries that are held while the log is suspect, and their bytes. Beyond them the log is read again instead. */
 const MAX_HELD = 10_000;
@@ -39,7 +40,7 @@ const LEAST_PAUSE = 100;
  */
 type LogState = "starting" | "live" | "suspect" | "closed";
 
-export class KeptLog implements LiveLog, BrokerListener {
+export class KeptLog implements LiveLog, BrokerListener, RingOwner {
   readonly #topic: string;
   readonly #history: HistoryLimits;
   readonly #setup: LogSetup;
@@ -63,6 +64,7 @@ export class KeptLog implements LiveLog, BrokerListener {
   #heldBytes = 0;
   #overrun = false;
   #waiting: (() => void)[] = [];
+  readonly #holes: Holes;
   #healedEntries = 0;
   #verifiedAt: Instant;
   /** When the read began that has verified it. */
@@ -74,10 +76,9 @@ export class KeptLog implements LiveLog, BrokerListener {
     this.#history = history;
     this.#setup = setup;
     this.#owner = owner;
+    this.#holes = new Holes(setup.counts);
     this.#verifiedAt = setup.clock.now();
-    this.ring = new Ring(history, (entry) => {
-      this.removed = entry;
-    });
+    this.ring = new Ring(history, setup.budget, this);
     // Not an object of its own with five functions: there can be 100,000 topics.
     this.#subscription = setup.broker.subscribe(topic, this);
     this.#filled = whole;
@@ -151,7 +152,18 @@ export class KeptLog implements LiveLog, BrokerListener {
     this.#state = "closed";
     this.#subscription.close();
     this.#held = [];
+    this.ring.clear();
     this.#settleWaiting();
+  }
+
+  // RingOwner
+
+  entryRemoved(entry: KeptEntry): void {
+    this.removed = entry;
+  }
+
+  entryEvicted(): void {
+    this.#filled = false;
   }
 
   async #fill(): Promise<void> {
@@ -174,7 +186,9 @@ export class KeptLog implements LiveLog, BrokerListener {
       const next = ring.first;
       if (next !== undefined && newest !== undefined && next.offset === before) next.previous = newest.offset;
       // Entries may have been removed from the ring meanwhile: then older ones are not adjacent any more.
-      if (next === undefined ? this.offset === before - 1 : next.offset === before) ring.unshift(older);
+      const adjacent = next === undefined ? this.offset === before - 1 : next.offset === before;
+      if (!adjacent) continue;
+      ring.unshift(older);
       break;
     }
     this.#filled = true;
@@ -202,12 +216,17 @@ export class KeptLog implements LiveLog, BrokerListener {
       this.#owner.unreadable(new Error(problem), undefined);
       return;
     }
+    this.#noteArrival(entry);
     if (this.#state === "live") {
       const fits = this.#judge(entry);
       if (fits === "next") this.#append(entry);
       else if (fits !== "old")
         this.#suspect(new Error(`entry ${entry.offset} does not follow entry ${this.offset}`), entry);
     } else if (this.#state !== "closed") this.#hold(entry);
+  }
+
+  #noteArrival({ epoch, offset, previous = offset - 1 }: BrokerEntry): void {
+    if (epoch === this.epoch) this.#holes.arrived(offset, previous, this.offset);
   }
 
   /** `next`: it continues the entries. `old`: it is one of them. `other`: neither. */
@@ -267,6 +286,7 @@ export class KeptLog implements LiveLog, BrokerListener {
     const healed = this.#healedEntries;
     this.#healedEntries = 0;
     this.#state = "live";
+    this.#holes.verified();
     this.#verifiedAt = this.#setup.clock.now();
     this.#readAt = readAt;
     if (!starting) this.#owner.healed(healed);
@@ -298,6 +318,7 @@ export class KeptLog implements LiveLog, BrokerListener {
     if (verdict.kind === "unlike") return this.#restart(slice, overtaken);
     if (verdict.kind === "renewed") {
       this.epoch = slice.epoch;
+      this.#holes.renamed(slice.top);
       this.#owner.renewed();
     } else if (verdict.kind === "trimmed") {
       this.#tellGap("trimmed", { epoch: this.epoch, offset: verdict.to, check: 0 }, undefined, verdict.count);
@@ -328,6 +349,7 @@ export class KeptLog implements LiveLog, BrokerListener {
   #adopt(slice: Slice): void {
     this.epoch = slice.epoch;
     this.offset = slice.top;
+    this.#holes.begin(slice.top);
     for (const entry of this.#chain([...slice.entries].reverse(), undefined)) {
       this.ring.push(entry);
       if (entry.offset === slice.top) this.last = entry;
@@ -352,10 +374,18 @@ export class KeptLog implements LiveLog, BrokerListener {
     if (whole === undefined || overtaken() || whole.epoch === this.epoch) return "again";
     const forked = slice.epoch === this.epoch;
     const { after: to, reason } = restartIn(this.#known(), whole);
-    const common = whole.entries.find(({ offset }) => offset === to);
-    const kept = common === undefined ? undefined : this.#kept(common, undefined);
+    const older = this.#chain(
+      whole.entries.filter(({ offset }) => offset <= to),
+      undefined,
+    );
+    const newest = older.at(-1);
+    const kept = newest?.offset === to ? newest : undefined;
     const why: GapReason = forked ? "fork" : reason;
     this.#tellGap(why, { epoch: whole.epoch, offset: to, check: kept?.check ?? 0 }, kept, undefined);
+    this.#holes.begin(whole.top);
+    // The hub knows the whole history now: clients come back to it, and it may change again.
+    this.#filled = true;
+    for (const entry of older) this.ring.push(entry);
     for (const entry of whole.entries) if (entry.offset > this.offset) this.#append(entry, true);
     return "more";
   }
@@ -368,6 +398,7 @@ export class KeptLog implements LiveLog, BrokerListener {
     this.removed = last;
     this.ring.clear();
     this.#filled = reason === "trimmed";
+    if (reason === "trimmed") this.#holes.told(gap.from.offset, to.offset);
     this.#owner.gapFound(gap);
   }
 
@@ -379,6 +410,7 @@ export class KeptLog implements LiveLog, BrokerListener {
     if (this.#overrun) return false;
     const held = this.#held;
     for (const [index, entry] of held.entries()) {
+      this.#noteArrival(entry);
       const earlier = index < heldBefore;
       const stale = entry.epoch === this.epoch && entry.offset > this.offset;
       if (earlier && !(stale && patient)) continue;

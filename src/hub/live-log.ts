@@ -3,6 +3,8 @@
 import type { Clock, Instant } from "../base/time.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { KeptEntry } from "./entry.ts";
+import type { HistoryBudget } from "./history-budget.ts";
+import type { HoleCounts } from "./holes.ts";
 import type { Gap, Position } from "./position.ts";
 import type { Ring } from "./ring.ts";
 
@@ -37,6 +39,9 @@ export interface LogSetup {
   /** How long nothing has happened in a log before it is verified, in milliseconds. */
   readonly probeInterval: number;
   readonly random: () => number;
+  readonly counts: HoleCounts;
+  /** What the histories of all topics hold together. */
+  readonly budget: HistoryBudget;
 }
 
 /** The entries of one topic, up to now. */

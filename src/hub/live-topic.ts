@@ -198,7 +198,6 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
 
   healed(entries: number): void {
     const { counts, observe } = this.#hub;
-    if (entries > 0) counts.healedHoles += 1;
     counts.healedEntries += entries;
     observe?.({ type: "healed", topic: this.topic, entries });
   }
@@ -339,6 +338,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     const cursor = new MemberCursor(this, member as TopicMember, offset, load);
     this.#cursors ??= new Map();
     this.#cursors.set(member, cursor);
+    this.log.ring.use();
     this.#hub.counts.behind += 1;
     return cursor;
   }
@@ -349,7 +349,9 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     cursor.stop();
     this.#cursors?.delete(member);
     this.#hub.counts.behind -= 1;
-    if (this.#behind === 0) for (const entry of this.log.ring) entry.encoded = undefined;
+    if (this.#behind > 0) return;
+    this.log.ring.release();
+    for (const entry of this.log.ring) entry.encoded = undefined;
   }
 
   #memberLeft(member: GroupMember): void {

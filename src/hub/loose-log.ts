@@ -5,14 +5,14 @@ import { RecentMap } from "../engine/queue/recent-map.ts";
 import { type KeptEntry, keptEntry } from "./entry.ts";
 import { type LiveLog, type LogOwner, type LogSetup, positionOf } from "./live-log.ts";
 import type { Position } from "./position.ts";
-import { Ring } from "./ring.ts";
+import { Ring, type RingOwner } from "./ring.ts";
 
 /** Most hubs of which the number of the last message is remembered. */
 const MAX_NODES = 1_024;
 /** A larger step is another series of numbers: the hub has left the topic, and published in it again. */
 const LARGEST_STEP = 100_000;
 
-export class LooseLog implements LiveLog, BrokerListener {
+export class LooseLog implements LiveLog, BrokerListener, RingOwner {
   readonly #topic: string;
   readonly #setup: LogSetup;
   readonly #owner: LogOwner;
@@ -33,9 +33,7 @@ export class LooseLog implements LiveLog, BrokerListener {
     this.epoch = epoch;
     this.#setup = setup;
     this.#owner = owner;
-    this.ring = new Ring(history, (entry) => {
-      this.removed = entry;
-    });
+    this.ring = new Ring(history, setup.budget, this);
     this.#subscription = setup.broker.subscribe(topic, this);
     this.#ready = this.#subscription.ready.then(
       () => {
@@ -73,6 +71,17 @@ export class LooseLog implements LiveLog, BrokerListener {
     this.closed = true;
     this.live = false;
     this.#subscription.close();
+    this.ring.clear();
+  }
+
+  // RingOwner
+
+  entryRemoved(entry: KeptEntry): void {
+    this.removed = entry;
+  }
+
+  entryEvicted(): void {
+    // There is no log to read it from: to a member that is behind it is a gap.
   }
 
   // BrokerListener
@@ -101,6 +110,9 @@ export class LooseLog implements LiveLog, BrokerListener {
     }
     const lost = this.#lostBefore(kept);
     if (lost > 0) {
+      const { counts } = this.#setup;
+      counts.holes += 1;
+      counts.toldHoles += 1;
       this.#lose(lost);
       this.#append(keptEntry({ offset: this.offset + 1, previous: this.offset, bytes: message, at: kept.at }));
     } else this.#append(kept);

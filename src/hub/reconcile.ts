@@ -53,9 +53,9 @@ export function restartIn(known: Known, whole: Slice): { readonly after: number;
   // There was no entry before, so all of these are new.
   if (known.offset === 0) return { after: whole.first - 1, reason };
   const first = known.ring.first?.offset;
-  // Some of these entries may be old ones that the hub has never seen, so members could get them twice.
-  if (!known.filled || first === undefined) return { after: whole.top, reason };
-  if (whole.top < first) return { after: whole.first - 1, reason };
+  // Some of the entries before its first one may be old ones that the hub has never seen, so members could get them twice.
+  if (first === undefined) return { after: whole.top, reason };
+  if (whole.top < first) return { after: known.filled ? whole.first - 1 : whole.top, reason };
   return { after: Math.min(Math.max(whole.first, first) - 1, whole.top), reason };
 }
 

@@ -3,20 +3,35 @@
 import { between, type Instant } from "../base/time.ts";
 import type { HistoryLimits } from "../broker/broker.ts";
 import type { KeptEntry } from "./entry.ts";
+import { type BudgetedRing, costOf, type HistoryBudget } from "./history-budget.ts";
+
+/** The log, as its ring uses it. */
+export interface RingOwner {
+  /** The oldest entry was removed, because of the limits of the topic or of the hub. */
+  entryRemoved(entry: KeptEntry): void;
+  /** It was removed because of the limit of the hub: the log of the broker may still have it. */
+  entryEvicted(): void;
+}
 
 /** The entries are adjacent: each has the offset of the one before it in `previous`. */
-export class Ring {
+export class Ring implements BudgetedRing {
   readonly #limits: HistoryLimits;
-  readonly #removed: (entry: KeptEntry) => void;
+  readonly #owner: RingOwner;
+  readonly #budget: HistoryBudget;
+  #inUse = false;
   /** Entries that were removed at the front stay in the array until they are half of it. */
   #entries: (KeptEntry | undefined)[] = [];
   #start = 0;
   #bytes = 0;
 
-  /** `removed` is called with each entry that is removed because of the limits. */
-  constructor(limits: HistoryLimits, removed: (entry: KeptEntry) => void) {
+  constructor(limits: HistoryLimits, budget: HistoryBudget, owner: RingOwner) {
     this.#limits = limits;
-    this.#removed = removed;
+    this.#budget = budget;
+    this.#owner = owner;
+  }
+
+  get inUse(): boolean {
+    return this.#inUse;
   }
 
   get size(): number {
@@ -39,27 +54,46 @@ export class Ring {
   push(entry: KeptEntry): void {
     this.#entries.push(entry);
     this.#bytes += entry.bytes.length;
+    this.#budget.add(this, costOf(entry.bytes.length));
     this.trim(entry.at);
+    this.#budget.enforce(this, 1);
   }
 
   /** Adds older entries before the first one, as many as there is room for. They are adjacent, the oldest is the first. */
   unshift(older: readonly KeptEntry[]): void {
     const kept = this.#entries.slice(this.#start);
-    let count = 0;
+    let [count, cost] = [0, 0];
     while (count < older.length) {
       const { length } = (older[older.length - 1 - count] as KeptEntry).bytes;
       if (kept.length + count >= this.#limits.messages || this.#bytes + length > this.#limits.bytes) break;
       this.#bytes += length;
+      cost += costOf(length);
       count += 1;
     }
     this.#entries = [...older.slice(older.length - count), ...kept];
     this.#start = 0;
+    if (count === 0) return;
+    this.#budget.add(this, cost);
+    this.#budget.enforce(this, this.size);
   }
 
   clear(): void {
+    const cost = this.#bytes + this.size * costOf(0);
     this.#entries = [];
     this.#start = 0;
     this.#bytes = 0;
+    this.#budget.remove(this, cost);
+  }
+
+  /** Members are behind, and read from it. */
+  use(): void {
+    this.#inUse = true;
+  }
+
+  /** No member is behind. */
+  release(): void {
+    this.#inUse = false;
+    this.#budget.enforce(this, 1);
   }
 
   /** Removes what is beyond the limits. */
@@ -67,11 +101,23 @@ export class Ring {
     const { messages, bytes, age } = this.#limits;
     for (let first = this.first; first !== undefined; first = this.first) {
       if (this.size <= messages && this.#bytes <= bytes && between(first.at, now) < age) break;
-      this.#entries[this.#start] = undefined;
-      this.#start += 1;
-      this.#bytes -= first.bytes.length;
-      this.#removed(first);
+      this.#removeFirst(first);
     }
+  }
+
+  evictFirst(): void {
+    const { first } = this;
+    if (first === undefined) return;
+    this.#removeFirst(first);
+    this.#owner.entryEvicted();
+  }
+
+  #removeFirst(first: KeptEntry): void {
+    this.#entries[this.#start] = undefined;
+    this.#start += 1;
+    this.#bytes -= first.bytes.length;
+    this.#owner.entryRemoved(first);
+    this.#budget.remove(this, costOf(first.bytes.length));
     if (this.#start > 32 && this.#start * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#start);
       this.#start = 0;

@@ -53,6 +53,8 @@ export class Client {
   last: Grown | undefined;
   position: Position | undefined;
   gaps = 0;
+  /** The last gap that it was told. */
+  lastGap: Gap | undefined;
   readonly seen: Set<string> = new Set();
   /** Messages that it has published, and that it need not get. */
   readonly excepted: Set<string> = new Set();
@@ -90,6 +92,7 @@ export class Client {
     assert.equal(gap.from.offset, this.position?.offset, told);
     assert.notDeepEqual(gap, this.#gap, `${told} twice`);
     this.#gap = gap;
+    this.lastGap = gap;
     // Before the first entry there is none with which a broker could link it.
     if (this.#histories.contiguous || gap.from.offset > 0) this.gaps += 1;
     this.#jumps = true;

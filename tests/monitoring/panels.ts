@@ -305,6 +305,13 @@ const TOPICS: PanelRow = {
       queries: [gauge("holdfast_topic_publishing", [], "publishing")],
     },
     {
+      title: "Histories in memory",
+      description:
+        "What the messages of all topics take in the memory of the hubs. `maxHistoryBytes` of each hub is the limit.",
+      unit: "bytes",
+      queries: [gauge("holdfast_topic_history_bytes", [], "histories")],
+    },
+    {
       title: "Gaps of members",
       description: "Messages that members or followers of topics did not get, by reason. See docs/topics-failures.md.",
       unit: "cps",
@@ -313,11 +320,13 @@ const TOPICS: PanelRow = {
     {
       title: "Logs of topics",
       description:
-        "Reads of logs, holes that were healed with their messages, other histories, and entries that cannot be read.",
+        "Reads of logs, holes that were healed with their messages or told, other histories, and entries that cannot be read.",
       unit: "cps",
       queries: [
         perSecond("holdfast_topic_reads_total", [], "reads"),
+        perSecond("holdfast_topic_holes_total", [], "holes"),
         perSecond("holdfast_topic_healed_holes_total", [], "healed holes"),
+        perSecond("holdfast_topic_told_holes_total", [], "told holes"),
         perSecond("holdfast_topic_healed_entries_total", [], "healed messages"),
         perSecond("holdfast_topic_forks_total", [], "other histories"),
         perSecond("holdfast_topic_unreadable_total", [], "unreadable"),
