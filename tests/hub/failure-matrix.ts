@@ -36,6 +36,32 @@ export const TOPIC_FAILURES: readonly TopicFailure[] = [
     tests: [["broker/contract-once", "14 remembers an id when a node ends"], SOAK],
   },
   {
+    what: "the nodes are restarted one after the other",
+    members: "each message once, in order",
+    told: "nobody; clients are closed with 1001 and go to another node",
+    tests: [["faults/topics-nodes", "lose nothing when they are restarted one after the other"]],
+  },
+  {
+    what: "a node is frozen, and wakes",
+    members: "each message once, in order: those that have gone to another node in time, those that have waited late",
+    told: "nobody. A message that the node had not confirmed may still be published when it wakes, once under its `id`",
+    tests: [
+      ["faults/topics-nodes", "lose nothing when one is frozen, and wakes when its members have left it or still wait"],
+    ],
+  },
+  {
+    what: "the event loop of a node is blocked for seconds",
+    members: "each message once, in order, late",
+    told: "nobody",
+    tests: [["faults/topics-nodes", "lose nothing when the event loop of one is blocked for 3 s"]],
+  },
+  {
+    what: "the wall clock of a node jumps",
+    members: "each message once, in order, in time",
+    told: "nobody. The age of a history is counted by the broker",
+    tests: [["faults/topics-nodes", "lose nothing when the wall clock of one jumps by an hour, back and ahead"]],
+  },
+  {
     what: "a publisher's connection to the broker is lost",
     members: "the message once, if it is published again with the same `id`",
     told: "the publisher: its call rejects in doubt, in time",
@@ -44,8 +70,9 @@ export const TOPIC_FAILURES: readonly TopicFailure[] = [
   {
     what: "a node's subscription is lost",
     members: "each message once, in order: what is missing is read from the log",
-    told: "nobody; `healedHoles` in the hub's `stats`. Without a log: all members of the node, gap `lost`",
+    told: "nobody; `holes` and `healedHoles` in the hub's `stats`, which are equal. Without a log: all members of the node, gap `lost`",
     tests: [
+      ["hub/holes", "are the runs that were passed over, and each is healed"],
       ["broker/redis-hub", "loses, doubles and reorders nothing while its subscriptions are killed"],
       ["broker/contract-hubs", "20 two hubs converge while connections are ended"],
     ],
@@ -94,7 +121,11 @@ export const TOPIC_FAILURES: readonly TopicFailure[] = [
     what: "the history does not reach back to the position of a client",
     members: "what the history still has",
     told: "that client: gap `trimmed`, with the exact count where offsets are contiguous",
-    tests: [["hub/topic", "tells what a position has missed"], SOAK],
+    tests: [
+      ["hub/topic", "tells what a position has missed"],
+      ["hub/holes", "are told if the history does not reach back"],
+      SOAK,
+    ],
   },
   {
     what: "a member is too slow",
