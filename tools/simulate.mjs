@@ -31,6 +31,9 @@ const { values, positionals } = parseArgs({
 });
 // Seeds that one process runs.
 const CHUNK = 2_500;
+/** Of a breakage: after how many seeds its process shows that it continues, and how long that may take, in milliseconds. */
+const PROGRESS = 50;
+const PATIENCE = 60_000;
 const count = Number(positionals[0] ?? 2_000);
 const [from, workers] = [Number(values.from), Number(values.workers)];
 if (![count, from, workers].every((one) => Number.isInteger(one) && one >= 0) || workers < 1) {
@@ -125,10 +128,9 @@ async function mutants() {
     const place = prepare(mutant, root);
     let caught;
     let rule;
-    for await (const line of lines([join(place, "tests/simulation/campaign.js"), from, most, 10_000, kind], {
-      HOLDFAST_FIRST: "1",
-      HOLDFAST_SHRINK: "0",
-    })) {
+    const env = { HOLDFAST_FIRST: "1", HOLDFAST_SHRINK: "0" };
+    const args = [join(place, "tests/simulation/campaign.js"), from, most, PROGRESS, kind];
+    for await (const line of lines(args, env, PATIENCE)) {
       if (line.seed === undefined) continue;
       caught = line.seed - from + 1;
       rule = line.violations[0].rule;
@@ -145,7 +147,7 @@ async function mutants() {
 }
 
 /** The JSON lines that a program prints. */
-async function* lines(args, env = {}) {
+async function* lines(args, env = {}, patience = undefined) {
   const child = spawn(process.execPath, args.map(String), {
     cwd: root,
     env: { ...process.env, ...env },
@@ -156,9 +158,20 @@ async function* lines(args, env = {}) {
     if (trouble.length < 4_000) trouble += chunk;
   });
   const ended = new Promise((resolve) => child.once("close", resolve));
-  for await (const line of createInterface(child.stdout)) if (line.startsWith("{")) yield JSON.parse(line);
+  let done = 0;
+  // A breakage may make an endless loop.
+  const silence = patience && setTimeout(() => child.kill("SIGKILL"), patience);
+  for await (const text of createInterface(child.stdout)) {
+    silence?.refresh();
+    if (!text.startsWith("{")) continue;
+    const line = JSON.parse(text);
+    done += line.done ?? 0;
+    yield line;
+  }
+  clearTimeout(silence);
   const status = await ended;
   // A breakage may end the whole process, for example at start.
+  const rule = status === null ? "a seed does not end" : "the process ended";
   if (status !== 0)
-    yield { seed: from, violations: [{ rule: "the process ended", what: trouble }], list: [], text: trouble, page: "" };
+    yield { seed: from + done, violations: [{ rule, what: trouble }], list: [], text: trouble, page: "" };
 }

@@ -101,6 +101,62 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
     "contiguous ? to - offset : undefined",
     "contiguous ? to - offset + 1 : undefined",
   ),
+  // Gaps that are larger than needed
+  mutant(
+    "members continue at the end of a log with a common entry",
+    COMPARE,
+    'if (common !== undefined)\n        return { after: common, reason: "fork" };',
+    'if (common !== undefined)\n        return { after: whole.top, reason: "fork" };',
+  ),
+  mutant(
+    "members of a topic without messages miss those of another log",
+    COMPARE,
+    "if (known.offset === 0)\n        return { after: whole.first - 1, reason };",
+    "if (known.offset === 0)\n        return { after: whole.top, reason };",
+  ),
+  mutant(
+    "members miss what a log has that has begun again",
+    COMPARE,
+    "known.filled ? whole.first - 1 : whole.top",
+    "whole.top",
+  ),
+  mutant(
+    "members miss the other entries at the offsets that they have had",
+    COMPARE,
+    "Math.min(Math.max(whole.first, first) - 1, whole.top)",
+    "whole.top",
+  ),
+  mutant(
+    "a hub that was away too long does not read what the log has",
+    COMPARE,
+    "const to = Math.max(slice.first, offset + 1) - 1;",
+    "const to = slice.top;",
+  ),
+  mutant(
+    "a hub forgets what it has read of another log",
+    LOG,
+    "for (const entry of older)\n            this.ring.push(entry);",
+    "",
+  ),
+  mutant(
+    "a client that returns too late misses what the history has",
+    "start",
+    "offset = log.ring.first?.previous ?? log.position.offset;",
+    "offset = log.position.offset;",
+  ),
+  mutant(
+    "a client that returns does not wait for older entries",
+    "start",
+    'if (!log.filled)\n        return "fill";',
+    "",
+  ),
+  mutant(
+    "a member that falls behind the history misses all of it",
+    CURSOR,
+    "this.#fallBehind(first?.previous ?? log.offset);",
+    "this.#fallBehind(log.offset);",
+  ),
+  mutant("a position behind a gap or a skip has no check", "live-log", "check: entry?.check ?? 0", "check: 0"),
   // Publishing
   mutant(
     "except is ignored",

@@ -22,6 +22,8 @@ export class RecordedServer extends FaultyServer implements Histories {
   /** The entries by epoch and offset. */
   readonly #places = new Map<string, Set<Grown>>();
   readonly #firsts = new Map<string, string>();
+  /** The highest offset that the log has ever had, by epoch. */
+  readonly #highest = new Map<string, number>();
   readonly #executed: (call: FaultyCall) => void;
 
   readonly #fails: () => boolean;
@@ -40,6 +42,7 @@ export class RecordedServer extends FaultyServer implements Histories {
       if (result !== call.epoch && !this.#firsts.has(result as string))
         this.#firsts.set(result as string, this.#first(call.epoch));
       for (let entry = this.tip; entry !== undefined; entry = entry.parent) this.#place(result as string, entry);
+      this.#highest.set(result as string, Math.max(this.tip?.offset ?? 0, this.highest(result as string)));
     }
     if (call.ask === "publish") {
       const { epoch, offset, duplicate } = result as Published;
@@ -47,6 +50,7 @@ export class RecordedServer extends FaultyServer implements Histories {
         this.tip = { offset, parent: this.tip, message: call.message };
         this.all.push(this.tip);
         this.#place(epoch, this.tip);
+        this.#highest.set(epoch, Math.max(offset, this.highest(epoch)));
       }
     }
     this.#tips.push(this.tip);
@@ -57,6 +61,11 @@ export class RecordedServer extends FaultyServer implements Histories {
   wasAt({ epoch, offset }: Position, entry: Grown | undefined, later: Position): boolean {
     if (entry === undefined) return offset === 0 && this.#first(epoch) === this.#first(later.epoch);
     return this.#places.get(`${offset} ${epoch}`)?.has(entry) === true;
+  }
+
+  /** The highest offset that the log has had in this epoch. */
+  highest(epoch: string): number {
+    return this.#highest.get(epoch) ?? 0;
   }
 
   /** The first epoch of the history that has this one. */
@@ -74,6 +83,14 @@ export class RecordedServer extends FaultyServer implements Histories {
     this.#tips = this.#tips.slice(0, Math.max(this.#tips.length - calls, 0));
     this.tip = this.#tips.at(-1);
     super.rollBack(calls);
+  }
+
+  /** Forgets the newest entries, and all calls since the one before them. Returns the entry that is the newest then. */
+  forget(entries: number): Grown | undefined {
+    let newest = this.tip;
+    for (let count = 0; count < entries; count += 1) newest = newest?.parent;
+    this.rollBack(this.#tips.length - 1 - this.#tips.lastIndexOf(newest));
+    return newest;
   }
 
   override empty(): void {

@@ -11,6 +11,7 @@ import { Reach } from "../reach.ts";
 import { FIXED, type Outcome, PER_STEP, type Settings } from "../simulate.ts";
 import { Trace } from "../trace.ts";
 import { unhandled } from "../unhandled.ts";
+import { exactGaps, newestIsThere, readAll } from "./exact-gaps.ts";
 import { STEPS } from "./steps.ts";
 import { type Host, TopicWorld } from "./world.ts";
 
@@ -77,13 +78,9 @@ function fail(world: TopicWorld, entropy: Entropy, forward: (length: number) => 
 /** No more faults. All that is missing must come in time. */
 function heal(world: TopicWorld, forward: (length: number) => void): void {
   const { clients, hosts, oracle, server } = world;
-  const everyoneReads = (): void => {
-    for (let turn = 0; turn < 3 && oracle.violations.length === 0; turn += 1) {
-      for (const client of clients) world.read(client);
-      forward(20);
-    }
-  };
+  const everyoneReads = (): void => readAll(world, forward);
   oracle.note("step", "no more faults");
+  world.calm = true;
   world.losing = 0;
   server.failing = false;
   void server.faults.thaw();
@@ -112,6 +109,7 @@ function heal(world: TopicWorld, forward: (length: number) => void): void {
   forward(62_000);
   everyoneReads();
   newestIsThere(world, "T3 after a silent loss");
+  exactGaps(world, forward);
 }
 
 /** Turns in which each member reads what is in its send queue. */
@@ -135,13 +133,6 @@ function slowMembersCatchUp(world: TopicWorld, forward: (length: number) => void
       );
 }
 
-function newestIsThere({ clients, hosts, server, oracle }: TopicWorld, rule: string): void {
-  const readers = [...clients, ...hosts.map(({ follower }) => follower)];
-  for (const { name, last } of readers)
-    if (last !== server.tip && oracle.violations.length === 0)
-      oracle.wrong(rule, `${name} has entry ${last?.offset}, and the newest is ${server.tip?.offset}`);
-}
-
 function finish(world: TopicWorld, reach: Reach): void {
   const { hosts, clients, server, oracle, confirmed } = world;
   const texts: string[] = [];
@@ -162,9 +153,10 @@ function finish(world: TopicWorld, reach: Reach): void {
     oracle.wrong("T5 renewals", `${server.renewed.size} after ${server.losses} losses of the server`);
   if (world.pending > 0) oracle.wrong("T6 never settled", `${world.pending} publications`);
   for (const { name, hub } of hosts) {
-    const { behind, members, publishing, healedHoles, gaps } = hub.stats;
+    const { behind, members, publishing, holes, healedHoles, toldHoles, gaps } = hub.stats;
     if (behind > 0 || publishing > 0) oracle.wrong("T5 stats", `${name}: ${JSON.stringify(hub.stats)}`);
     if (members > clients.length) oracle.wrong("T5 members", `${name}: ${members}`);
+    if (holes !== healedHoles + toldHoles) oracle.wrong("T5 holes", `${name}: ${JSON.stringify(hub.stats)}`);
     if (healedHoles > 0) reach.saw("topics: hole healed");
     for (const [reason, count] of Object.entries(gaps)) if (count > 0) reach.saw(`topics: gap ${reason}`);
   }

@@ -92,4 +92,26 @@ export const STEPS: readonly TopicStep[] = [
       });
     for (let count = 0; count < 6; count += 1) loop.after(80 + count * (5 + (number % 25)), () => world.read(client));
   }),
+  // The last that a client knows is the place of its own message, which only its host has seen, and the server forgets.
+  step(
+    "failover behind an own message",
+    (world, host, client, number) => {
+      const { loop, server, hosts } = world;
+      if (client.member === undefined || !host.topic.members.includes(client.member)) return;
+      for (const { node } of hosts) if (node !== host.node) server.cut(node);
+      world.publish(host, client);
+      loop.after(100 + number, () => {
+        if (world.calm) return;
+        world.read(client);
+        world.die(host);
+        server.forget(1);
+        loop.after(300, () => {
+          burst(world, 4, 2);
+          const other = hosts.find(({ alive }) => alive);
+          if (other !== undefined) world.join(client, other, 1_000);
+        });
+      });
+    },
+    true,
+  ),
 ];

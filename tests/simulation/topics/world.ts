@@ -1,6 +1,6 @@
 /** Three simulated hosts, each with a hub, code that follows the topic, and members; one server; and clients that move between hosts. */
 
-import { ClosedError, type Gap, Hub, type Topic, type TopicEntry } from "../../../src/index.ts";
+import { ClosedError, type Gap, Hub, type Topic, type TopicEncoder, type TopicEntry } from "../../../src/index.ts";
 import type { FaultyNode } from "../../broker/faulty-node.ts";
 import { Client, ENCODER, Member } from "../../hub/clients.ts";
 import type { Entropy } from "../entropy.ts";
@@ -12,6 +12,10 @@ import { RecordedServer } from "./server.ts";
 const HOSTS = 3;
 const LARGE = 10_000;
 const SMALL = 12;
+/** How long a member stays that is there only at the start of a host, in milliseconds. */
+const VISIT = 3_000;
+/** The memory of a hub for about ten messages, in bytes. */
+const LITTLE = 3_000;
 /** The broker recognises an id for two minutes. */
 const RETRY_FOR = 90_000;
 
@@ -37,14 +41,30 @@ export class TopicWorld {
   /** True if the server may forget what it has confirmed. */
   readonly forgets: boolean;
   readonly messages: number;
+  /** What each hub may hold in memory, in bytes. */
+  readonly memory: number;
   readonly confirmed: Set<string> = new Set();
   /** A number from 0 to 1 that is no choice. */
   readonly noise: () => number;
   /** The share of entries that are lost on their way to a node. */
   losing = 0.15;
   #published = 0;
+  /** True when there are no more faults. */
+  calm = false;
   /** Publications without an outcome. */
   pending = 0;
+  /** That of the clients. It judges each gap at the moment at which a hub tells it. */
+  readonly #encoder: TopicEncoder = {
+    ...ENCODER,
+    gap: (gap) => {
+      this.#judgeGap(gap);
+      return ENCODER.gap?.(gap);
+    },
+    joined: (topic, position, gap) => {
+      if (gap !== undefined) this.#judgeGap(gap);
+      return ENCODER.joined?.(topic, position, gap);
+    },
+  };
 
   constructor(loop: VirtualLoop, oracle: Oracle, entropy: Entropy) {
     this.loop = loop;
@@ -52,6 +72,7 @@ export class TopicWorld {
     this.forgets = entropy.pick(2) === 1;
     this.messages = entropy.pick(3) === 2 ? SMALL : LARGE;
     this.noise = numbers(entropy.pick(2 ** 30));
+    this.memory = this.noise() < 0.25 ? LITTLE : 2 ** 30;
     const longest = [2, 20, 60][entropy.pick(3)] as number;
     this.server = new RecordedServer(
       {
@@ -65,6 +86,11 @@ export class TopicWorld {
     this.hosts = Array.from({ length: HOSTS }, (_, index) => this.#host(`host ${index}`));
     this.clients = Array.from({ length: 4 }, (_, index) => new Client(`client ${index}`, this.server));
     for (const host of this.hosts) void this.#follow(host);
+  }
+
+  /** True if each hub has in memory all that the history has. */
+  get remembers(): boolean {
+    return this.memory > LITTLE;
   }
 
   /** True if no reader may have a gap. */
@@ -81,7 +107,14 @@ export class TopicWorld {
 
   #hub(broker: FaultyNode): Hub {
     const onError = (error: unknown): void => this.oracle.wrong("T6 error", String(error));
-    return new Hub({ broker, clock: this.loop, random: this.noise, encoder: ENCODER, onError });
+    return new Hub({
+      broker,
+      clock: this.loop,
+      random: this.noise,
+      encoder: this.#encoder,
+      onError,
+      maxHistoryBytes: this.memory,
+    });
   }
 
   #topic(hub: Hub): Topic {
@@ -95,13 +128,26 @@ export class TopicWorld {
         followed.push(one);
         this.oracle.note(name, one.type === "gap" ? `gap ${one.reason}` : `${one.offset} ${one.message}`);
         this.check("T1 what a follower gets", () => {
-          if (one.type === "gap") follower.hearGap(one);
-          else follower.hearMessage(String(one.message), one.position);
+          if (one.type === "gap") {
+            this.#judgeGap(one);
+            follower.hearGap(one);
+          } else follower.hearMessage(String(one.message), one.position);
         });
       }
     } catch (error) {
       if (!(error instanceof ClosedError)) this.oracle.wrong("T6 error", String(error));
     }
+  }
+
+  /** A history gives all that it has: a gap of a trimmed one ends before the oldest entry that is kept. */
+  #judgeGap(gap: Gap): void {
+    if (gap.reason !== "trimmed") return;
+    const trimmed = Math.max(this.server.highest(gap.to.epoch) - this.messages, 0);
+    if (gap.to.offset > trimmed)
+      this.oracle.wrong(
+        "T2 a gap that is larger than needed",
+        `${JSON.stringify(gap)}: the log has all behind ${trimmed}`,
+      );
   }
 
   /** A promise that is broken by an assertion that fails. */
@@ -127,6 +173,19 @@ export class TopicWorld {
       this.pending -= 1;
     });
     return text;
+  }
+
+  /** Publishes messages from a hub that is there only for them. */
+  publishElsewhere(count: number): void {
+    const hub = this.#hub(this.server.node());
+    const topic = this.#topic(hub);
+    const all = Array.from({ length: count }, async () => {
+      this.#published += 1;
+      const text = `m${this.#published}`;
+      await topic.publish(text, { id: text, timeout: 1_000 });
+      this.confirmed.add(text);
+    });
+    void Promise.allSettled(all).then(() => hub.close());
   }
 
   /** Publishes until it is confirmed, if the server forgets nothing. */
@@ -184,6 +243,17 @@ export class TopicWorld {
     host.topic = this.#topic(host.hub);
     host.alive = true;
     host.lives += 1;
-    void this.#follow(host);
+    const { lives } = host;
+    if (this.noise() < 0.5) {
+      void this.#follow(host);
+      return;
+    }
+    // A member without a position comes first: so the hub does not read the whole history at once.
+    const visitor = new Member(new Client("visitor", this.server), LARGE);
+    host.topic.join(visitor, { timeout: Infinity }).catch(() => undefined);
+    this.loop.after(VISIT, () => void visitor.close());
+    this.loop.after(this.noise() * 50, () => {
+      if (host.alive && host.lives === lives) void this.#follow(host);
+    });
   }
 }
