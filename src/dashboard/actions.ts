@@ -2,6 +2,7 @@
 
 import type { Connection } from "../core.ts";
 import { Inspection } from "../core.ts";
+import { setImmediate } from "../transport/timers.ts";
 import type { ActionMessage, ResultMessage } from "./feed.ts";
 import type { Frames } from "./frames.ts";
 import type { Journal } from "./journal.ts";
@@ -59,9 +60,9 @@ async function perform(
       inspection.holdReading(false);
       return { text: "reads again" };
     case "close": {
-      // Throws for a wrong code or reason. The result of the end is in the list of ended connections.
+      // Rejects at once for a wrong code or reason. The result of the end is in the list of ended connections.
       const closed = connection.close(code ?? 1000, reason ?? "");
-      await Promise.race([closed, undefined]);
+      await Promise.race([closed, new Promise((resolve) => void setImmediate(resolve))]);
       return { text: "closing" };
     }
     case "terminate":

@@ -30,7 +30,12 @@ const SERVE_FLAGS = {
   },
   token: {
     ...{ type: "string", value: "TOKEN" },
-    text: 'WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN; no TCP',
+    text: 'WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN, and so does the dashboard; no TCP',
+  },
+  "no-dashboard": { type: "boolean", text: "no dashboard" },
+  "read-only": {
+    type: "boolean",
+    text: "the dashboard shows connections, but cannot ping, pause, close or trace them",
   },
   tls: { type: "boolean", text: "wss:, https: and tls: with a certificate made now, for this machine" },
   compress: { type: "boolean", text: "compress messages for clients that offer it" },
@@ -57,6 +62,7 @@ const SERVE_MANUAL: Manual<typeof SERVE_FLAGS> = {
     "  GET /                a page that talks to both from a browser",
     "  GET /healthz         ok",
     "  GET /metrics         metrics for Prometheus; with --token it needs the token; with --workers those of all processes",
+    "  GET /dashboard/      a page with all connections, the last 10 minutes, and why connections ended; without --token only for clients on this machine; with --workers it shows the process that answers",
   ],
   flags: SERVE_FLAGS,
   statuses: {
@@ -96,6 +102,8 @@ export interface ServeFlags {
   readonly origin: "any" | readonly string[] | undefined;
   /** The token that a WebSocket needs; undefined if it needs none. */
   readonly token: string | undefined;
+  readonly dashboard: boolean;
+  readonly readOnly: boolean;
   readonly tls: boolean;
   readonly compress: boolean;
   readonly verbose: boolean;
@@ -118,6 +126,8 @@ function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
     throw new UsageError("cannot use --tcp-port with --token: TCP has no request that could contain it");
   if (token !== undefined && !/^[\w.~+/=-]+$/.test(token))
     throw new UsageError("cannot use this --token: expected letters, digits and - . _ ~ + / =");
+  if (values["no-dashboard"] && values["read-only"])
+    throw new UsageError("cannot use --read-only with --no-dashboard: it is about the dashboard");
   if (tls && values.workers !== undefined)
     throw new UsageError("cannot use --tls with --workers: each process would make a certificate of its own");
   if (values.broker !== undefined) judgeBrokerUrl(values.broker);
@@ -131,7 +141,7 @@ function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
     maxMessageSize,
     maxConnections: wholeNumber("--max-connections", values["max-connections"], 1, MAX_CONNECTIONS),
     origin: originPolicy(values.origin),
-    ...{ token, tls, compress, verbose },
+    ...{ token, tls, compress, verbose, dashboard: !values["no-dashboard"], readOnly: values["read-only"] },
     workers: values.workers === undefined ? undefined : wholeNumber("--workers", values.workers, 1, MAX_WORKERS),
     broker: values.broker,
     json: values.json,

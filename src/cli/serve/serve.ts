@@ -1,7 +1,9 @@
 /** `holdfast serve`: echo and chat over WebSocket, echo of lines over TCP, an HTML page that uses them, and a graceful stop. */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import { hostname } from "node:os";
 import { StopSignals } from "../../base/stop-signals.ts";
+import { type Dashboard, dashboard } from "../../dashboard/index.ts";
 import {
   type Broker,
   type Connection,
@@ -76,10 +78,13 @@ class ServeCommand {
 
   async #serveWebSocket(flags: ServeFlags, broker: Broker | undefined, tls?: SelfSigned): Promise<string> {
     const { origin, token, compress } = flags;
+    const panel = flags.dashboard ? servedDashboard(flags) : undefined;
     const chat = new Chat(flags.broker === undefined ? broker : await brokerAt(flags.broker), flags.maxMessageSize);
     this.#chat = chat;
+    const fetch: ListenOptions["fetch"] = (request, info) =>
+      panel?.fetch(request, info) ?? respond(request, flags, this.#measure);
     return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
-      ...{ tls, origin, compression: compress, fetch: (request) => respond(request, flags, this.#measure) },
+      ...{ tls, origin, compression: compress, fetch },
       authorize: token === undefined ? undefined : (request) => tokenRefusal(request, token),
       routes: {
         "/echo": { observe: flags.verbose ? reportConnections("/echo") : undefined, message: echo },
@@ -88,6 +93,7 @@ class ServeCommand {
           open: (connection, request) => chat.join(connection, request),
           message: (connection, message) => chat.publish(connection, message),
         },
+        ...(panel === undefined ? {} : { [panel.feedPath]: panel.feed }),
         "/chat/members": { open: (connection) => chat.showMembers(connection), message: () => undefined },
       },
     });
@@ -142,6 +148,12 @@ class ServeCommand {
   }
 }
 
+/** The dashboard of this process. A name in an origin that may connect is one under which the server is reached. */
+function servedDashboard({ host, token, readOnly, origin, workers }: ServeFlags): Dashboard {
+  const origins = origin === undefined || origin === "any" ? [] : origin.map((one) => new URL(one).hostname);
+  return dashboard(process, { token, readOnly, hosts: [host, hostname(), ...origins], workers: workers !== undefined });
+}
+
 /** Sends a message back. The next one waits while the client does not take what was sent. */
 function echo(connection: Connection, message: Message): Promise<void> | undefined {
   if (connection.trySend(message) !== "queued") return undefined;
@@ -173,7 +185,7 @@ function respond(
     return new Response("expected a WebSocket on this path\n", { status: 426, headers: { ...headers, ...upgrade } });
   }
   if (!["/", "/healthz", "/metrics"].includes(pathname))
-    return new Response("not found: try /, /healthz, /metrics, or a WebSocket on /echo or /chat\n", {
+    return new Response("not found: try /, /healthz, /metrics, /dashboard/, or a WebSocket on /echo or /chat\n", {
       status: 404,
       headers,
     });
@@ -222,12 +234,17 @@ function unexpectedEvent(event: WorkerEvent): string | undefined {
   return undefined;
 }
 
-function printAddresses({ json }: ServeFlags, [ws = "", tcp]: readonly string[], fingerprint?: string): void {
+function printAddresses(flags: ServeFlags, [ws = "", tcp]: readonly string[], fingerprint?: string): void {
   const line = { ws, ...(tcp !== undefined && { tcp }), ...(fingerprint !== undefined && { fingerprint }) };
-  process.stdout.write(json ? `${JSON.stringify(line)}\n` : serveBanner(ws, tcp, fingerprint));
+  process.stdout.write(flags.json ? `${JSON.stringify(line)}\n` : serveBanner(flags, ws, tcp, fingerprint));
 }
 
-function serveBanner(ws: string, tcp: string | undefined, fingerprint: string | undefined): string {
+function serveBanner(
+  { dashboard: shown, token }: ServeFlags,
+  ws: string,
+  tcp: string | undefined,
+  fingerprint: string | undefined,
+): string {
   const http = ws.replace("ws", "http");
   const rows = [
     ["page", `${http}/`],
@@ -235,10 +252,11 @@ function serveBanner(ws: string, tcp: string | undefined, fingerprint: string | 
     ["chat", `${ws}/chat`],
     ...(tcp === undefined ? [] : [["lines", `${tcp}  (each line comes back)`]]),
     ["health", `${http}/healthz`],
+    ...(shown ? [["dashboard", `${http}/dashboard/${token === undefined ? "" : "?token=TOKEN"}`]] : []),
     ...(fingerprint === undefined
       ? []
       : [["sha256", `${fingerprint}  (the certificate, made now; no client trusts it)`]]),
   ];
-  const lines = rows.map(([name = "", address]) => `  ${name.padEnd(7)}${address}`);
+  const lines = rows.map(([name = "", address]) => `  ${name.padEnd(11)}${address}`);
   return `holdfast is serving; stop it with Ctrl+C\n${lines.join("\n")}\n`;
 }
