@@ -35,6 +35,12 @@ const COLUMNS: readonly FeedColumn[] = [
   { name: "peerEnded", title: "ENDED", unit: "milliseconds", width: 7, text: "how long the peer's FIN is known" },
 ];
 
+// Bytes. The first update has 10 minutes of history and 500 ended connections.
+const MAX_UPDATE = 16_777_216;
+
+// Milliseconds between two questions. The feed ends a viewer that asks more than 50 times in a second, and a key can repeat as often.
+const PACE = 100;
+
 export interface FeedOptions {
   readonly token: string | undefined;
   readonly insecure: boolean;
@@ -62,6 +68,9 @@ export class FeedSource implements TopSource {
   #waiting:
     | { readonly resolve: (update: UpdateMessage) => void; readonly reject: (error: unknown) => void }
     | undefined;
+  /** What the user has chosen last. */
+  #view: TopView | undefined;
+  #later: NodeJS.Timeout | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   private constructor(connection: Connection<undefined>, hello: HelloMessage) {
@@ -73,6 +82,7 @@ export class FeedSource implements TopSource {
   /** Connects. Rejects with the error of `connect`, and with an error if the server has another feed than this program. */
   static async open(url: string, { token, insecure, ca }: FeedOptions): Promise<FeedSource> {
     const connection = await connect(feedUrl(url), {
+      maxMessageSize: MAX_UPDATE,
       ...(token !== undefined && { headers: [["Authorization", `Bearer ${token}`]] }),
       tls: { ...(insecure && { rejectUnauthorized: false }), ...(ca !== undefined && { ca }) },
     });
@@ -89,7 +99,11 @@ export class FeedSource implements TopSource {
 
   /** The answer to a question that is still due is by this view then, and comes at once. */
   changed(view: TopView): void {
-    if (this.#waiting !== undefined) this.#ask(view);
+    this.#view = view;
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      if (this.#waiting !== undefined && this.#view !== undefined) this.#ask(this.#view);
+    }, PACE);
   }
 
   async read(view: TopView): Promise<TopSnapshot> {
@@ -97,6 +111,7 @@ export class FeedSource implements TopSource {
     const update = new Promise<UpdateMessage>((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
+    this.#view = view;
     this.#ask(view);
     const { connections, total, ...rest } = await update;
     return { summary: this.#summary({ total, ...rest }), rows: connections.map(rowOf), total };
@@ -134,6 +149,7 @@ export class FeedSource implements TopSource {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#later);
     await this.#connection.close();
   }
 

@@ -13,7 +13,8 @@ import {
   NUMBER_NAMES,
   type UpdateMessage,
 } from "../../../src/dashboard/feed.ts";
-import { type Connection, listen, type Server } from "../../../src/index.ts";
+import { dashboard } from "../../../src/dashboard/index.ts";
+import { type Connection, connect, listen, type Server } from "../../../src/index.ts";
 import { ChildProgram, type Exit } from "../../kit/child-process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../src/cli/main.js", import.meta.url));
@@ -175,6 +176,17 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
     assert.equal((await source.read({ ...VIEW, filter: "news" })).rows[0]?.["path"], "/news");
   });
 
+  it("asks once for many changes: the feed ends a viewer that asks too often", async (t) => {
+    await using server = await feedServer(({ filter = "" }) =>
+      filter === "" ? undefined : update([{ ...ROW, path: `/${filter}` }]),
+    );
+    const source = await opened(t, server.url);
+    const reading = source.read(VIEW);
+    for (let count = 1; count <= 300; count += 1) source.changed({ ...VIEW, filter: "x".repeat(count % 60) + count });
+    assert.equal((await reading).rows[0]?.["path"], "/300");
+    assert.equal(server.asked.length, 2);
+  });
+
   it("ignores values of a wrong type", async (t) => {
     const wrong = { ...ROW, queuedBytes: "many", rtt: {}, path: 7 };
     await using server = await feedServer(() => update([wrong as unknown as ConnectionRow]));
@@ -182,6 +194,30 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
     assert.equal(rows[0]?.["queuedBytes"], undefined);
     assert.equal(rows[0]?.["rtt"], undefined);
     assert.equal(rows[0]?.["path"], "7");
+  });
+});
+
+describe("holdfast top URL with a dashboard of this library", { timeout: 120_000 }, () => {
+  it("shows its connections, with the token only", async () => {
+    const panel = dashboard(process, { token: "secret" });
+    await using server = await listen("ws://127.0.0.1:0", {
+      open: () => undefined,
+      message: (connection, message) => void connection.trySend(message),
+      routes: { [panel.feedPath]: panel.feed },
+      fetch: (request, info) => panel.fetch(request, info) ?? new Response("", { status: 404 }),
+    });
+    const url = new URL(server.url);
+    const client = await connect(`ws://${url.host}/`);
+    const { status, stdout, stderr } = await top(`http://${url.host}`, "--token", "secret", "--interval", "100ms");
+    assert.equal(stderr, "");
+    assert.equal(status, 0);
+    assert.match(stdout, new RegExp(`^process ${process.pid} on .*, holdfast .*, Node .*: \\d+ connections`));
+    assert.match(stdout, new RegExp(`^ +\\d+ ${client.localAddress}:${client.localPort} +/ `, "m"));
+    const refused = await top(`http://${url.host}`, "--token", "wrong");
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /^holdfast: .*40[13]/);
+    await client.close();
+    panel.close();
   });
 });
 
