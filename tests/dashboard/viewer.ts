@@ -14,17 +14,17 @@ import {
   type Connection,
   type ConnectOptions,
   connect,
+  type ListeningServer,
   type ListenOptions,
   listen,
-  type Server,
 } from "../../src/index.ts";
 
 /** A server with `/echo` and the dashboard of itself. */
 export class Shown implements AsyncDisposable {
-  readonly server: Server;
+  readonly server: ListeningServer;
   readonly panel: Dashboard;
 
-  private constructor(server: Server, panel: Dashboard) {
+  private constructor(server: ListeningServer, panel: Dashboard) {
     this.server = server;
     this.panel = panel;
   }
