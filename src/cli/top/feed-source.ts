@@ -7,6 +7,7 @@ import {
   type NextMessage,
   NUMBER_NAMES,
   type NumberName,
+  type Sample,
   type SortColumn,
   type UpdateMessage,
 } from "../../dashboard/feed.ts";
@@ -61,8 +62,9 @@ export class FeedSource implements TopSource {
   readonly arranged = true;
   readonly #connection: Connection<undefined>;
   readonly #hello: HelloMessage;
-  /** What the server need not send again. */
-  #second: number | undefined;
+  /** The newest second. An update in the same second has none. */
+  #sample: Sample = [];
+  /** The newest ended connection, so that the server need not send it again. */
   #ended: number | undefined;
   /** The call of `read` that waits. */
   #waiting:
@@ -113,8 +115,8 @@ export class FeedSource implements TopSource {
     });
     this.#view = view;
     this.#ask(view);
-    const { connections, total, ...rest } = await update;
-    return { summary: this.#summary({ total, ...rest }), rows: connections.map(rowOf), total };
+    const answer = await update;
+    return { summary: this.#summary(answer), rows: answer.connections.map(rowOf), total: answer.total };
   }
 
   /** Receives all the time: after a question that came too late for its answer there is another answer, which is out of date. */
@@ -124,7 +126,7 @@ export class FeedSource implements TopSource {
         const message = parsed(await this.#connection.receive());
         if (message["type"] !== "update") continue;
         const update = message as unknown as UpdateMessage;
-        this.#second = numberOf(update.samples.at(-1)?.[0]) ?? this.#second;
+        this.#sample = update.samples.at(-1) ?? this.#sample;
         this.#ended = numberOf(update.ended.at(-1)?.number) ?? this.#ended;
         this.#waiting?.resolve(update);
         this.#waiting = undefined;
@@ -139,7 +141,7 @@ export class FeedSource implements TopSource {
     const column = COLUMNS.find(({ name }) => name === view.sort);
     const question: NextMessage = {
       type: "next",
-      ...(this.#second !== undefined && { second: this.#second }),
+      ...(this.#sample[0] != null && { second: this.#sample[0] }),
       ...(this.#ended !== undefined && { ended: this.#ended }),
       ...(column !== undefined && { sort: column.name }),
       descending: column?.unit === "text" ? view.reverse : !view.reverse,
@@ -153,15 +155,22 @@ export class FeedSource implements TopSource {
     await this.#connection.close();
   }
 
-  #summary({ samples, total, matching, viewers }: Omit<UpdateMessage, "connections">): readonly string[] {
+  #summary({ total, matching }: UpdateMessage): readonly string[] {
     const { host, pid, version, node } = this.#hello;
-    const last = samples.at(-1) ?? [];
-    const value = (name: NumberName): number => numberOf(last[NUMBER_NAMES.indexOf(name) + 1]) ?? 0;
-    const bytes = (name: NumberName): string => scaled(value(name), 1_024);
+    const value = (name: NumberName): number => numberOf(this.#sample[NUMBER_NAMES.indexOf(name) + 1]) ?? 0;
+    const bytes = (name: NumberName): string => `${scaled(value(name), 1_024)}B`;
     const count = (name: NumberName): string => scaled(value(name), 1_000);
+    const filtered = matching === total ? "" : `, ${matching} with this filter`;
+    const versions = [version, node].map((text) => printableLine(String(text)));
+    const traffic = ["in", "out"].map((way) => {
+      const [messages, length] =
+        way === "in" ? (["messagesIn", "bytesIn"] as const) : (["messagesOut", "bytesOut"] as const);
+      return `${way} ${count(messages)}/s ${bytes(length)}/s`;
+    });
+    const load = `loop p99 ${shortDuration(value("loopP99"))}, cpu ${Math.round(value("cpu"))} %, rss ${bytes("rss")}`;
     return [
-      `process ${pid} on ${printableLine(String(host))}, holdfast ${printableLine(String(version))}, Node ${printableLine(String(node))}: ${total} connections, ${matching} in this table, ${viewers} viewers`,
-      `in ${count("messagesIn")}/s ${bytes("bytesIn")}B/s, out ${count("messagesOut")}/s ${bytes("bytesOut")}B/s, queued ${bytes("queuedBytes")}B, event loop p99 ${shortDuration(value("loopP99"))}, processor ${Math.round(value("cpu"))} %, memory ${bytes("rss")}B`,
+      `process ${pid} on ${printableLine(String(host))}: ${total} connections${filtered}; holdfast ${versions.join(", Node ")}`,
+      `${traffic.join(", ")}, queued ${bytes("queuedBytes")}, ${load}`,
     ];
   }
 }

@@ -106,10 +106,11 @@ export function scaled(value: number, base: number): string {
   return `${power === 0 ? Math.round(number) : number < 10 ? number.toFixed(1) : Math.round(number)}${PREFIXES[power]}`;
 }
 
-/** A duration in at most six characters: `0`, `0.3ms`, `12ms`, `4.5s`, `3m20s`, `5h07m`, `12d03h`. */
+/** A duration in at most six characters: `0`, `0.31ms`, `12ms`, `4.5s`, `3m20s`, `5h07m`, `12d03h`. */
 export function shortDuration(milliseconds: number): string {
   if (milliseconds === 0) return "0";
-  if (milliseconds < 1_000) return `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)}ms`;
+  if (milliseconds < 10) return `${milliseconds.toFixed(milliseconds < 1 ? 2 : 1)}ms`;
+  if (milliseconds < 1_000) return `${Math.round(milliseconds)}ms`;
   const seconds = milliseconds / 1_000;
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)}s`;
   const two = (length: number): string => String(Math.floor(length)).padStart(2, "0");

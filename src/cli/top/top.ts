@@ -113,12 +113,14 @@ class LiveTable {
   /** Never resolves before the end. */
   async #readings(): Promise<number> {
     while (!this.#ended) {
+      const began = performance.now();
       this.#snapshot = await this.#source.read(this.#state);
       // The user may have ended it meanwhile: a pause would keep the process alive.
       if (this.#ended) break;
       this.#draw();
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#interval);
+        // From one reading to the next: that of a feed lasts up to a second by itself.
+        const timer = setTimeout(resolve, Math.max(began + this.#interval - performance.now(), 0));
         this.#endPause = () => {
           clearTimeout(timer);
           resolve();

@@ -116,7 +116,7 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
     const [first = "", second = "", , heading = "", ...rows] = stdout.split("\n");
     assert.match(
       first,
-      /^process 42 on box\\x1b\[2J, holdfast 1\.2\.3, Node v22\.0\.0: 70 connections, 60 in this table/,
+      /^process 42 on box\\x1b\[2J: 70 connections, 60 with this filter; holdfast 1\.2\.3, Node v22\.0\.0$/,
     );
     assert.match(second, /^in 1\.2k\/s /);
     assert.match(heading, /^ +ID REMOTE +PATH +QUEUEv +IN\/S +OUT\/S +RTT +AGE /);
@@ -176,6 +176,17 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
     assert.equal((await source.read({ ...VIEW, filter: "news" })).rows[0]?.["path"], "/news");
   });
 
+  it("keeps the numbers of the last second where an answer has none", async (t) => {
+    await using server = await feedServer(({ second }) =>
+      second === undefined ? update([]) : { ...update([]), samples: [] },
+    );
+    const source = await opened(t, server.url);
+    const [first, second] = [await source.read(VIEW), await source.read(VIEW)];
+    assert.match(first.summary[1] ?? "", /^in 1\.2k\/s /);
+    assert.deepEqual(second.summary, first.summary);
+    assert.equal(server.asked[1]?.second, 7);
+  });
+
   it("asks once for many changes: the feed ends a viewer that asks too often", async (t) => {
     await using server = await feedServer(({ filter = "" }) =>
       filter === "" ? undefined : update([{ ...ROW, path: `/${filter}` }]),
@@ -211,7 +222,7 @@ describe("holdfast top URL with a dashboard of this library", { timeout: 120_000
     const { status, stdout, stderr } = await top(`http://${url.host}`, "--token", "secret", "--interval", "100ms");
     assert.equal(stderr, "");
     assert.equal(status, 0);
-    assert.match(stdout, new RegExp(`^process ${process.pid} on .*, holdfast .*, Node .*: \\d+ connections`));
+    assert.match(stdout, new RegExp(`^process ${process.pid} on .*: \\d+ connections; holdfast .*, Node v`));
     assert.match(stdout, new RegExp(`^ +\\d+ ${client.localAddress}:${client.localPort} +/ `, "m"));
     const refused = await top(`http://${url.host}`, "--token", "wrong");
     assert.equal(refused.status, 1);
