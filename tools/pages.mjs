@@ -50,12 +50,13 @@ function license(root, name) {
 async function bundled(entry) {
   // Not before the packages are installed.
   const { build } = await import("esbuild");
-  const { outputFiles, metafile } = await build({
+  const { outputFiles, metafile, warnings } = await build({
     entryPoints: [entry],
     ...{ bundle: true, minify: true, write: false, metafile: true, legalComments: "none", logLevel: "warning" },
     ...{ format: "iife", target: "es2023", charset: "utf8" },
     ...{ jsx: "automatic", jsxImportSource: "preact" },
   });
+  if (warnings.length > 0) throw new Error(`${entry} has faults`);
   const names = Object.keys(metafile.inputs).flatMap((path) => /node_modules\/([^/]+)\//.exec(path)?.[1] ?? []);
   return { code: outputFiles[0].text.trim(), packages: [...new Set(names)] };
 }

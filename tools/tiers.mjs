@@ -47,6 +47,8 @@ const LONG = [
   "broker/nats-core-contract",
   // The report in a browser.
   "cli/bench/report-page",
+  // The dashboard in a browser.
+  "dashboard/page/browser",
   // A server that stalls for one second in ten, over ten seconds.
   "cli/bench/stall",
   "cli/bench/terminal",

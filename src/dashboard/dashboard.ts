@@ -167,6 +167,9 @@ export class Dashboard implements Disposable {
     if (page) return pathname === this.path ? seeOther(`${this.path}/`) : shown(builtPage());
     const file = tableOf(this.#monitor, pathname.slice(this.path.length + 1), searchParams);
     if (file !== undefined) return new Response(file.body, { headers: { ...GUARDS, "Content-Type": file.type } });
+    // A browser does not tell a page why its WebSocket was refused. This answer does.
+    if (pathname === this.feedPath && this.#monitor.viewers >= this.#options.maxViewers)
+      return plain(503, "there are as many viewers as maxViewers allows");
     if (pathname === this.feedPath) return plain(426, "expected a WebSocket on this path", { Upgrade: "websocket" });
     return plain(404, "not found");
   }

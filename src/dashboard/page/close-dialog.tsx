@@ -42,7 +42,7 @@ export class CloseDialog extends Component<CloseDialogProps> {
           {!tcp && (
             <p class="fields">
               <label>
-                Code <input name="code" type="number" min="1000" max="4999" value="1000" required />
+                Code <input name="code" type="number" min="1000" max="4999" defaultValue="1000" required />
               </label>
               <label>
                 Reason <input name="reason" maxLength={LONGEST_REASON} placeholder="none" />

@@ -12,7 +12,12 @@ export interface EndBins {
   /** Unix times in seconds: the end of each bin. */
   readonly times: readonly number[];
   /** The most frequent cause first. */
-  readonly lines: readonly { readonly label: string; readonly tone: number; readonly values: readonly number[] }[];
+  readonly lines: readonly {
+    readonly label: string;
+    readonly tone: number;
+    readonly values: readonly number[];
+    readonly largest: number;
+  }[];
 }
 
 /** `startedAt`: the Unix time of second 0 in milliseconds. */
@@ -30,11 +35,13 @@ export function endsByCause(history: FeedHistory, startedAt: number): EndBins {
   }
   const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
   const sorted = [...byCause].sort(([, a], [, b]) => sum(b) - sum(a));
-  const lines = sorted.slice(0, SHOWN).map(([label, values], at) => ({ label, tone: at + 1, values }));
+  const lines = sorted
+    .slice(0, SHOWN)
+    .map(([label, values], at) => ({ label, tone: at + 1, values, largest: Math.max(...values) }));
   const others = sorted.slice(SHOWN).map(([, values]) => values);
   if (others.length > 0) {
     const values = Array.from({ length: bins }, (_, at) => sum(others.map((one) => one[at] ?? 0)));
-    lines.push({ label: `${others.length} other causes`, tone: REST, values });
+    lines.push({ label: `${others.length} other causes`, tone: REST, values, largest: Math.max(...values) });
   }
   const end = (at: number): number => Math.min(newest, (last - (bins - 1 - at)) * BIN + BIN);
   return { times: Array.from({ length: bins }, (_, at) => startedAt / 1_000 + end(at)), lines };

@@ -16,6 +16,8 @@ export class FeedHistory {
   /** The ended connections, the newest first. */
   ended: readonly EndedRow[] = [];
   readonly #columns: (number | null)[][] = NUMBER_NAMES.map(() => []);
+  /** The largest value of each column, or null if it has to be looked for. */
+  readonly #largest: (number | null)[] = NUMBER_NAMES.map(() => null);
   #endCounts: readonly EndCount[] = [];
 
   /** The newest second, or undefined. */
@@ -42,16 +44,37 @@ export class FeedHistory {
     return this.column(name).at(-1) ?? null;
   }
 
+  /** The largest value of a number. Null: there is none. */
+  largest(name: NumberName): number | null {
+    const at = NUMBER_NAMES.indexOf(name);
+    let largest = this.#largest[at] ?? null;
+    if (largest !== null) return largest;
+    for (const value of this.column(name)) if (value !== null && (largest === null || value > largest)) largest = value;
+    this.#largest[at] = largest;
+    return largest;
+  }
+
   add(update: Pick<UpdateMessage, "samples" | "endCounts" | "ended">): void {
     for (const [second = null, ...values] of update.samples) {
       // A question that was replaced may have been answered before.
       if (second === null || second <= (this.newest ?? -1)) continue;
       this.seconds.push(second);
-      this.#columns.forEach((column, at) => void column.push(values[at] ?? null));
+      this.#columns.forEach((column, at) => {
+        const value = values[at] ?? null;
+        column.push(value);
+        const largest = this.#largest[at] ?? null;
+        if (largest !== null && value !== null && value > largest) this.#largest[at] = value;
+      });
     }
     const oldest = (this.newest ?? 0) - HISTORY_SECONDS;
     const old = this.seconds.findIndex((second) => second > oldest);
-    if (old > 0) for (const column of [this.seconds, ...this.#columns]) column.splice(0, old);
+    if (old > 0) {
+      this.seconds.splice(0, old);
+      this.#columns.forEach((column, at) => {
+        // Looked for again only if it has left.
+        if (column.splice(0, old).includes(this.#largest[at] ?? null)) this.#largest[at] = null;
+      });
+    }
     const known = this.#endCounts.at(-1)?.[0] ?? -1;
     const later = update.endCounts.filter(([second]) => second > known);
     this.#endCounts = [...this.#endCounts, ...later].filter(([second]) => second > oldest);
@@ -62,6 +85,7 @@ export class FeedHistory {
 
   clear(): void {
     for (const column of [this.seconds, ...this.#columns]) column.length = 0;
+    this.#largest.fill(null);
     this.#endCounts = [];
     this.ended = [];
   }

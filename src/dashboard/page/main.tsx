@@ -21,6 +21,8 @@ const client = new FeedClient(
       show();
     },
     hello: (hello) => {
+      // The server is another version since its restart, and has another page.
+      if (state.hello !== undefined && state.hello.version !== hello.version) location.reload();
       state.greet(hello);
       document.title = `${hello.host} ${hello.pid} – holdfast`;
     },

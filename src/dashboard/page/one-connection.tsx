@@ -199,8 +199,11 @@ function Limits({ limits }: { readonly limits: readonly LimitRow[] }) {
 function Meter({ name, share }: { readonly name: string; readonly share: number | null }) {
   if (share === null) return <span class="dim">does not count now</span>;
   return (
-    <span class="meter">
-      <meter aria-label={name} value={share} high={NEAR} optimum={0} />
+    <span class={share >= NEAR ? "meter near" : "meter"}>
+      <meter class="unseen" aria-label={name} value={share} high={NEAR} optimum={0} />
+      <span class="gauge" aria-hidden="true">
+        <span style={{ width: `${share * 100}%` }} />
+      </span>
       {Math.round(share * 100)}&nbsp;%
     </span>
   );

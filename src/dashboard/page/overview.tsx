@@ -50,7 +50,7 @@ function Charts({ state, point }: OverviewProps) {
   const { history, times, update, pointed } = state;
   const common = { times, pointed, point };
   const line = (label: string, name: NumberName, tone: number, more: Partial<Line> = {}): Line => ({
-    ...{ label, tone, values: history.column(name), ...more },
+    ...{ label, tone, values: history.column(name), largest: history.largest(name), ...more },
   });
   const client = history.column("clientOpen").some((value) => (value ?? 0) > 0);
   const ends = state.ends;
@@ -66,6 +66,7 @@ function Charts({ state, point }: OverviewProps) {
       <Chart
         title="Connections"
         kind="count"
+        turn={0}
         {...common}
         lines={[
           line("open", "serverOpen", 1),
@@ -75,8 +76,9 @@ function Charts({ state, point }: OverviewProps) {
         ]}
       />
       <Chart
-        title="Opened and ended, per s"
+        title="Opens and ends, per s"
         kind="count"
+        turn={1}
         {...common}
         lines={[
           line("opened", "opened", 1),
@@ -85,22 +87,33 @@ function Charts({ state, point }: OverviewProps) {
           line("refused", "refused", 5),
         ]}
       />
-      <Chart title="Ends by cause, per 10 s" kind="count" {...common} times={ends.times} lines={ends.lines} stacked />
+      <Chart
+        title="Ends by cause, per 10 s"
+        kind="count"
+        turn={2}
+        {...common}
+        times={ends.times}
+        lines={ends.lines}
+        stacked
+      />
       <Chart
         title="Messages, per s"
         kind="count"
+        turn={3}
         {...common}
         lines={[line("in", "messagesIn", 1), line("out", "messagesOut", 2), line("writes", "writes", 3)]}
       />
       <Chart
         title="Bytes, per s"
         kind="bytes"
+        turn={4}
         {...common}
         lines={[line("in", "bytesIn", 1), line("out", "bytesOut", 2)]}
       />
       <Chart
         title="Send queues"
         kind="bytes"
+        turn={5}
         {...common}
         lines={[
           line("all", "queuedBytes", 1),
@@ -111,6 +124,7 @@ function Charts({ state, point }: OverviewProps) {
       <Chart
         title="Slow and paused"
         kind="count"
+        turn={6}
         {...common}
         lines={[
           line("slow to read", "slow", 2),
@@ -121,12 +135,14 @@ function Charts({ state, point }: OverviewProps) {
       <Chart
         title="Round trip of Pings"
         kind="ms"
+        turn={7}
         {...common}
         lines={[line("p50", "rttP50", 1), line("p99", "rttP99", 2)]}
       />
       <Chart
         title="Delay of the event loop"
         kind="ms"
+        turn={8}
         {...common}
         lines={[
           line("p50", "loopP50", 1),
@@ -138,6 +154,7 @@ function Charts({ state, point }: OverviewProps) {
       <Chart
         title="Memory"
         kind="bytes"
+        turn={9}
         {...common}
         lines={[line("held for messages", "memoryHeld", 1), line("heap", "heapUsed", 3), line("process", "rss", 2)]}
         note={`Budget for messages: ${share}`}
@@ -145,6 +162,7 @@ function Charts({ state, point }: OverviewProps) {
       <Chart
         title="Kernel sockets"
         kind="count"
+        turn={10}
         {...common}
         lines={[
           line("all", "kernelSockets", 1),
@@ -156,6 +174,7 @@ function Charts({ state, point }: OverviewProps) {
         <Chart
           title="Topics"
           kind="count"
+          turn={11}
           {...common}
           lines={[
             line("members", "topicMembers", 1),

@@ -106,11 +106,9 @@ export function drawPlot(canvas: HTMLCanvasElement, data: PlotData): void {
         else {
           const place = x(times[index] ?? 0);
           if (drawing) context.lineTo(place, y(value));
-          else {
-            context.moveTo(place, y(value));
-            // A value between two that are not known is a point.
-            if (values[index + 1] == null) context.lineTo(place + 1, y(value));
-          }
+          else context.moveTo(place, y(value));
+          // A line would not show a value between two that are not known.
+          if (!drawing && values[index + 1] == null) context.fillRect(place - 1.5, y(value) - 1.5, 3, 3);
           drawing = true;
         }
       });

@@ -56,6 +56,15 @@ describe("the history of the page", () => {
     assert.equal(history.endCounts[0]?.[0], 50);
   });
 
+  it("knows the largest value, also when it has left", () => {
+    history.add(update({ samples: [sample(0, { cpu: 9 }), sample(1, { cpu: 5 })] }));
+    assert.equal(history.largest("cpu"), 9);
+    history.add(update({ samples: [sample(2, { cpu: 12 })] }));
+    assert.equal(history.largest("cpu"), 12);
+    history.add(update({ samples: [sample(HISTORY_SECONDS + 2, { cpu: 7 })] }));
+    assert.equal(history.largest("cpu"), 7);
+  });
+
   it("does not count a second twice that two answers have", () => {
     const same = update({ samples: [sample(1), sample(2)], endCounts: [[2, "peer", 3]], ended: [ended(0), ended(1)] });
     history.add(same);
