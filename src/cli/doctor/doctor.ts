@@ -40,18 +40,23 @@ async function examine(flags: DoctorFlags): Promise<number> {
 }
 
 /** Explains the findings from inside, if the flags say so. A signal meanwhile closes the inspector first, and rejects. */
-async function insideOf({ attach, recordFor }: DoctorFlags, { findings }: Diagnosis): Promise<Inside | undefined> {
+async function insideOf(
+  { attach, recordFor, heap }: DoctorFlags,
+  { findings }: Diagnosis,
+): Promise<Inside | undefined> {
   if (attach === undefined) return undefined;
   const stopped = new AbortController();
   const stop = (signal: NodeJS.Signals): void =>
     stopped.abort(new Error(`stopped by ${signal}; the inspector of process ${attach} is as it was before`));
   for (const signal of SIGNALS) process.on(signal, stop);
   try {
-    const inside = await explainFromInside({ pid: attach, recordFor }, findings, stopped.signal).catch((error) => {
-      // Whatever the abort has broken first, unless the inspector could not be closed.
-      if (!(error instanceof InspectorError)) stopped.signal.throwIfAborted();
-      throw error;
-    });
+    const inside = await explainFromInside({ pid: attach, recordFor, heap }, findings, stopped.signal).catch(
+      (error) => {
+        // Whatever the abort has broken first, unless the inspector could not be closed.
+        if (!(error instanceof InspectorError)) stopped.signal.throwIfAborted();
+        throw error;
+      },
+    );
     stopped.signal.throwIfAborted();
     return inside;
   } finally {

@@ -32,6 +32,10 @@ const DOCTOR_FLAGS = {
     ...{ type: "string", value: "TIME", section: "Inside a Node process" },
     text: "also record for this long, such as 10s, which code opens sockets",
   },
+  heap: {
+    ...{ type: "boolean", section: "Inside a Node process" },
+    text: "search all objects for sockets that are not among the active handles, such as those of a TLS server",
+  },
   snapshot: {
     ...{ type: "string", value: "FILE", file: true, section: "For support" },
     text: "write everything into this file, as one JSON object without secrets; --snapshot=- for stdout",
@@ -56,8 +60,9 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
   flags: DOCTOR_FLAGS,
   notes: {
     "Inside a Node process": [
-      "With --attach, the doctor opens the inspector of the process by SIGUSR1, lists its sockets, and says in one line for each kind of fault which library owns them, and why they are as they are: paused, never read, never ended. It knows net, tls, http, fetch, ws, Socket.IO and Holdfast. Then it closes the inspector again, also at Ctrl+C and after an error; one that was open before stays open. The process stands still while its heap is searched: below a second for a heap of a few hundred MB.",
-      "Security: while the inspector is open, any program of this machine that can connect to 127.0.0.1 can run code in the process. That is why the doctor never attaches without this flag, and is done within a second or two (with --for, after that time). Whoever may attach may do anything to the process anyway: the doctor needs the same user, or root. If the doctor itself is killed meanwhile (SIGKILL), the inspector stays open until the process ends.",
+      "With --attach, the doctor opens the inspector of the process by SIGUSR1, lists its sockets, and says in one line for each kind of fault which library owns them, and why they are as they are: paused, never read, never ended. It knows net, tls, http, fetch, ws, Socket.IO and Holdfast. Then it closes the inspector again, also at Ctrl+C and after an error; one that was open before stays open.",
+      "The process is asked for its active handles, which takes it some milliseconds. With --heap it stands still while all its objects are searched, which took up to 7 s for 6 million objects: use it on a TLS server, whose sockets are found in no other way, or for sockets without ref().",
+      "Security: while the inspector is open, any program of this machine that can connect to 127.0.0.1 can run code in the process. That is why the doctor never attaches without this flag, and is done within a second or two (with --for, after that time). The doctor needs the same user, or root, which can do anything to the process anyway. If the doctor itself is killed meanwhile (SIGKILL), the inspector stays open until the process ends.",
       "It refuses programs other than node, and a process that does not handle SIGUSR1 (--disable-sigusr1), because the signal would end it. Node 20 or later.",
     ],
     "The file of --snapshot": [
@@ -79,7 +84,7 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
     { text: "A report after each 5 s, for a program", line: "holdfast doctor --watch --json" },
     { text: "Why the sockets of a Node process are never closed", line: "holdfast doctor --attach $PID" },
     { text: "Also which code opens sockets, for a second", line: "holdfast doctor --attach $PID --for 1s" },
-    { text: "A file for whoever helps", line: "holdfast doctor --pid $PID --snapshot doctor.json" },
+    { text: "A file for support", line: "holdfast doctor --pid $PID --snapshot doctor.json" },
     { text: "A server, from outside", line: "holdfast doctor ws://127.0.0.1:9000/echo" },
     {
       text: "A server and the proxies before it, with a search for their idle limits up to two minutes, for a program",
@@ -99,6 +104,8 @@ export interface DoctorFlags {
   readonly attach: number | undefined;
   /** Milliseconds for which opened sockets are recorded; 0 for not at all. */
   readonly recordFor: number;
+  /** True to search all objects of that process. */
+  readonly heap: boolean;
   /** The path of the file, or `-`; undefined for no snapshot. */
   readonly snapshot: string | undefined;
 }
@@ -108,7 +115,7 @@ export const DOCTOR_LINE: CommandLine<DoctorFlags | ProbeSettings> = commandLine
 /** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
 function settle(values: Given<typeof DOCTOR_FLAGS>, [url]: readonly string[]): DoctorFlags | ProbeSettings {
   if (url !== undefined) {
-    const other = (["pid", "port", "watch", "attach", "for", "snapshot"] as const).find((name) =>
+    const other = (["pid", "port", "watch", "attach", "for", "heap", "snapshot"] as const).find((name) =>
       Boolean(values[name]),
     );
     if (other !== undefined)
@@ -120,8 +127,9 @@ function settle(values: Given<typeof DOCTOR_FLAGS>, [url]: readonly string[]): D
   if (subjects.length > 1) {
     throw new UsageError(`cannot use --${subjects[0]} with --${subjects[1]}: expected one of them`);
   }
-  if (values.for !== undefined && values.attach === undefined)
-    throw new UsageError("cannot use --for without --attach");
+  for (const name of ["for", "heap"] as const) {
+    if (values[name] && values.attach === undefined) throw new UsageError(`cannot use --${name} without --attach`);
+  }
   for (const name of ["attach", "snapshot"] as const) {
     if (values.watch && values[name] !== undefined) throw new UsageError(`cannot use --${name} with --watch`);
   }
@@ -135,7 +143,7 @@ function settle(values: Given<typeof DOCTOR_FLAGS>, [url]: readonly string[]): D
     pid: settled,
     port: values.port === undefined ? undefined : wholeNumber("--port", values.port, 1, 65_535),
     bound: wholeNumber("--bound", values.bound, MIN_BOUND, 3_600_000),
-    ...{ watch: values.watch, json: values.json, snapshot: values.snapshot },
+    ...{ watch: values.watch, json: values.json, snapshot: values.snapshot, heap: values.heap },
     attach: values.attach === undefined ? undefined : settled,
     recordFor: values.for === undefined ? 0 : duration("--for", values.for, 100, MAX_RECORDING),
   };

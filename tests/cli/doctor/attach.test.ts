@@ -8,6 +8,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { DOCTOR_LINE } from "../../../src/cli/doctor/flags.ts";
@@ -27,6 +28,12 @@ async function doctor(...flags: readonly string[]): Promise<Exit> {
   await using examining = new ServeProcess(["doctor", ...flags, ...BOUND], [], WITHOUT_SS);
   return await examining.exit;
 }
+
+// TLS without a certificate, for both sides.
+const PSK: ConnectionOptions = {
+  ...{ ciphers: "PSK", minVersion: "TLSv1.2", maxVersion: "TLSv1.2", checkServerIdentity: () => undefined },
+  pskCallback: () => ({ psk: Buffer.alloc(16, 1), identity: "x" }),
+};
 
 /** A program that leaks. Its inspector gets a free port, not the usual one: other tests run beside this one. */
 class Leaking extends ChildProgram {
@@ -171,6 +178,23 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 240_000, con
     const { stdout } = await doctor("--attach", `${program.pid}`);
     assert.deepEqual(inside(stdout), [
       "inside: 1 socket in CLOSE_WAIT: a net.Socket that nothing reads, because there is no listener for data; Node does not see a FIN behind unread bytes",
+    ]);
+  });
+
+  it("explains sockets of a TLS server, with --heap", async () => {
+    await using program = await Leaking.start("tls");
+    const options = { port: program.port, ...PSK, allowHalfOpen: true };
+    const client = connectTls(options, () => client.end("x"));
+    client.on("error", () => undefined);
+    await program.untilClosed(1);
+    const withoutHeap = await doctor("--attach", `${program.pid}`);
+    assert.deepEqual(inside(withoutHeap.stdout), [
+      "inside: 1 socket in CLOSE_WAIT: a TLS socket of a server; --heap says more",
+    ]);
+    const { stdout } = await doctor("--attach", `${program.pid}`, "--heap");
+    client.destroy();
+    assert.deepEqual(inside(stdout), [
+      "inside: 1 socket in CLOSE_WAIT: a TLS socket that was not ended: end() was not called after the peer's FIN, as allowHalfOpen requires",
     ]);
   });
 
@@ -321,6 +345,7 @@ describe("the flags of holdfast doctor --attach", () => {
   const wrong: Record<string, readonly [readonly string[], RegExp]> = {
     "another subject": [["--attach", "1", "--pid", "1"], /cannot use --pid with --attach/],
     "a recording without it": [["--for", "1s"], /cannot use --for without --attach/],
+    "a search without it": [["--pid", "1", "--heap"], /cannot use --heap without --attach/],
     "a recording that is too long": [["--attach", "1", "--for", "1h"], /cannot use --for "1h"/],
     "reports without an end": [["--attach", "1", "--watch"], /cannot use --attach with --watch/],
     "a snapshot beside JSON": [["--json", "--snapshot=-"], /cannot use --json with --snapshot=-/],

@@ -3,6 +3,7 @@
 import { createServer as createHttp, get } from "node:http";
 import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { createServer as createTls } from "node:tls";
 import { type WebSocket, WebSocketServer } from "ws";
 import { listen } from "../../../src/index.ts";
 
@@ -17,6 +18,11 @@ function announce(server: Server): void {
 const PROGRAMS: Readonly<Record<string, () => void>> = {
   // Reads to the end, and forgets that allowHalfOpen leaves the other end to the application.
   net: () => announce(createServer({ allowHalfOpen: true }, (socket) => socket.resume().write("hello"))),
+  // The same on TLS.
+  tls: () => {
+    const form = { ciphers: "PSK", minVersion: "TLSv1.2", maxVersion: "TLSv1.2", allowHalfOpen: true } as const;
+    announce(createTls({ ...form, pskCallback: () => Buffer.alloc(16, 1) }, (socket) => void socket.resume()));
+  },
   // Pauses a client that sends too much, and forgets it.
   ws: () => {
     const server = createHttp((_, response) => void response.end("hello"));

@@ -22,7 +22,7 @@ const OWNERS: Readonly<Record<SocketOwner, true>> = {
   ...{ tls: true, net: true, unknown: true },
 };
 
-/** The facts in the answer of `socketFacts` or `handleFacts`, by file descriptor. Throws InspectorError if it is no list. */
+/** The facts in the answer of `socketFacts`, by file descriptor. Throws InspectorError if it is no list. */
 export function readFacts(answer: unknown): ReadonlyMap<number, InsideFacts> {
   return new Map(
     listIn(answer)
@@ -60,7 +60,7 @@ function factsIn(fields: Fields): InsideFacts {
     ...{ bytesRead: number("bytesRead"), bytesWritten: number("bytesWritten") },
     listeners: Object.fromEntries(listeners.map(([name, count]) => [textIn(name), numberIn(count)])),
     readyState: fields["readyState"] === undefined ? undefined : number("readyState"),
-    ...{ bodyUnread: flag("bodyUnread"), unanswered: flag("unanswered") },
+    ...{ bodyUnread: flag("bodyUnread"), unanswered: flag("unanswered"), hidden: flag("hidden") },
   };
 }
 

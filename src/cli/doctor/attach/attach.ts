@@ -4,16 +4,17 @@ import { readdir, readlink } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import type { AgedSocket } from "../aged-sockets.ts";
 import type { Finding } from "../diagnosis.ts";
+import { addressKey } from "../tcp-info.ts";
 import { type Opening, readFacts, readOpenings } from "./answers.ts";
 import { DevTools, InspectorError } from "./dev-tools.ts";
 import { type Explanation, explain } from "./explanation.ts";
 import {
-  handleFacts,
-  handlePrototype,
+  ACTIVE_HANDLES,
   type InsideFacts,
   recordOpenings,
   socketFacts,
   stopRecording,
+  type WantedSocket,
 } from "./inside.ts";
 import { closeInspector, type Inspector, openInspector } from "./inspector.ts";
 
@@ -27,6 +28,8 @@ export interface AttachSubject {
   readonly pid: number;
   /** Milliseconds for which sockets that are opened are recorded; 0 for not at all. */
   readonly recordFor: number;
+  /** True to search all objects for the sockets that the active handles do not have. */
+  readonly heap: boolean;
 }
 
 export interface Inside {
@@ -42,16 +45,17 @@ export interface Inside {
  * the inspector does not answer as expected.
  */
 export async function explainFromInside(
-  { pid, recordFor }: AttachSubject,
+  subject: AttachSubject,
   findings: readonly Finding[],
   signal: AbortSignal,
 ): Promise<Inside> {
+  const { pid, recordFor } = subject;
   const inspector = await openInspector(pid, signal);
   let devTools: DevTools | undefined;
   try {
     signal.throwIfAborted();
     devTools = await DevTools.open(inspector.url, signal);
-    const explanations = await explanationsOf(devTools, pid, findings);
+    const explanations = await explanationsOf(devTools, subject, findings);
     const opened = recordFor === 0 ? undefined : await openingsIn(devTools, recordFor, signal);
     return { pid, explanations, opened };
   } finally {
@@ -67,7 +71,11 @@ async function leave(inspector: Inspector, devTools: DevTools | undefined): Prom
   }
 }
 
-async function explanationsOf(devTools: DevTools, pid: number, findings: readonly Finding[]): Promise<Explanation[]> {
+async function explanationsOf(
+  devTools: DevTools,
+  { pid, heap }: AttachSubject,
+  findings: readonly Finding[],
+): Promise<Explanation[]> {
   const fds = await descriptorsOf(pid);
   const held = findings.map(({ kind, sockets }) => ({
     kind,
@@ -76,14 +84,18 @@ async function explanationsOf(devTools: DevTools, pid: number, findings: readonl
       return fd === undefined || socket.state === "LISTEN" ? [] : [{ socket, fd }];
     }),
   }));
-  const wanted = held.flatMap(({ sockets }) => sockets.map(({ fd }) => fd));
-  const facts = wanted.length === 0 ? new Map<number, InsideFacts>() : await factsOf(devTools, wanted);
+  const wanted = held.flatMap(({ sockets }) => sockets.map(({ fd, socket }) => ({ fd, key: keyOf(socket) })));
+  const facts = wanted.length === 0 ? new Map<number, InsideFacts>() : await factsOf(devTools, wanted, heap);
   return held.flatMap(({ kind, sockets }) =>
     explain(
       kind,
       sockets.map((one) => ({ ...one, facts: facts.get(one.fd) })),
     ),
   );
+}
+
+function keyOf({ localAddress, localPort, remoteAddress, remotePort }: AgedSocket): string {
+  return addressKey(localAddress, localPort, remoteAddress, remotePort);
 }
 
 /** File descriptors by the inode of the socket. */
@@ -98,17 +110,16 @@ async function descriptorsOf(pid: number): Promise<ReadonlyMap<number, number>> 
   return new Map(links.filter(([inode]) => inode > 0));
 }
 
-async function factsOf(devTools: DevTools, fds: readonly number[]): Promise<ReadonlyMap<number, InsideFacts>> {
+async function factsOf(
+  devTools: DevTools,
+  wanted: readonly WantedSocket[],
+  heap: boolean,
+): Promise<ReadonlyMap<number, InsideFacts>> {
+  const facts = readFacts(await devTools.call(await devTools.evaluate(ACTIVE_HANDLES), socketFacts, wanted));
+  const rest = wanted.filter(({ fd }) => facts.get(fd)?.hidden ?? true);
+  if (!heap || rest.length === 0) return facts;
   const sockets = await devTools.objectsOf(await devTools.evaluate('load("net").Socket.prototype'));
-  const facts = readFacts(await devTools.call(sockets, socketFacts, fds));
-  const rest = fds.filter((fd) => !facts.has(fd));
-  if (rest.length === 0) return facts;
-  const servers = await devTools.objectsOf(await devTools.evaluate('load("net").Server.prototype'));
-  const prototype =
-    (await devTools.callForObject(sockets, handlePrototype)) ??
-    (await devTools.callForObject(servers, handlePrototype));
-  if (prototype === undefined) return facts;
-  return new Map([...facts, ...readFacts(await devTools.call(await devTools.objectsOf(prototype), handleFacts, rest))]);
+  return new Map([...facts, ...readFacts(await devTools.call(sockets, socketFacts, rest))]);
 }
 
 /** Records the sockets that are opened from now on. `signal` ends the recording earlier. */

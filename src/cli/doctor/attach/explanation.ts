@@ -71,7 +71,9 @@ export function explain(kind: FindingKind, sockets: readonly ExplainedSocket[]):
 
 /** The reason, as the rest of a sentence that begins with the owner. In braces: the word for one socket, and for several. */
 function reasonOf(kind: FindingKind, facts: InsideFacts | undefined): string {
-  if (facts === undefined) return ": another thread may own {it/them}, a child process, or native code";
+  if (facts === undefined)
+    return ": {it/they} may belong to another thread, a child process or native code, or need --heap";
+  if (facts.hidden === true) return " of a server; --heap says more";
   if (kind === "close-wait" || kind === "receive-queue") return readingReason(kind === "close-wait", facts);
   if (kind === "zero-window" || kind === "send-queue" || kind === "half-open") return writingReason(facts);
   return "";

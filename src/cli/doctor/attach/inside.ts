@@ -15,6 +15,18 @@ export type SocketOwner =
   | "net"
   | "unknown";
 
+/**
+ * An expression for the list of sockets, servers and other owners of active handles. Node has no public function for it, and a search
+ * of the heap stops the process for a second for each million of objects or so.
+ */
+export const ACTIVE_HANDLES = "process._getActiveHandles()";
+
+/** A socket that is looked for: its file descriptor, and its addresses as `addressKey` writes them. */
+export interface WantedSocket {
+  readonly fd: number;
+  readonly key: string;
+}
+
 /** What the objects of the process say about one of its sockets. */
 export interface InsideFacts {
   readonly fd: number;
@@ -45,6 +57,8 @@ export interface InsideFacts {
   readonly bodyUnread?: boolean | undefined;
   /** Of HTTP: true if a request waits for its response to end. */
   readonly unanswered?: boolean | undefined;
+  /** True if only the socket under a TLSSocket was found, which says nothing about reading. */
+  readonly hidden?: boolean | undefined;
 }
 
 interface StreamInside {
@@ -62,7 +76,8 @@ interface HandleInside {
 
 interface ServerInside {
   readonly keepAliveTimeout?: number;
-  readonly _handle?: HandleInside | null;
+  /** Only servers of TLS have it. */
+  readonly setSecureContext?: unknown;
 }
 
 interface WebSocketInside {
@@ -73,7 +88,15 @@ interface WebSocketInside {
   listeners?(event: string): ((...args: unknown[]) => unknown)[];
 }
 
-interface SocketInside extends StreamInside {
+/** The addresses of a socket, or of Holdfast's own transport, which has no net.Socket. */
+interface EndsInside {
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+}
+
+interface SocketInside extends StreamInside, EndsInside {
   readonly _handle?: HandleInside | null;
   readonly _httpMessage?: { readonly writableEnded?: boolean; readonly res?: StreamInside | null } | null;
   readonly parser?: { readonly incoming?: StreamInside | null } | null;
@@ -90,9 +113,10 @@ interface SocketInside extends StreamInside {
   listenerCount(event: string | symbol): number;
 }
 
-/** Of a list of net.Sockets: the facts of those with these file descriptors. */
-export function socketFacts(this: readonly SocketInside[], fds: readonly number[]): InsideFacts[] {
-  const wanted = new Set(fds);
+/** Of a list of objects: the facts of those that are one of these sockets. */
+export function socketFacts(this: readonly SocketInside[], sockets: readonly WantedSocket[]): InsideFacts[] {
+  const wanted = new Set(sockets.map(({ fd }) => fd));
+  const keys = new Map(sockets.map(({ key, fd }) => [key, fd]));
   const facts = new Map<number, InsideFacts>();
   const symbolValue = (object: object, description: RegExp): unknown => {
     const symbol = Object.getOwnPropertySymbols(object).find((one) => description.test(one.description ?? ""));
@@ -101,10 +125,22 @@ export function socketFacts(this: readonly SocketInside[], fds: readonly number[
   for (const socket of this) {
     // One object that is not as expected must not hide the others.
     try {
+      if (socket.constructor?.name === "FastTransport") {
+        const { localAddress, localPort, remoteAddress, remotePort } = socket;
+        const own = keys.get(`${localAddress}|${localPort}|${remoteAddress}|${remotePort}`);
+        if (own === undefined) continue;
+        facts.set(own, {
+          ...{ fd: own, owner: "holdfast", className: "FastTransport", paused: false, neverRead: false },
+          ...{ untaken: 0, unsent: 0, bytesRead: 0, bytesWritten: 0, allowHalfOpen: true },
+          ...{ ended: false, finished: false, destroyed: false, listeners: {} },
+        });
+        continue;
+      }
       const handle = socket._handle;
       const fd = handle?.fd;
       // A TLSSocket on top of another socket has the same descriptor, and says more.
       if (handle == null || fd === undefined || !wanted.has(fd) || (facts.has(fd) && !socket.encrypted)) continue;
+      const hidden = socket.server?.setSecureContext !== undefined && !socket.encrypted;
       const ws = symbolValue(socket, /^websocket$/) as WebSocketInside | undefined;
       const message = socket._httpMessage;
       const http = socket.server?.keepAliveTimeout !== undefined && socket.parser != null;
@@ -126,7 +162,7 @@ export function socketFacts(this: readonly SocketInside[], fds: readonly number[
                 ? "holdfast"
                 : symbolValue(socket, /^(client|parser)$/) !== undefined
                   ? "fetch"
-                  : socket.encrypted
+                  : socket.encrypted || hidden
                     ? "tls"
                     : "net";
       const events = socket.eventNames().filter((name) => typeof name === "string") as string[];
@@ -150,6 +186,7 @@ export function socketFacts(this: readonly SocketInside[], fds: readonly number[
         listeners: Object.fromEntries(events.map((name) => [name, socket.listenerCount(name)])),
         readyState: ws?.readyState,
         bodyUnread: (http || agent) && body != null && body.readableEnded !== true && body.readableFlowing !== true,
+        hidden,
         unanswered: http && message != null && message.writableEnded !== true,
       });
     } catch {
@@ -157,36 +194,6 @@ export function socketFacts(this: readonly SocketInside[], fds: readonly number[
     }
   }
   return [...facts.values()];
-}
-
-/** Of a list of net.Sockets or net.Servers: the prototype of Node's handles of TCP sockets; null if none of them has such a handle. */
-export function handlePrototype(this: readonly (SocketInside | ServerInside)[]): object | null {
-  const handle = this.map(({ _handle }) => _handle).find((one) => one?.constructor?.name === "TCP");
-  return handle ? Object.getPrototypeOf(handle) : null;
-}
-
-/** Of a list of handles: the facts of those with these file descriptors. They have no net.Socket: Holdfast uses handles itself. */
-export function handleFacts(this: readonly HandleInside[], fds: readonly number[]): InsideFacts[] {
-  const wanted = new Set(fds);
-  return this.flatMap((handle) => {
-    const symbol = Object.getOwnPropertySymbols(handle).find(({ description }) => description === "owner_symbol");
-    const owner = symbol && (handle[symbol] as object | null | undefined);
-    // V8 keeps one object of each class as a pattern for new ones. It has no owner and no native part, so that its property `fd`
-    // must not be read: the process would crash.
-    if (owner == null || handle.fd === undefined || !wanted.has(handle.fd)) return [];
-    const className = String(owner.constructor?.name);
-    return [
-      {
-        ...{
-          fd: handle.fd,
-          owner: className === "FastTransport" ? ("holdfast" as const) : ("unknown" as const),
-          className,
-        },
-        ...{ paused: false, neverRead: false, untaken: 0, unsent: 0, bytesRead: 0, bytesWritten: 0 },
-        ...{ allowHalfOpen: true, ended: false, finished: false, destroyed: false, listeners: {} },
-      },
-    ];
-  });
 }
 
 /** The recording of sockets that are opened, as an object inside the process. */
