@@ -13,10 +13,10 @@ const USAGE = `Usage: node bench/watching.mjs WORK [flags]
 Compares the server's processor time for a message, in pairs of runs, and adds the result to bench/results/watching.json. Linux only.
 
   counting           echo with nobody looking, against the same build without counting
-  group              broadcasts, against the same build without counting
-  small-groups       a broadcast to one member at a time, against the same build without counting
-  scrape             echo of "holdfast serve", with a scrape of /metrics at intervals against none
-  viewer             the same with an open viewer of the dashboard, and a scrape
+  group              broadcasts, against the same build without what groups count
+  small-groups       a broadcast to one member at a time, against the same build without what groups count
+  scrape             echo, with a scrape of /metrics at intervals against none
+  viewer             echo, with the dashboard, an open viewer of it and the scrape, against none of them
   idle               memory of an idle connection, against the same build without counting
 
   --connections N    default: 1000 (group: 1000; small-groups: 1; idle: 5000)
@@ -47,27 +47,28 @@ const counted = peerNamed("holdfast");
 
 /** Each has the two servers or situations that are compared: the first costs `cost` more than the second. */
 const WORKS = {
-  counting: () => ({ role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, than: uncounted() }),
+  counting: () => ({ role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, than: uncounted(true) }),
   group: () => ({
     role: "broadcast",
     kind: "broadcast",
     load: { connections: 1000, size: 64, burst: 16 },
-    than: uncounted(),
+    than: uncounted(false),
   }),
   "small-groups": () => ({
     role: "broadcast",
     kind: "broadcast",
     load: { connections: 1, size: 64, burst: 1 },
-    than: uncounted(),
+    than: uncounted(false),
   }),
-  scrape: () => served({ scrape: true }),
-  viewer: () => served({ scrape: true, viewer: true }),
-  idle: () => ({ role: "idle", kind: "idle", load: { connections: 5000 }, than: uncounted(), memory: true }),
+  scrape: () => served("measured", { viewer: false }),
+  viewer: () => served("watched", { viewer: true }),
+  idle: () => ({ role: "idle", kind: "idle", load: { connections: 5000 }, than: uncounted(true), memory: true }),
 };
 
-function served(watch) {
-  const env = { HOLDFAST_SERVED: "serve" };
-  return { role: "echo", kind: "echo", load: { connections: 1000, size: 64, path: "/echo" }, env, watch };
+/** The metrics can be read of both servers. */
+function served(how, watch) {
+  const env = { with: { HOLDFAST_SERVED: how }, without: { HOLDFAST_SERVED: "measured" } };
+  return { role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, env, watch };
 }
 
 if (values.help || WORKS[name] === undefined) {
@@ -81,41 +82,42 @@ async function compare(work) {
   const seconds = Number(values.seconds ?? (work.watch === undefined ? 1 : 2 * interval));
   const load = { ...work.load, ...(values.connections && { connections: Number(values.connections) }) };
   const given = { ...load, seconds, warmup: Number(values.warmup) };
+  const settings = {
+    unit: work.memory ? "live bytes of a connection" : "microseconds of processor time for a message",
+    ...given,
+    ...(work.watch && { ...work.watch, interval }),
+    node: process.versions.node,
+  };
   const runs = Number(values.runs);
-  const pairs = [];
+  let text = "";
   for (let round = 0; round < runs; round++) {
     const pair = {};
     // The first of a pair finds a server that is colder, so they take turns.
     for (const which of round % 2 === 0 ? ["with", "without"] : ["without", "with"]) {
       const peer = which === "without" && work.than !== undefined ? work.than : counted;
-      pair[which] = await measured(work, peer, given, which === "with" ? work.watch : undefined, interval);
+      const situation = { ...work, env: work.env?.[which], watch: which === "with" ? work.watch : undefined };
+      pair[which] = await measured(situation, peer, given, interval);
     }
-    pairs.push(pair);
     process.stderr.write(`${round + 1} of ${runs}: ${pair.with.toFixed(3)} and ${pair.without.toFixed(3)}\n`);
+    text = keep(settings, pair);
   }
-  keep({
-    unit: work.memory ? "live bytes of a connection" : "microseconds of processor time for a message",
-    ...given,
-    ...(work.watch && { ...work.watch, interval }),
-    node: process.versions.node,
-    date: new Date().toISOString().slice(0, 10),
-    cost: work.memory
-      ? spread(pairs.map((pair) => pair.with - pair.without))
-      : spread(pairs.map((pair) => pair.with / pair.without - 1)),
-    pairs,
-  });
+  process.stdout.write(`${text}\n`);
 }
 
-/** Adds to what other works and earlier calls have written: pairs of the same settings count together. */
-function keep(result) {
+/** Adds to what earlier calls have written: pairs of one work with the same settings on the same Node count together. */
+function keep(settings, pair) {
   const path = resolve(root, values.out);
   mkdirSync(dirname(path), { recursive: true });
   const all = known(path);
-  all[name] = result;
+  const before = all[name];
+  const same = Object.entries(settings).every(([key, value]) => before?.[key] === value);
+  const pairs = [...(same ? before.pairs : []), pair];
+  const difference = (one) => (name === "idle" ? one.with - one.without : one.with / one.without - 1);
+  const cost = spread(pairs.map(difference));
+  all[name] = { ...settings, date: new Date().toISOString().slice(0, 10), cost, pairs };
   writeFileSync(path, `${JSON.stringify(all, null, 2)}\n`);
-  const { median, least, most } = result.cost;
-  const text = (value) => (name === "idle" ? `${value.toFixed(1)} B` : `${(100 * value).toFixed(2)} %`);
-  process.stdout.write(`${name}: ${text(median)} (${text(least)} to ${text(most)}) in ${result.pairs.length} pairs\n`);
+  const shown = (value) => (name === "idle" ? `${value.toFixed(1)} B` : `${(100 * value).toFixed(2)} %`);
+  return `${name}: ${shown(cost.median)} (${shown(cost.least)} to ${shown(cost.most)}) in ${pairs.length} pairs`;
 }
 
 function known(path) {
@@ -126,7 +128,7 @@ function known(path) {
   }
 }
 
-async function measured({ role, kind, env, memory }, peer, given, watch, interval) {
+async function measured({ role, kind, env, memory, watch }, peer, given, interval) {
   const server = await startServer(peer, role, { env, flags: memory ? ["--expose-gc"] : [] });
   try {
     if (memory) return await memoryOf(server, peer, given);
@@ -154,20 +156,25 @@ function look(port, { viewer }, interval) {
   const viewing = viewer ? view(`ws://127.0.0.1:${port}/dashboard/feed`) : undefined;
   return async () => {
     clearInterval(timer);
-    await (await viewing)?.close();
+    await (await viewing)?.();
   };
 }
 
-/** As the page does: asks for the next update, with what it has already. The server answers once a second. */
+/**
+ * As the page does: asks for the next update, with what it has already. The server answers once a second. Returns a function that ends it,
+ * and rejects if there was no update.
+ */
 async function view(url) {
   const { connect } = await import("../dist/index.js");
   const connection = await connect(url, { maxMessageSize: 16_777_216, idleTimeout: Infinity });
   const have = { type: "next" };
+  let updates = 0;
   const ask = () => connection.trySend(JSON.stringify(have));
   const follow = async () => {
     for await (const message of connection) {
       const { type, samples, ended } = JSON.parse(message);
       if (type !== "update") continue;
+      updates += 1;
       have.second = samples.at(-1)?.second ?? have.second;
       have.ended = ended.at(-1)?.number ?? have.ended;
       ask();
@@ -175,14 +182,17 @@ async function view(url) {
   };
   follow().catch(() => undefined);
   ask();
-  return connection;
+  return async () => {
+    await connection.close();
+    if (updates === 0) throw new Error("the dashboard has sent no update");
+  };
 }
 
 /**
- * A copy of the build in which counting has no code: what is called for each chunk, message, write, group and end does nothing. Throws an
+ * A copy of the build in which counting has no code: what is called for each chunk, message, write and end, and of a group, does nothing; without `all` only that of a group. Throws an
  * Error if the build has none of the code that is to be taken out, so that nothing is compared with itself.
  */
-function uncounted() {
+function uncounted(all) {
   const folder = join(root, ".cache/bench/uncounted");
   rmSync(folder, { recursive: true, force: true });
   for (const part of ["dist", "bench/peers/holdfast.mjs", "bench/peers/serving.mjs", "package.json"])
@@ -197,21 +207,25 @@ function uncounted() {
     }
     writeFileSync(path, text);
   };
-  const emptied = (call) => [new RegExp(`(function ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
-  edit(
-    "connection/counting.js",
-    ...["countReceived", "countMessage", "countWrite", "countQueue", "countPause"].map(emptied),
-  );
-  const method = (call) => [new RegExp(`(\\n    ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
-  edit("connection/counters.js", ...["connectionEnded", "handshakeDone", "closeSent", "writeWaited"].map(method));
-  edit("connection/reports.js", ["options.counters.opened += 1;", ""]);
   edit(
     "connection/write/fan-out.js",
     ["this.#burstAt ??= scheduled ? scheduledAt() : systemClock.now();", ""],
-    ["counters.writes += 1;", ""],
-    ["counters.bytesOut += batch.bytes.length;", ""],
-    ["counters.messagesOut += messages;", ""],
+    ...(all
+      ? [
+          ["counters.writes += 1;", ""],
+          ["counters.bytesOut += batch.bytes.length;", ""],
+          ["counters.messagesOut += messages;", ""],
+        ]
+      : []),
   );
   edit("group/group.js", ["groupCounters.sends += 1;", ""], ["groupCounters.deliveries += delivered.taken;", ""]);
+  if (all) {
+    const emptied = (call) => [new RegExp(`(function ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
+    const calls = ["countReceived", "countMessage", "countWrite", "countSent", "countQueue", "countPause"];
+    edit("connection/counting.js", ...calls.map(emptied));
+    const method = (call) => [new RegExp(`(\\n    ${call}\\([^\\n]*\\) \\{)`), "$1 return;"];
+    edit("connection/counters.js", ...["connectionEnded", "handshakeDone", "closeSent", "writeWaited"].map(method));
+    edit("connection/reports.js", ["options.counters.opened += 1;", ""]);
+  }
   return peerNamed(join(folder, "bench/peers/holdfast.mjs"));
 }

@@ -1,6 +1,7 @@
 /**
  * Holdfast, with its defaults: heartbeat, all timeouts and all limits are on. `HOLDFAST_AWAIT=1` takes `for await`.
- * `HOLDFAST_SERVED=attach` attaches to a server of node:http(s), and `HOLDFAST_SERVED=serve` is `holdfast serve`.
+ * `HOLDFAST_SERVED=attach` attaches to a server of node:http(s), `HOLDFAST_SERVED=serve` is `holdfast serve`, `HOLDFAST_SERVED=measured`
+ * has its metrics at /metrics, and `HOLDFAST_SERVED=watched` the dashboard too.
  */
 
 import { once } from "node:events";
@@ -9,7 +10,7 @@ import { createServer as createHttp } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { attach, Group, listen } from "holdfast";
+import { attach, Group, listen, metrics } from "holdfast";
 import { announce, detail, lacks, role, tls } from "./serving.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -62,6 +63,18 @@ const SERVED = {
     const scheme = tls === undefined ? "ws" : "wss";
     const server = await listen(`${scheme}://127.0.0.1:0/`, { ...options, ...(tls && { tls }) }, ...rest);
     return Number(new URL(server.url).port);
+  },
+  async measured([options, ...rest]) {
+    const measured = metrics(process);
+    const fetch = () => new Response(measured.text(), { headers: { "Content-Type": measured.contentType } });
+    return SERVED.listen([{ ...options, fetch }, ...rest]);
+  },
+  async watched([options, ...rest]) {
+    const { dashboard } = await import("holdfast/dashboard");
+    const panel = dashboard(process);
+    const measured = metrics(process);
+    const fetch = (request, info) => panel.fetch(request, info) ?? new Response(measured.text());
+    return SERVED.listen([{ ...options, fetch, routes: { [panel.feedPath]: panel.feed } }, ...rest]);
   },
   async attach(given) {
     const server = tls === undefined ? createHttp() : createHttps(tls);
