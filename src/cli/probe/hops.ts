@@ -27,7 +27,7 @@ const HOPS: readonly Hop[] = [
       ["cf-ray", /./],
     ],
     idle: 100,
-    setting: "nothing: its idle limit of 100 s is fixed, except by contract",
+    setting: "its idle limit of 100 s is fixed, except by contract",
   },
   {
     name: "AWS Application Load Balancer",
@@ -52,7 +52,7 @@ const HOPS: readonly Hop[] = [
       ["server", /^heroku/i],
     ],
     idle: 55,
-    setting: "nothing: its idle limit of 55 s is fixed",
+    setting: "its idle limit of 55 s is fixed",
   },
   {
     name: "Envoy",
@@ -90,18 +90,28 @@ export function hopsSeen(fields: AnswerFields): readonly string[] {
 // How far from a default a measured limit may be: the timers of proxies run late, never early.
 const [EARLY, LATE] = [0.2, 1.5];
 
-/** Which setting an idle limit of so many seconds looks like, and what to change. */
+/** Which setting an idle limit of so many seconds looks like, and what to change. For an end without a Close, so by any hop. */
 export function idleAdvice(seconds: number, fields: AnswerFields): string {
-  const ping = `send a Ping more often than each ${round(seconds / 2)} s, from either side`;
+  const alike = HOPS.filter(({ idle = Number.NaN }) => seconds >= idle - EARLY && seconds <= idle + LATE);
   const seen = HOPS.filter((hop) => isSeen(hop, fields));
-  const match = ({ idle = Number.NaN }: Hop): boolean => seconds >= idle - EARLY && seconds <= idle + LATE;
-  const alike = HOPS.filter(match);
-  const listed = (hops: readonly Hop[]): string => hops.map(({ name, setting }) => `${name}: ${setting}`).join("; ");
-  if (seen.length > 0) return `${ping}, or raise the limit of the hop that has it. The answer shows ${listed(seen)}`;
-  if (alike.length > 0) return `${ping}, or raise the limit. This length is the default of ${listed(alike)}`;
-  const usual = HOPS.filter(({ name }) => ["nginx", "HAProxy", "AWS Application Load Balancer"].includes(name));
-  return `${ping}, or raise the limit of the server or of a proxy before it. Usual ones: ${listed(usual)}`;
+  const both = seen.filter((hop) => alike.includes(hop));
+  const ping = `${pingAdvice(seconds)}, or raise the limit`;
+  if (both.length > 0) return `${ping}. The answer shows a hop whose default this is: ${listed(both)}`;
+  const others = alike.length > 0 ? `. This length is the default of ${listed(alike)}` : "";
+  if (seen.length > 0) return `${ping}. The answer shows ${listed(seen)}${others}`;
+  if (alike.length > 0) return `${ping}${others}`;
+  const usual = HOPS.filter(({ name }) => USUAL.includes(name));
+  return `${ping} of the server or of a proxy before it. Usual ones: ${listed(usual)}`;
 }
+
+/** How often a Ping keeps a connection open whose idle limit is so many seconds. */
+export function pingAdvice(seconds: number): string {
+  return `send a Ping more often than each ${round(seconds / 2)} s, from either side`;
+}
+
+const USUAL: readonly string[] = ["nginx", "HAProxy", "AWS Application Load Balancer"];
+
+const listed = (hops: readonly Hop[]): string => hops.map(({ name, setting }) => `${name}: ${setting}`).join("; ");
 
 function round(seconds: number): number {
   return seconds < 10 ? Math.round(seconds * 10) / 10 : Math.floor(seconds);

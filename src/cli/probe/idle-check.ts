@@ -3,7 +3,7 @@
 import { PING, PONG } from "../../engine/websocket/frame.ts";
 import type { CheckResult } from "./finding.ts";
 import { reactionInWords } from "./frame-checks.ts";
-import { type AnswerFields, idleAdvice } from "./hops.ts";
+import { type AnswerFields, idleAdvice, pingAdvice } from "./hops.ts";
 import { answerPing, isFrame, type RawStream, type Reaction, reactionOf } from "./raw-stream.ts";
 
 // Milliseconds. Below it, the round trip and the timers of proxies are not small any more.
@@ -91,5 +91,9 @@ function limitFound({ reaction, length }: Silence, fields: AnswerFields): CheckR
   const text = `${after} ${side} with ${reactionInWords(reaction)}`;
   // A proxy knows no frames, so a Close is that of the server, and clients learn the reason from it.
   const level = reaction.how === "close" ? "note" : "fault";
-  return { level, text, change: idleAdvice(seconds, fields), facts };
+  const advice =
+    reaction.how === "close"
+      ? `${pingAdvice(seconds)}, or raise the idle limit of the server`
+      : idleAdvice(seconds, fields);
+  return { level, text, change: advice, facts };
 }

@@ -4,6 +4,7 @@ import { DEFLATE } from "../../engine/deflate/negotiation.ts";
 import { printableLine } from "../terminal.ts";
 import type { CheckResult } from "./finding.ts";
 import { hopsSeen } from "./hops.ts";
+import { leave } from "./raw-stream.ts";
 import { type ProbeTarget, tlsFacts, Unreachable, type Upgraded } from "./target.ts";
 
 // Days before the end of a certificate. Automatic renewals are due 30 days before it.
@@ -194,6 +195,7 @@ async function answered(
 ): Promise<CheckResult> {
   try {
     const upgraded = await target.upgrade({ fields });
+    if (upgraded.raw !== undefined) await leave(upgraded.raw);
     upgraded.stream.destroy();
     return judge(upgraded);
   } catch (error) {

@@ -16,7 +16,7 @@ import {
   unoffered,
   wrongRequest,
 } from "./opening-checks.ts";
-import { RawStream } from "./raw-stream.ts";
+import { leave, RawStream } from "./raw-stream.ts";
 import { ProbeTarget, Unreachable, type Upgraded } from "./target.ts";
 
 /** The exit status for each result. */
@@ -94,7 +94,7 @@ export class ProbeRun {
     this.#report("compression", compression(first));
     await this.#check("ping", () => pingAnswer(raw, timeout));
     await this.#check("close", () => closeAnswer(raw, timeout));
-    raw.destroy();
+    await leave(raw);
     if (this.#wants("unoffered") || this.#wants("reserved-bits")) {
       await this.#upgraded(["unoffered", "reserved-bits"], async (upgraded, stream) => {
         this.#report("unoffered", unoffered(upgraded));
@@ -144,6 +144,7 @@ export class ProbeRun {
     }
     try {
       await use(upgraded, upgraded.raw);
+      if (upgraded.raw !== undefined) await leave(upgraded.raw);
     } finally {
       upgraded.stream.destroy();
     }

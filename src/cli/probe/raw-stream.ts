@@ -1,6 +1,7 @@
 /** One stream of the probe: it sends any bytes, valid or not, and reports the received frames and how the other side ends. */
 
 import type { Duplex } from "node:stream";
+import { closePayload, NORMAL } from "../../engine/websocket/close-codes.ts";
 import { CLOSE, HeaderParser, headerSize, MAX_CONTROL, PING, PONG, writeHeader } from "../../engine/websocket/frame.ts";
 import { frameViolation } from "../../engine/websocket/frame-rules.ts";
 import { mask } from "../../engine/websocket/mask.ts";
@@ -43,6 +44,9 @@ export interface SentFrame {
   /** The announced length, if it is not that of the payload. */
   readonly length?: number;
 }
+
+// Milliseconds. A server that answers no Close is not waited for: another check says so.
+const FAREWELL = 500;
 
 const NO_PAYLOAD = new Uint8Array();
 const LIMITS = { maxMessageSize: Infinity, maxFragments: Infinity, streaming: true };
@@ -227,4 +231,13 @@ export async function reactionOf(stream: RawStream, limit: number): Promise<Reac
     if (one.opcode === PONG) return { how: "pong", payload: one.payload, at: one.at };
     await answerPing(stream, one);
   }
+}
+
+/** Ends a connection whose check is over, so that the server sees an orderly end and logs no error. */
+export async function leave(raw: RawStream): Promise<void> {
+  if (raw.end === undefined) {
+    await raw.send({ opcode: CLOSE, payload: closePayload(NORMAL, "") });
+    await raw.ending(FAREWELL);
+  }
+  raw.destroy();
 }

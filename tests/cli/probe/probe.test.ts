@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { PROBE_CHECKS, type ProbeCheck, type ProbeFinding } from "../../../src/cli/probe/finding.ts";
 import { MOST_CONNECTIONS, type ProbeSettings } from "../../../src/cli/probe/flags.ts";
+import { idleAdvice } from "../../../src/cli/probe/hops.ts";
 import { silencesUpTo } from "../../../src/cli/probe/idle-check.ts";
 import { type ProbeReport, ProbeRun } from "../../../src/cli/probe/probe-run.ts";
 import { type Connection, listen } from "../../../src/index.ts";
@@ -109,6 +110,18 @@ describe("a probe of a good server", LIMIT, () => {
     assert.match(texts, /^close: Close 1000 got Close 1000 after [\d.]+ ms, then FIN after [\d.]+ ms$/m);
     assert.match(texts, /^version: Sec-WebSocket-Version: 12 is refused with 426, which names 13$/m);
     assert.match(texts, /^message-size: between 8 KiB and 16 KiB: then Close 1009/m);
+  });
+
+  it("ends each connection in an orderly way, unless the check has ended it", async () => {
+    const ends: string[] = [];
+    await using server = await listen("ws://127.0.0.1:0", {
+      maxMessageSize: 1_000_000,
+      close: (_, { code, wasClean }) => void ends.push(`${code} ${wasClean}`),
+    });
+    await probed(`${server.url}/`, { idle: 50, maxMessage: 10_000, checks: ["ping", "unoffered", "idle"] });
+    // The last end may reach the server later than the probe.
+    await server.close();
+    assert.deepEqual(ends, ["1000 true", "1000 true", "1000 true"]);
   });
 
   it("leaves out the checks that are skipped, and their connections", async () => {
@@ -394,6 +407,34 @@ describe("a probe of a hostile server", { ...LIMIT, concurrency: 4 }, () => {
       for (const { text, change = "" } of report.findings) assert.doesNotMatch(text + change, CONTROLS);
     });
   }
+});
+
+describe("the advice about an idle limit", () => {
+  it("names the hop that the answer shows, and those whose default it is", () => {
+    const cases: readonly [seconds: number, fields: Record<string, string>, advice: RegExp][] = [
+      [
+        60.2,
+        { server: "nginx/1.22.1" },
+        /each 30 s, .*The answer shows a hop whose default this is: nginx: proxy_read_timeout/,
+      ],
+      [100.4, { server: "cloudflare", "cf-ray": "1" }, /default this is: Cloudflare: its idle limit of 100 s is fixed/],
+      [60.1, { "set-cookie": "AWSALB=x", server: "Apache" }, /AWS Application Load Balancer: .*; Apache: /],
+      [
+        60,
+        { server: "cloudflare" },
+        /The answer shows Cloudflare: .*\. This length is the default of nginx: .*AWS App/,
+      ],
+      [
+        350.9,
+        {},
+        /raise the limit\. This length is the default of an AWS Network Load Balancer: tcp\.idle_timeout\.seconds/,
+      ],
+      [30, { via: "1.1 google" }, /the load balancer of Google Cloud: .*bounds the whole life/],
+      [2, {}, /each 1 s, .* Usual ones: nginx: .*HAProxy: timeout tunnel/],
+      [59, {}, /Usual ones/],
+    ];
+    for (const [seconds, fields, advice] of cases) assert.match(idleAdvice(seconds, fields), advice);
+  });
 });
 
 describe("the search for an idle limit", () => {
