@@ -21,11 +21,12 @@ export async function killedSubscriptions(name) {
     setTimeout(() => clearInterval(timer), SECONDS * 1_000);
     const run = await room.run(RATE, SECONDS, { grace: GRACE });
     client.destroy();
-    const { healedHoles, healedEntries, gaps, inDoubt } = await room.delivering.process.ask("stats");
+    const { holes, healedHoles, healedEntries, gaps, inDoubt } = await room.delivering.process.ask("stats");
     const missing = room.clients.reduce((sum, { received }) => sum + run.sent - received, 0);
-    const figures = { ...run, kills, healedHoles, healedEntries, inDoubt, missing };
+    const figures = { ...run, kills, holes, healedHoles, healedEntries, inDoubt, missing };
     if (
       missing + run.lost + run.doubled + run.disordered + run.ended > 0 ||
+      holes !== healedHoles ||
       Object.values(gaps).some((count) => count > 0)
     )
       throw new Error(`is not whole: ${JSON.stringify({ ...figures, gaps })}`);

@@ -96,7 +96,7 @@ export const WORKS = {
     title: "CLIENT KILL TYPE pubsub every 500 ms, 1,000 messages per second",
     run: killedSubscriptions,
     peers: [],
-    figures: ["sent", "lost", "doubled", "disordered", "missing", "kills", "healedHoles", "healedEntries"],
+    figures: ["sent", "lost", "doubled", "disordered", "missing", "kills", "holes", "healedHoles", "healedEntries"],
   },
   returning: {
     title: "10,000 members whose node was killed with SIGKILL come back to another node",

@@ -113,7 +113,11 @@ export class Client {
   /** The place of a message that it has published itself. */
   #hearOwn(position: Position): void {
     const { offset } = position;
-    const own = (one: Grown): boolean => one.offset === offset && this.excepted.has(textOf(one));
+    // Two histories can have messages of its own at one offset.
+    const own = (one: Grown): boolean =>
+      one.offset === offset &&
+      this.excepted.has(textOf(one)) &&
+      this.#histories.wasAt?.(position, one, position) !== false;
     const entry = this.#histories.all.find((one) => own(one) && (this.#jumps || one.parent === this.last));
     assert.ok(entry !== undefined, `${this.name}: entry ${offset} is skipped, and is not its own`);
     this.#follow(entry, position);
