@@ -26,11 +26,26 @@ export interface SocketHolders {
   readonly unreadable: readonly string[];
 }
 
-/** The rows of the IPv4 and IPv6 tables. Rejects with TransportError, ESRCH if the process does not exist. */
+/** The rows of the IPv4 and IPv6 tables, each socket once. Rejects with TransportError, ESRCH if the process does not exist. */
 export async function readTables(pid: number | "any", wanted: WantedPorts): Promise<SocketRow[]> {
-  return await readSocketTables(pid === "any" ? "self" : pid, wanted).catch((error: NodeJS.ErrnoException) => {
+  const rows = await readSocketTables(pid === "any" ? "self" : pid, wanted).catch((error: NodeJS.ErrnoException) => {
     throw noProcess(error);
   });
+  return withoutRepeats(rows);
+}
+
+/**
+ * A table is read in several parts, and the kernel finds the beginning of a part by counting rows: a row is repeated if another one was
+ * inserted before it meanwhile. Several listening sockets may have the same addresses, but not the same inode.
+ */
+export function withoutRepeats(rows: readonly SocketRow[]): SocketRow[] {
+  const seen = new Map<string, SocketRow>();
+  for (const row of rows) {
+    const { localHost, localPort, remoteHost, remotePort, inode } = row;
+    const key = `${localHost}|${localPort}|${remoteHost}|${remotePort}|${inode}`;
+    seen.set(key, row);
+  }
+  return [...seen.values()];
 }
 
 /** Lists the file descriptors of one process, or of all. Rejects with TransportError, ESRCH if the process does not exist. */
