@@ -19,7 +19,7 @@ import { scaled, shortDuration, type TopColumn, type TopRow, type TopView } from
 /** A column of the feed: the server sorts by its name. */
 type FeedColumn = TopColumn & { readonly name: SortColumn };
 
-const COLUMNS: readonly FeedColumn[] = [
+export const FEED_COLUMNS: readonly FeedColumn[] = [
   { name: "id", title: "ID", unit: "number", width: 7, text: "number of the connection" },
   { name: "remote", title: "REMOTE", unit: "text", width: 22, text: "address and port of the peer" },
   { name: "path", title: "PATH", unit: "text", width: 14, text: "path of the request" },
@@ -57,7 +57,7 @@ export function feedUrl(url: string): string {
 }
 
 export class FeedSource implements TopSource {
-  readonly columns: readonly TopColumn[] = COLUMNS;
+  readonly columns: readonly TopColumn[] = FEED_COLUMNS;
   readonly sort = "queuedBytes";
   readonly arranged = true;
   readonly #connection: Connection<undefined>;
@@ -138,7 +138,7 @@ export class FeedSource implements TopSource {
   }
 
   #ask(view: TopView): void {
-    const column = COLUMNS.find(({ name }) => name === view.sort);
+    const column = FEED_COLUMNS.find(({ name }) => name === view.sort);
     const question: NextMessage = {
       type: "next",
       ...(this.#sample[0] != null && { second: this.#sample[0] }),
@@ -175,7 +175,7 @@ export class FeedSource implements TopSource {
   }
 }
 
-const NUMBERS_OF_ROW = COLUMNS.filter(({ unit }) => unit !== "text").map(({ name }) => name);
+const NUMBERS_OF_ROW = FEED_COLUMNS.filter(({ unit }) => unit !== "text").map(({ name }) => name);
 
 /** Only the values of the columns, and those only of the expected type. */
 function rowOf(row: ConnectionRow): TopRow {

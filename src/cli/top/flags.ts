@@ -4,8 +4,10 @@ import { type CommandLine, commandLine } from "../command.ts";
 import { fileOf } from "../connect/values.ts";
 import { duration, UsageError, wholeNumber } from "../flags.ts";
 import type { FlagTable, Given, Manual } from "../manual.ts";
-import type { FeedOptions } from "./feed-source.ts";
+import { FEED_COLUMNS, type FeedOptions } from "./feed-source.ts";
+import { KERNEL_COLUMNS } from "./kernel-source.ts";
 import { KEYS_LINE } from "./keys.ts";
+import type { TopColumn } from "./table.ts";
 
 // Milliseconds. The eye follows a change each second, and rates are those of a second.
 const DEFAULT_INTERVAL = 1_000;
@@ -27,10 +29,14 @@ const TOP_FLAGS = {
   json: { type: "boolean", text: "print all rows once, as one line of JSON" },
 } as const satisfies FlagTable;
 
+function columnLines(columns: readonly TopColumn[]): readonly string[] {
+  return columns.map(({ title, text }) => `  ${title.padEnd(13)}${text}`);
+}
+
 const TOP_MANUAL: Manual<typeof TOP_FLAGS> = {
   name: "top",
   description: [
-    "Shows a table of connections that is sorted, and read again each second. Of a process, and without an argument of all processes, it has the TCP sockets in the kernel's table, which needs Linux. Of a URL it has the connections of that server, from the feed of its dashboard: the first 50 by the chosen order.",
+    "Shows a table of connections that is sorted, and read again each second. Of a process, and without an argument of all processes, it has the TCP sockets in the kernel's table, which needs Linux. Of a URL it has the connections of that server, from the feed of its dashboard: the first 50 by the chosen order. holdfast serve has a dashboard.",
     "Where stdout is no terminal the table is printed once, after one interval.",
   ],
   operands: [
@@ -41,7 +47,11 @@ const TOP_MANUAL: Manual<typeof TOP_FLAGS> = {
     },
   ],
   flags: TOP_FLAGS,
-  notes: { Keys: [`  ${KEYS_LINE}`] },
+  notes: {
+    Keys: [`  ${KEYS_LINE}`],
+    "Columns of a process": columnLines(KERNEL_COLUMNS),
+    "Columns of a URL": columnLines(FEED_COLUMNS),
+  },
   statuses: {
     0: "ended by the user, or printed",
     1: "the process has ended, or the connection to the server",
@@ -53,6 +63,7 @@ const TOP_MANUAL: Manual<typeof TOP_FLAGS> = {
       text: "All sockets of this machine that wait for a close, once",
       line: "holdfast top --filter CLOSE_WAIT --once",
     },
+    { text: "The connections of holdfast serve", line: "holdfast top http://127.0.0.1:9000" },
     { text: "For a program", line: "holdfast top $PID --json" },
   ],
 };

@@ -11,7 +11,7 @@ import { printableLine } from "../terminal.ts";
 import type { TopSnapshot, TopSource } from "./source.ts";
 import type { TopColumn, TopRow } from "./table.ts";
 
-const COLUMNS: readonly TopColumn[] = [
+export const KERNEL_COLUMNS: readonly TopColumn[] = [
   { name: "remote", title: "REMOTE", unit: "text", width: 21, text: "address and port of the peer" },
   { name: "local", title: "LOCAL", unit: "number", width: 6, text: "local port" },
   { name: "state", title: "STATE", unit: "text", width: 11, text: "state of TCP" },
@@ -28,7 +28,7 @@ const COLUMNS: readonly TopColumn[] = [
 ];
 
 export class KernelSource implements TopSource {
-  readonly columns: readonly TopColumn[] = COLUMNS;
+  readonly columns: readonly TopColumn[] = KERNEL_COLUMNS;
   readonly sort = "send";
   readonly arranged = false;
   readonly #pid: number | undefined;
