@@ -342,7 +342,7 @@ export class KeptLog implements LiveLog, BrokerListener, RingOwner {
   }
 
   #known(): Known {
-    return { epoch: this.epoch, offset: this.offset, last: this.last, ring: this.ring, filled: this.#filled };
+    return { epoch: this.epoch, offset: this.offset, last: this.last, ring: this.ring };
   }
 
   /** The first slice, which has the newest entries first. */

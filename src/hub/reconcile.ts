@@ -12,8 +12,6 @@ export interface Known {
   /** The entry at `offset`. Undefined if the hub has never had it. */
   readonly last: KeptEntry | undefined;
   readonly ring: Ring;
-  /** True if the ring has everything that the log had, as far as the limits allow. */
-  readonly filled: boolean;
 }
 
 /**
@@ -53,9 +51,8 @@ export function restartIn(known: Known, whole: Slice): { readonly after: number;
   // There was no entry before, so all of these are new.
   if (known.offset === 0) return { after: whole.first - 1, reason };
   const first = known.ring.first?.offset;
-  // Some of the entries before its first one may be old ones that the hub has never seen, so members could get them twice.
+  // The entries before its first one may be old ones, which a log that was rolled back has again: members could get them twice.
   if (first === undefined) return { after: whole.top, reason };
-  if (whole.top < first) return { after: known.filled ? whole.first - 1 : whole.top, reason };
   return { after: Math.min(Math.max(whole.first, first) - 1, whole.top), reason };
 }
 

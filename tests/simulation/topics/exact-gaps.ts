@@ -108,16 +108,15 @@ function logIsEmptied(world: TopicWorld, forward: Forward): void {
       server.empty();
       world.publishElsewhere(others);
       forward(HEALING);
+      if (others > 0) world.publish(hosts[0] as Host);
+      forward(HEALING);
       readAll(world, forward);
     });
   const oldest = Math.max((server.tip?.offset ?? 0) - messages, 0) + 1;
-  // An entry with an offset that the history had before may be one that members have had.
-  empty(3, oldest > 3 ? 0 : oldest - 1);
+  // An entry with an offset before those that the history had may be one that members have had.
+  empty(3, oldest > 3 ? 3 : oldest - 1);
   empty(0, 0);
   empty(3, 0);
-  world.publish(hosts[0] as Host);
-  forward(HEALING);
-  readAll(world, forward);
   newestIsThere(world, "T3 behind an emptied log");
 }
 

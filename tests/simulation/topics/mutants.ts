@@ -115,12 +115,6 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
     "if (known.offset === 0)\n        return { after: whole.top, reason };",
   ),
   mutant(
-    "members miss what a log has that has begun again",
-    COMPARE,
-    "known.filled ? whole.first - 1 : whole.top",
-    "whole.top",
-  ),
-  mutant(
     "members miss the other entries at the offsets that they have had",
     COMPARE,
     "Math.min(Math.max(whole.first, first) - 1, whole.top)",
