@@ -27,7 +27,9 @@ import { topicFailuresDocument } from "./topics-document.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
-  readdirSync(join(ROOT, "docs")).map((file) => `docs/${file}`),
+  readdirSync(join(ROOT, "docs"))
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`),
 );
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 

@@ -448,7 +448,7 @@ describe("the published package", () => {
     for (const path of pointedTo) assert.ok(files.includes(path.replace(/^\.\//, "")), `${path} is missing`);
     const strays = files.filter(
       (path) =>
-        !/^(dist\/.+\.(js|d\.ts)(\.map)?|(dist|src)\/.+\.html|src\/.+\.(tsx?|css)|docs\/.+\.md|examples\/.+\.(js|ts)|monitoring\/.+\.(yml|json)|package\.json|[A-Z]+(\.md)?)$/.test(
+        !/^(dist\/.+\.(js|d\.ts)(\.map)?|(dist|src)\/.+\.html|src\/.+\.(tsx?|css)|docs\/.+\.(md|webp)|examples\/.+\.(js|ts)|monitoring\/.+\.(yml|json)|package\.json|[A-Z]+(\.md)?)$/.test(
           path,
         ),
     );
