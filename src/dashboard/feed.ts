@@ -102,7 +102,7 @@ export type NumberName =
 
 /**
  * The numbers of each second, in the order of the values in a `Sample`. `null` in a sample: not known, such as the round trip of a
- * second in which no Ping was answered, or the kernel's sockets on another system than Linux.
+ * second in which no Ping was answered, or the kernel's sockets while there is no viewer.
  */
 export const NUMBERS: Readonly<Record<NumberName, NumberFacts>> = Object.freeze({
   serverOpening: count("connections", "server: openings in progress"),

@@ -89,7 +89,7 @@ export class Monitor {
       startedAt: Math.round(clock.wallTime()),
       ...{ readOnly, workers, scope, transport: usesFastTransport() ? "fast" : "socket" },
     };
-    const before = measured.snapshot();
+    const before = measured.quickSnapshot();
     this.#snapshot = before;
     this.#numbers.take(before, this.#ownShare(), this.#otherCounts({ local: 0, peer: 0 }), 1);
     const totals = (Object.keys(END_CAUSES) as EndCause[]).map((cause) => {
@@ -242,7 +242,7 @@ export class Monitor {
     }
     const others = this.#otherCounts(this.#journal.sides);
     const { rss, heapUsed } = process.memoryUsage();
-    this.#snapshot = this.#metrics.snapshot();
+    this.#snapshot = this.#viewers.size > 0 ? this.#metrics.snapshot() : this.#metrics.quickSnapshot();
     this.#history.add(this.second - 1, {
       ...this.#numbers.take(this.#snapshot, this.#ownShare(), others, seconds),
       ...{ rss, heapUsed },
