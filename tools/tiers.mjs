@@ -79,6 +79,7 @@ const ALIKE = [
   ...ONCE,
   ...["conformance", "engine", "faults", "fuzz", "interop"],
   ...["broker", "metrics/prometheus", "cli/serve/broker", "cli/completion", "cli/examples", "simulation/topics"],
+  "cli/doctor/ages",
 ];
 
 /** Which test files belong to each set. */

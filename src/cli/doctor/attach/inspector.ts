@@ -13,8 +13,9 @@ import { DevTools } from "./dev-tools.ts";
 // Node listens there unless `--inspect-port` says another port.
 const USUAL_PORT = 9_229;
 
-// Milliseconds from the signal to the listening inspector. It takes 50 ms, and longer if the processors are busy.
-const OPEN_TIMEOUT = 5_000;
+// Milliseconds from the signal to the listening inspector. It takes 50 ms, and some seconds if the processors are very busy. An
+// inspector that opens later stays open.
+const OPEN_TIMEOUT = 10_000;
 const CLOSE_TIMEOUT = 2_000;
 const POLL = 20;
 
@@ -50,6 +51,7 @@ export async function openInspector(pid: number, signal: AbortSignal): Promise<I
     const url = urls[at];
     if (url !== undefined) return inspectorOf(pid, socket, url, true);
   }
+  await judgePort(pid, port);
   await judgeSignal(pid);
   process.kill(pid, "SIGUSR1");
   const until = performance.now() + OPEN_TIMEOUT;
@@ -65,7 +67,9 @@ export async function openInspector(pid: number, signal: AbortSignal): Promise<I
     }
     await pause(POLL);
   }
-  throw new UsageError(await whyNone(pid, port));
+  throw new UsageError(
+    `process ${pid} has opened no inspector within ${OPEN_TIMEOUT / 1_000} s: its program handles SIGUSR1 itself, or its inspector listens on another port already`,
+  );
 }
 
 /**
@@ -131,14 +135,20 @@ async function judgeSignal(pid: number): Promise<void> {
   if (/^State:\s*[TtZ]/m.test(status)) throw new UsageError(`cannot attach to process ${pid}: it is stopped`);
 }
 
-async function whyNone(pid: number, port: number): Promise<string> {
-  const report = await new KernelSockets({ pid: "any", ...(port > 0 && { port }) }).read();
-  const sockets = report.supported && port > 0 ? report.sockets : [];
-  const other = sockets.find(({ state, pids }) => state === "LISTEN" && !pids.includes(pid));
-  const holder = other?.pids.join(" and ") || "of another user";
-  const taken = other && `port ${port}, which its inspector needs, is taken by process ${holder}`;
-  const reason = taken ?? "its program handles SIGUSR1 itself, or its inspector listens on another port already";
-  return `process ${pid} has opened no inspector within ${OPEN_TIMEOUT / 1_000} s: ${reason}`;
+/** Refuses if another process has the port, so that Node could not open its inspector. */
+async function judgePort(pid: number, port: number): Promise<void> {
+  if (port === 0) return;
+  const report = await new KernelSockets({ pid: "any", port }).read();
+  const sockets = report.supported ? report.sockets : [];
+  const other = sockets.find(
+    ({ state, localAddress, pids }) =>
+      state === "LISTEN" && ["127.0.0.1", "0.0.0.0", "::"].includes(localAddress) && !pids.includes(pid),
+  );
+  if (other === undefined) return;
+  const holder = other.pids.join(" and ") || "of another user";
+  throw new UsageError(
+    `cannot attach to process ${pid}: port ${port}, which its inspector needs, is taken by process ${holder}`,
+  );
 }
 
 /** The address of the inspector that listens on this socket; undefined if there is none. */
