@@ -5,6 +5,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { root } from "../../tools/ready.mjs";
 import { centrifugo, packages } from "../build.mjs";
 import { Client, frameOf } from "./clients.mjs";
@@ -22,6 +23,22 @@ export async function freePort() {
   const { port } = server.address();
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** Until a server accepts connections: Centrifugo says that it serves before it listens. */
+async function accepts(port) {
+  for (let tries = 1; ; tries++) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    try {
+      await once(socket, "connect");
+      return;
+    } catch (error) {
+      if (tries === 200) throw error;
+      await pause(20);
+    } finally {
+      socket.destroy();
+    }
+  }
 }
 
 /** A redis-server without persistence, in a folder of its own. */
@@ -113,6 +130,7 @@ export const SYSTEMS = {
       writeFileSync(join(folder, "config.json"), JSON.stringify(config));
       const server = new Program([binary, "-c", join(folder, "config.json")], { core, env: { GOMAXPROCS: "1" } });
       await server.says(/serving websocket/);
+      await accepts(port);
       return { port, process: server, stop: () => server.stop() };
     },
   },
