@@ -78,8 +78,10 @@ const ONCE = ["bench", "docs", "exports", "house", "monitoring", "package/types"
 const ALIKE = [
   ...ONCE,
   ...["conformance", "engine", "faults", "fuzz", "interop"],
-  ...["broker", "metrics/prometheus", "cli/serve/broker", "cli/completion", "cli/examples", "simulation/topics"],
-  "cli/doctor/ages",
+  ...["broker", "dashboard/page", "metrics/prometheus", "simulation/topics"],
+  // Commands on top of the library. Those that reach into Node run everywhere: serve, and doctor --attach.
+  ...["cli/bench", "cli/chaos", "cli/connect", "cli/probe", "cli/top", "cli/completion", "cli/examples"],
+  ...["cli/doctor/ages", "cli/serve/broker"],
 ];
 
 /** Which test files belong to each set. */
