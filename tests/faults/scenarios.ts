@@ -259,16 +259,12 @@ const PEERS: readonly Scenario[] = [
     ["faults/behind-proxies", "a refused upgrade ${what} opens no tunnel to the private page"],
     ["faults/behind-proxies", "a silent connection stays open beyond"],
   ]),
-  scenario(
-    36,
-    "a page of another site connects, with its own origin, without one, or with an invalid one",
-    [
-      ["hostile/requests", "is answered with 403 if its origin is"],
-      ["interop/chromium", "is refused when the page is another host's"],
-      ["cli/chaos/chaos", "is controlled only by programs of this machine"],
-    ],
-    "the dashboard does not exist, so DNS rebinding of its Host is not tested",
-  ),
+  scenario(36, "a page of another site connects, with its own origin, without one, or with an invalid one", [
+    ["hostile/requests", "is answered with 403 if its origin is"],
+    ["interop/chromium", "is refused when the page is another host's"],
+    ["cli/chaos/chaos", "is controlled only by programs of this machine"],
+    ["dashboard/access", "answers a request of "],
+  ]),
   scenario(37, "an option with a line break adds header fields", [
     ["hostile/splitting", "is a TypeError of connect before it connects"],
     ["hostile/splitting", "it adds no line to the request"],
@@ -358,16 +354,13 @@ const PEERS: readonly Scenario[] = [
     ["hostile/crowd", "hold nothing for what they announce by a length prefix"],
     ["faults/torn-messages", "by a reset, on"],
   ]),
-  scenario(
-    75,
-    "a page gets markup, unknown paths and floods",
-    [
-      ["interop/chromium", "<b>I am</b>"],
-      ["cli/serve/serve", "and knows nothing else"],
-      ["cli/chaos/chaos", "is controlled only by programs of this machine, and only with valid requests"],
-    ],
-    "the dashboard does not exist",
-  ),
+  scenario(75, "a page gets markup, unknown paths and floods", [
+    ["interop/chromium", "<b>I am</b>"],
+    ["cli/serve/serve", "and knows nothing else"],
+    ["cli/chaos/chaos", "is controlled only by programs of this machine, and only with valid requests"],
+    ["dashboard/bounds", "appears with its texts as data, and shortened"],
+    ["dashboard/bounds", "is closed with 1008 for a flood"],
+  ]),
 ];
 
 export const SCENARIOS: readonly Scenario[] = [...LINKS, ...MACHINES, ...PEERS].sort(
