@@ -29,7 +29,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./doctor/doctor.ts")).doctorCommand,
   },
   top: {
-    summary: "shows a sorted table of the connections of a process, live on a terminal",
+    summary: "shows a sorted table of the connections of a process or server, live on a terminal",
     load: async () => (await import("./top/top.ts")).topCommand,
   },
   chaos: {

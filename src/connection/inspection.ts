@@ -58,7 +58,8 @@ export class Inspection {
 
   /** In milliseconds. */
   get age(): number {
-    return between(this.#core.openedAt, this.#now);
+    // The stored time is rounded up, to up to a millisecond after now.
+    return Math.max(0, between(this.#core.openedAt, this.#now));
   }
 
   /** Milliseconds since the last byte of the peer. */

@@ -59,7 +59,8 @@ export function reportTimeout(record: ReportedConnection, { operation, limit, bo
 export function reportEnd(record: ReportedConnection, info: CloseInfo): void {
   const { counters, clock } = record.options;
   const cause = endCauseOf(info, record.rareParts?.draining !== undefined);
-  const age = between(record.openedAt, clock.now());
+  // The stored time is rounded up, to up to a millisecond after now.
+  const age = Math.max(0, between(record.openedAt, clock.now()));
   counters.connectionEnded(cause, age);
   if (record.suspendedAt !== undefined) {
     countPause(record, record.suspendedAt, clock.now());

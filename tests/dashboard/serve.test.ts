@@ -37,6 +37,17 @@ describe("the dashboard of holdfast serve", { concurrency: true, timeout: 240_00
     assert.notEqual(instances[0], instances[1]);
   });
 
+  it("shows the topic of the chat", async () => {
+    await using serving = await ServeProcess.start("--no-tcp");
+    await using _chat = await connect(`${serving.addresses.ws}/chat`);
+    await using viewer = await Watching.open(feedOf(serving));
+    const { topics } = await viewer.until(({ topics: all }) => all?.[0]?.members === 1);
+    assert.deepEqual(
+      topics?.map(({ hub, name }) => `${hub} ${name}`),
+      ["chat chat"],
+    );
+  });
+
   it("is printed with the other addresses", async () => {
     await using serving = new ServeProcess(["serve", "--port", "0", "--no-tcp"]);
     await serving.until((text) => /dashboard +http:\/\/127\.0\.0\.1:\d+\/dashboard\/\n/.test(text));

@@ -6,7 +6,7 @@ import { CHANNELS, METRICS, type MetricFacts, type MetricName, WORKER_ENDS } fro
 import { boundsOf } from "../../src/engine/metrics/exposition.ts";
 import { instrumentName } from "../../src/otel/instruments.ts";
 
-// A label with more values than this refers to a list elsewhere.
+// A label with more values than this refers to a list elsewhere, if there is one.
 const MOST_VALUES = 6;
 
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -19,11 +19,15 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 
 const code = (text: string): string => `\`${text}\``;
 
+/** The values of a label: in a list elsewhere if there is one and they are many. */
+function valuesOf(label: string, values: readonly string[]): string {
+  return (values.length > MOST_VALUES ? ELSEWHERE[label] : undefined) ?? values.map(code).join(", ");
+}
+
 function labelsOf({ labels }: MetricFacts): string {
   const each = Object.entries(labels).map(([label, values]) => {
     if (values.length === 0) return code(label);
-    const said = values.length > MOST_VALUES ? ELSEWHERE[label] : values.map(code).join(", ");
-    return `${code(label)}: ${said}`;
+    return `${code(label)}: ${valuesOf(label, values)}`;
   });
   return each.join("; ");
 }

@@ -45,6 +45,15 @@ const serve = (log: Logger, options: ListenOptions = {}): Promise<Server> =>
   listen("ws://127.0.0.1:0/", { log, message: echo, ...options });
 
 describe("the log of connections", () => {
+  it("has no negative age: the opening is kept rounded up to a millisecond", async () => {
+    const log = new Lines();
+    const clock = new ManualClock();
+    await clock.advance(0.25);
+    const { server } = pair({ clock, server: { log } });
+    server.terminate();
+    assert.equal(fieldsOf(await log.first())["age"], "0.000");
+  });
+
   it("has one line for each connection, with all facts", async () => {
     const log = new Lines();
     await using server = await serve(log, { heartbeat: { interval: 10, timeout: 1_000 } });

@@ -1,5 +1,6 @@
 /** `holdfast doctor`: examines the kernel's socket tables, and reports faults of the sockets. */
 
+import { ignoreOutputErrors } from "../broken-pipe.ts";
 import { type Command, command } from "../command.ts";
 import { probe } from "../probe/probe.ts";
 import { explainFromInside, type Inside } from "./attach/attach.ts";
@@ -19,7 +20,11 @@ const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Prints the reports. Resolves with the exit status: 1 if the last report has a finding, else 0. */
 async function examine(flags: DoctorFlags): Promise<number> {
   const examination = new Examination(flags);
-  if (flags.watch) for (const signal of SIGNALS) process.on(signal, () => examination.stop());
+  ignoreOutputErrors();
+  if (flags.watch) {
+    for (const signal of SIGNALS) process.on(signal, () => examination.stop());
+    process.stdout.on("error", () => examination.stop());
+  }
   let status = 0;
   do {
     const report = await examination.report();

@@ -36,7 +36,8 @@ const ENCODER: TopicEncoder = {
 
 /** The chat of this process, and through the broker of all processes that use it. */
 export class Chat implements AsyncDisposable {
-  readonly #hub: Hub;
+  /** The hub of its topic, for the dashboard. */
+  readonly hub: Hub;
   readonly #topic: Topic;
   readonly #viewers = new Group();
   readonly #ending = new AbortController();
@@ -49,9 +50,9 @@ export class Chat implements AsyncDisposable {
   /** Without a broker the chat is one of this process. `maxMessageSize`: the largest message that a client can send. */
   constructor(broker: Broker | undefined, maxMessageSize: number) {
     const observe = broker === undefined ? undefined : (event: HubEvent): void => this.#report(event);
-    this.#hub = new Hub({ broker, encoder: ENCODER, observe });
+    this.hub = new Hub({ broker, encoder: ENCODER, observe });
     const bytes = Math.max(DEFAULTS.topic.history.bytes, 2 * maxMessageSize);
-    this.#topic = this.#hub.topic("chat", {
+    this.#topic = this.hub.topic("chat", {
       history: { messages: KEPT_MESSAGES, bytes, age: KEPT_TIME },
       presence: true,
     });
@@ -91,7 +92,7 @@ export class Chat implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     clearTimeout(this.#timer);
-    return this.#hub.close();
+    return this.hub.close();
   }
 
   async #watch(): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type Broker,
   type Connection,
   DEFAULTS,
+  type Hub,
   type ListenOptions,
   listen,
   type Message,
@@ -78,9 +79,9 @@ class ServeCommand {
 
   async #serveWebSocket(flags: ServeFlags, broker: Broker | undefined, tls?: SelfSigned): Promise<string> {
     const { origin, token, compress } = flags;
-    const panel = flags.dashboard ? servedDashboard(flags) : undefined;
     const chat = new Chat(flags.broker === undefined ? broker : await brokerAt(flags.broker), flags.maxMessageSize);
     this.#chat = chat;
+    const panel = flags.dashboard ? servedDashboard(flags, chat.hub) : undefined;
     const fetch: ListenOptions["fetch"] = (request, info) =>
       panel?.fetch(request, info) ?? respond(request, flags, this.#measure);
     return this.#listen(flags, tls === undefined ? "ws" : "wss", flags.port, {
@@ -149,9 +150,10 @@ class ServeCommand {
 }
 
 /** The dashboard of this process. A name in an origin that may connect is one under which the server is reached. */
-function servedDashboard({ host, token, readOnly, origin, workers }: ServeFlags): Dashboard {
+function servedDashboard({ host, token, readOnly, origin, workers }: ServeFlags, chat: Hub): Dashboard {
   const origins = origin === undefined || origin === "any" ? [] : origin.map((one) => new URL(one).hostname);
-  return dashboard(process, { token, readOnly, hosts: [host, hostname(), ...origins], workers: workers !== undefined });
+  const hosts = [host, hostname(), ...origins];
+  return dashboard(process, { token, readOnly, hosts, hubs: { chat }, workers: workers !== undefined });
 }
 
 /** Sends a message back. The next one waits while the client does not take what was sent. */

@@ -1,6 +1,7 @@
 /** `holdfast top`: a table of connections that is read again and again, or printed once. */
 
 import type { Key } from "node:readline";
+import { ignoreOutputErrors } from "../broken-pipe.ts";
 import { type Command, command } from "../command.ts";
 import { errorInWords } from "../connect/outcome.ts";
 import { UsageError } from "../flags.ts";
@@ -19,6 +20,7 @@ export const topCommand: Command = command(TOP_LINE, (settings) => run(settings)
 const PRINTED_COLUMNS = 120;
 
 async function run(settings: TopSettings): Promise<number> {
+  ignoreOutputErrors();
   const source = await sourceOf(settings);
   try {
     const { reverse, filter, interval, once, json } = settings;

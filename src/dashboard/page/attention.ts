@@ -83,5 +83,7 @@ export function attentions(history: FeedHistory, update: UpdateMessage): Attenti
 }
 
 function many(count: number, noun: string): string {
-  return `${written(count, "count")} ${noun}${count === 1 ? "" : "s"}`;
+  // Counts of a second are rates, so their sum is nearly a whole number.
+  const whole = Math.max(1, Math.round(count));
+  return `${written(whole, "count")} ${noun}${whole === 1 ? "" : "s"}`;
 }

@@ -77,12 +77,13 @@ export class Chart extends Component<ChartProps> {
     const width = this.#canvas.current?.clientWidth ?? 0;
     return (
       <section class="chart">
-        <h3>{title}</h3>
         <table class="legend">
           <caption class="unseen">{title}: last values, and the largest of 10 minutes</caption>
           <thead>
             <tr>
-              <td />
+              <td>
+                <h3>{title}</h3>
+              </td>
               <th scope="col">{pointed === null ? "now" : timeOfDay((times[place] ?? 0) * 1_000)}</th>
               <th scope="col">largest</th>
             </tr>

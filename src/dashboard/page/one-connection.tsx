@@ -108,7 +108,8 @@ function Pairs({ all }: { readonly all: readonly (readonly [string, ComponentChi
 }
 
 function Facts({ detail }: { readonly detail: ConnectionDetail }) {
-  const { row, url, local, extensions, openedAt, silent, groups, pausedByViewer } = detail;
+  const { row, url, local, extensions, openedAt, silent, groups, pausedByViewer, ended } = detail;
+  const now = (text: string): string => (ended === null ? text : UNKNOWN);
   return (
     <Pairs
       all={[
@@ -124,9 +125,9 @@ function Facts({ detail }: { readonly detail: ConnectionDetail }) {
         ["extensions", extensions],
         ["opened", <time title={fullTime(openedAt)}>{timeOfDay(openedAt)}</time>],
         ["age", written(row.age, "ms")],
-        ["silent for", written(silent, "ms")],
-        ["peer ended", row.peerEnded === null ? "no" : `for ${written(row.peerEnded, "ms")}`],
-        ["groups", written(groups, "count")],
+        ["silent for", now(written(silent, "ms"))],
+        ["peer ended", now(row.peerEnded === null ? "no" : `for ${written(row.peerEnded, "ms")}`)],
+        ["groups", now(written(groups, "count"))],
       ]}
     />
   );
@@ -191,7 +192,7 @@ function Limits({ limits }: { readonly limits: readonly LimitRow[] }) {
       rows={limits}
       rowKey={({ name }) => name}
       rowClass={(row) => ((used(row) ?? 0) >= NEAR ? "warn" : "")}
-      empty="It has no limit."
+      empty="Not known: the connection has ended."
     />
   );
 }

@@ -108,6 +108,15 @@ describe("holdfast doctor", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency:
     assert.ok(found?.sockets.some((socket) => "localPort" in socket && socket.localPort === patient.port));
   });
 
+  it("stops watching when the reader of its output has ended", async () => {
+    await using patient = await UnreadServer.open();
+    const args = ["doctor", "--port", `${patient.port}`, "--json", "--watch", ...BOUND];
+    await using serving = new ServeProcess(args, [], WITHOUT_SS);
+    serving.process.stdout?.destroy();
+    const { status, stderr } = await serving.exit;
+    assert.deepEqual([status, stderr], [0, ""]);
+  });
+
   it("watches until it is stopped, and ends with its last findings", async () => {
     await using patient = await UnreadServer.open();
     const { far, near } = await patient.join();

@@ -17,6 +17,13 @@ const top = (...args: readonly string[]): Promise<Exit> =>
   ChildProgram.run(MAIN, ["top", ...args], { stderr: "kept", env: { NO_COLOR: undefined } });
 
 describe("holdfast top", { timeout: 120_000, skip: !LINUX && "needs Linux", concurrency: 2 }, () => {
+  it("ends without an error when the reader of its output has ended", async () => {
+    await using printing = new ChildProgram(MAIN, ["top", "--interval", "100ms"], { stderr: "kept" });
+    printing.process.stdout?.destroy();
+    const { status, stderr } = await printing.exit;
+    assert.deepEqual([status, stderr], [0, ""]);
+  });
+
   it("prints the sockets of a process once, with the queues of each", async () => {
     await using server = await silentServer();
     await using peer = await RawPeer.to(portOf(server));
