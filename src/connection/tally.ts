@@ -16,7 +16,7 @@ export class Tally {
   largestQueue = 0;
   /** The last round trip, in milliseconds. Undefined if no Ping was answered. */
   rtt: number | undefined = undefined;
-  /** Report the frames of a connection whose trace was switched on while it was open. */
+  /** Reports the frames of a connection whose trace was switched on while it was open. */
   received: Tap | undefined = undefined;
   sent: Tap | undefined = undefined;
 }

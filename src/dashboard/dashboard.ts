@@ -51,7 +51,7 @@ export interface DashboardFeed {
 
 const FORBIDDEN_METHOD = { status: 405, headers: { Allow: "GET, HEAD" } } as const;
 
-/** Nothing of the dashboard is stored, framed, guessed or used by other sites. */
+/** Nothing of the dashboard is cached or framed, no type is guessed, and other sites cannot use it. */
 const GUARDS = {
   "Cache-Control": "no-store",
   "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,4 @@
-/** One connection, explained to the end. */
+/** All facts about one connection. */
 
 import { joinHostPort } from "../base/host-port.ts";
 import type { Clock, Connection } from "../core.ts";
@@ -17,7 +17,7 @@ interface DetailSources {
   readonly kernel: KernelView;
 }
 
-/** What there is to say of an open connection. */
+/** The details of an open connection. */
 export function detailOf(
   { clock, journal, frames, kernel }: DetailSources,
   connection: Connection,
@@ -52,7 +52,7 @@ export function detailOf(
   };
 }
 
-/** What is left to say of a connection that has ended. */
+/** The details of an ended connection: what the journal has kept. The rest is 0 or empty. */
 export function endedDetail({ row: ended, events }: RememberedEnd): ConnectionDetail {
   const openedAt = ended.at - ended.age;
   return {

@@ -225,7 +225,7 @@ export interface NextMessage {
   readonly descending?: boolean;
   /** Only connections whose remote address, path, subprotocol, id or state contains this text, without regard to upper case. */
   readonly filter?: string;
-  /** The id of the connection that the update explains to the end, as `connection`. Without it none. */
+  /** The id of the connection whose details the update has, as `connection`. Without it none. */
   readonly connection?: number;
   /** The `number` of the newest frame that the viewer has of this connection, if it is traced. Without it all that are kept. */
   readonly frame?: number;
@@ -406,7 +406,7 @@ export interface FrameRow {
   readonly length: number;
 }
 
-/** One connection, explained to the end. */
+/** All facts about one connection. */
 export interface ConnectionDetail {
   /** With the state CLOSED if the connection has ended. */
   readonly row: ConnectionRow;

@@ -48,7 +48,7 @@ const ENDING = ["fin_wait1", "fin_wait2", "last_ack", "closing"];
 export interface OwnShare {
   /** Open connections of viewers. */
   readonly open: number;
-  /** All that there were. */
+  /** Connections of viewers that were opened, and what all of them have received and sent. */
   readonly opened: number;
   readonly messagesIn: number;
   readonly messagesOut: number;

@@ -22,7 +22,7 @@ export interface DashboardOptions {
   /** The path of the page. The feed and the tables are below it. @default "/dashboard" */
   readonly path?: string | undefined;
   /**
-   * Who may read the dashboard needs this token: a program sends `Authorization: Bearer TOKEN`; a browser opens the page once with
+   * A reader of the dashboard needs this token: a program sends `Authorization: Bearer TOKEN`; a browser opens the page once with
    * `?token=TOKEN` and gets a cookie for it. With a token the dashboard can be reached from other machines, so it must be one that
    * cannot be guessed. Visible ASCII characters.
    * @default none: only clients on this machine can read the dashboard

@@ -29,7 +29,7 @@ export class ConnectionPaces {
   /** Measures from the last call to now. The first call only begins. */
   measure(inspections: Iterable<Inspection>, now: Instant): void {
     const seconds = this.#measuredAt === undefined ? Infinity : between(this.#measuredAt, now) / 1_000;
-    // Of a moment no rate can be told.
+    // A rate needs a length of time.
     if (seconds < SHORTEST) return;
     this.#measuredAt = now;
     for (const { connection, tally } of inspections) {

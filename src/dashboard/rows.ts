@@ -93,7 +93,7 @@ const KEYS: Readonly<Record<SortColumn, (seen: Seen) => number | string>> = {
   largestQueue: ({ inspection }) => inspection.tally.largestQueue,
   inboxBytes: ({ inspection }) => inspection.inboxBytes,
   inboxMessages: ({ inspection }) => inspection.inboxMessages,
-  // What is not known is less than all that is.
+  // An unknown value is below all known ones.
   rtt: ({ inspection }) => inspection.tally.rtt ?? -1,
   paused: ({ inspection }) => inspection.pausedFor ?? -1,
   peerEnded: ({ inspection }) => inspection.peerEndedFor ?? -1,

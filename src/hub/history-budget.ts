@@ -24,7 +24,7 @@ export class HistoryBudget {
   readonly #rings = new Set<BudgetedRing>();
   #latest: BudgetedRing | undefined;
 
-  /** `most` in bytes. `counts` is told how many are held. */
+  /** `most` in bytes. `counts` gets the number of bytes that are held. */
   constructor(most: number, counts: { historyBytes: number }) {
     this.#most = most;
     this.#counts = counts;

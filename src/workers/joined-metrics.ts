@@ -10,7 +10,7 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 // How long a worker may take to answer, in milliseconds. Prometheus waits 10 s for the whole answer by default.
 const ANSWER_TIME = 1_000;
 
-/** What says nothing of the first process if there are workers: it has no connections. */
+/** Metrics of connections. With workers the first process has no connections, so its own values are left out. */
 const OF_CONNECTIONS: readonly MetricName[] = ["holdfast_build_info", "holdfast_memory_limit_bytes"];
 
 /** A worker whose metrics are joined. */

@@ -51,7 +51,7 @@ export type FromWorker =
   | { readonly holdfast: "asks"; readonly asks: readonly (readonly [number: number, request: LogRequest])[] }
   /** The metrics of the worker: the answer to `measure`, and without a question (0) before it ends. */
   | { readonly holdfast: "measured"; readonly number: number; readonly series: readonly MetricSeries[] }
-  /** The worker wants the metrics of all processes. Answered with `joined`. */
+  /** A request of the worker for the metrics of all processes. Answered with `joined`. */
   | { readonly holdfast: "join" };
 
 export type ToWorker =

@@ -103,8 +103,8 @@ export class Workers implements AsyncDisposable {
   }
 
   /**
-   * The metrics of all processes of the program, joined: counters and gauges are added up, of the largest or the oldest of something
-   * there is one, and histograms are merged. No counter goes down when a worker ends or is replaced. What a worker has counted since its
+   * The metrics of all processes of the program, joined: counters and gauges are added up, and histograms are merged. Of a metric such
+   * as the largest queue, the largest value is taken. No counter goes down when a worker ends or is replaced. What a worker has counted since its
    * last answer is lost only if it is killed or crashes.
    *
    * A worker has one second to answer. Otherwise its gauges are left out, its counters are those of its last answer, and

@@ -11,7 +11,7 @@ export interface AgedSocket extends KernelSocket {
 
 export interface AgedReport extends KernelReport {
   readonly sockets: readonly AgedSocket[];
-  /** Why durations count from the first read only; undefined if `ss` has told what happened before. */
+  /** Why durations count from the first read only; undefined if `ss` has reported what happened before. */
   readonly noAges: string | undefined;
 }
 

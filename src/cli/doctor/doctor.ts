@@ -57,7 +57,7 @@ async function insideOf(
   try {
     const inside = await explainFromInside({ pid: attach, recordFor, heap }, findings, stopped.signal).catch(
       (error) => {
-        // Whatever the abort has broken first, unless the inspector could not be closed.
+        // After an abort its reason is the error, whatever failed first; except if the inspector could not be closed.
         if (!(error instanceof InspectorError)) stopped.signal.throwIfAborted();
         throw error;
       },

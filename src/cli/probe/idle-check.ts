@@ -89,7 +89,7 @@ function limitFound({ reaction, length }: Silence, fields: AnswerFields): CheckR
   }
   const side = reaction.how === "close" ? "the server ends the connection" : "the connection ends";
   const text = `${after} ${side} with ${reactionInWords(reaction)}`;
-  // A proxy knows no frames, so a Close is that of the server, and clients learn the reason from it.
+  // A proxy knows no frames, so a Close is that of the server, and its code gives clients the reason.
   const level = reaction.how === "close" ? "note" : "fault";
   const advice =
     reaction.how === "close"

@@ -15,7 +15,7 @@ const DAY = 86_400_000;
 // In characters. The rest of a line of the report needs room too.
 const LONGEST_VALUE = 120;
 
-// `.invalid` belongs to nobody (RFC 6761 section 6.4), so no server has a reason to accept it.
+// A name in `.invalid` never exists (RFC 6761 section 6.4), so no server has a reason to accept it.
 const FOREIGN_ORIGIN = "https://holdfast-doctor.invalid";
 
 /** A string of the server, in one line without control characters. */

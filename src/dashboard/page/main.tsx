@@ -42,7 +42,7 @@ const client = new FeedClient(
   () => state.question,
 );
 
-/** A page that nobody sees asks for nothing. It has the history when it is seen again. */
+/** A hidden page asks for nothing. It gets the history when it is visible again. */
 function next(): void {
   if (state.streaming && !document.hidden) client.ask();
 }

@@ -1,4 +1,4 @@
-/** The view that explains one connection to the end: facts, limits, kernel, events and frames. */
+/** The view of one connection in detail: facts, limits, kernel, events and frames. */
 
 import type { ComponentChildren } from "preact";
 import { END_CAUSES } from "../../base/end-causes.ts";

@@ -53,7 +53,7 @@ export class PageState {
   totals = false;
   /** The frames of the connection in view, the newest first. */
   frames: readonly FrameRow[] = [];
-  /** The last detail of the connection in view: it stays when the server knows the connection no more. */
+  /** The last details of the connection in view. They stay when the server no longer has them. */
   detail: ConnectionDetail | null | undefined;
   notices: readonly PageNotice[] = [];
   /** The Unix times in seconds of the history. A new array with each update. */

@@ -21,7 +21,7 @@ const DEFAULT_PORT = 1080;
  * proxy resolves the name of the server. TLS of `wss:` and `tls:` is between this side and the server, so the proxy cannot read it.
  *
  * `proxy` is a socks5: or socks5h: URL, as in `socks5://user:password@gateway.example:1080`; both mean the same. The port is 1080 by
- * default. Credentials are sent if the proxy wants them (RFC 1929), without encryption. Throws TypeError for any other URL, and for a user
+ * default. Credentials are sent if the proxy asks for them (RFC 1929), without encryption. Throws TypeError for any other URL, and for a user
  * name or a password that is empty beside the other, or longer than 255 bytes.
  *
  * If the proxy refuses, or does not speak SOCKS5, `connect` rejects with a HandshakeError in phase `proxy` that says in words what

@@ -1,7 +1,7 @@
 /** Functions that run inside the examined process: their text is sent to its inspector. */
 
 // So each of them uses nothing but its own parameters, and changes nothing. They read properties of Node and of other libraries that
-// have no public name: where one is absent, the doctor knows less.
+// have no public name: where one is absent, the report has less.
 
 /** The libraries that the doctor recognises as the owner of a socket. */
 export type SocketOwner =
@@ -44,7 +44,7 @@ export interface InsideFacts {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly allowHalfOpen: boolean;
-  /** True if the application has been told of the peer's FIN. */
+  /** True if the stream has reported the peer's FIN to the application. */
   readonly ended: boolean;
   /** True if the application has ended its side. */
   readonly finished: boolean;
