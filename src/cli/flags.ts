@@ -41,7 +41,7 @@ export function parseFlags<Flags extends FlagTable>(manual: Manual<Flags>, args:
     if (missing !== undefined && missing.optional !== true) refuse(`${missing.name} is missing`);
     const [extra] = positionals.slice(operands.length);
     if (extra !== undefined)
-      refuse(`unexpected argument ${JSON.stringify(extra)}: expected ${operandsInWords(manual)}`);
+      refuse(`unexpected argument ${JSON.stringify(extra)}: expected only ${operandsInWords(manual)}`);
     for (const [at, value] of positionals.entries()) {
       const { name = "", choices } = operands[at] ?? {};
       const unknown = choiceFault(name, value, choices);

@@ -7,7 +7,7 @@ import { UsageError } from "../../../src/cli/flags.ts";
 
 describe("the flags of holdfast connect", () => {
   const wrong: Record<string, readonly [readonly string[], RegExp]> = {
-    "two addresses": [["ws://a", "ws://b"], /unexpected argument "ws:\/\/b": expected URL/],
+    "two addresses": [["ws://a", "ws://b"], /unexpected argument "ws:\/\/b": expected only URL/],
     "a header without a colon": [["ws://a", "-H", "x"], /--header "x"/],
     "a framing that is none": [["tcp://a:1", "--framing", "xml"], /--framing "xml"/],
     "a subprotocol of TCP": [["tcp://a:1", "-s", "x"], /--subprotocol with TCP/],

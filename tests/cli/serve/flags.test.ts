@@ -29,6 +29,7 @@ describe("holdfast reports an error in one line", LIMIT, () => {
     "a flag without its value": [["serve", "--port"], /--port/],
     "a value for a flag that has none": [["serve", "--json=yes"], /--json/],
     "an argument that is no flag": [["serve", "9000"], /unexpected argument "9000": expected only flags/],
+    "an address that is none": [["doctor", "extra"], /Cannot use address "extra": expected ws:, wss:, tcp: or tls:/],
     "arguments behind --": [["serve", "--", "9000"], /"--"/],
     "a port of both protocols": [["serve", "--port", "9001"], /9001 as --port and as --tcp-port/],
     "a TCP port without TCP": [["serve", "--no-tcp", "--tcp-port", "9002"], /--tcp-port with --no-tcp/],
@@ -72,7 +73,11 @@ describe("holdfast reports an error in one line", LIMIT, () => {
       "a flag without its value, at the end": [[flag], `${flag} needs a value`],
       "a flag without its value, before another flag": [[flag, other], `${flag} needs a value`],
       "a value for a flag that has none": [[`${other}=yes`], `${other} takes no value`],
-      "an argument that is no flag": [["extra"], 'unexpected argument "extra": expected only flags'],
+      // The first argument of doctor is an address.
+      "an argument that is no flag":
+        command === "doctor"
+          ? [["ws://a", "extra"], 'unexpected argument "extra": expected only URL']
+          : [["extra"], 'unexpected argument "extra": expected only flags'],
     };
     for (const [what, [args, said]] of Object.entries(faults)) {
       it(`${what}, of ${command}, with status 2`, async () => {
