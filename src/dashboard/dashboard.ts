@@ -166,7 +166,10 @@ export class Dashboard implements Disposable {
     if (refusal !== undefined) return refused(refusal);
     if (page) return pathname === this.path ? seeOther(`${this.path}/`) : shown(builtPage());
     const file = tableOf(this.#monitor, pathname.slice(this.path.length + 1), searchParams);
-    if (file !== undefined) return new Response(file.body, { headers: { ...GUARDS, "Content-Type": file.type } });
+    if (file !== undefined) {
+      const { status, type, body } = file;
+      return new Response(body, { status, headers: { ...GUARDS, "Content-Type": type } });
+    }
     // A browser does not tell a page why its WebSocket was refused. This answer does.
     if (pathname === this.feedPath && this.#monitor.viewers >= this.#options.maxViewers)
       return plain(503, "there are as many viewers as maxViewers allows");

@@ -6,8 +6,9 @@ import type { Monitor } from "./monitor.ts";
 /** The most connections in a table. */
 const MOST_ROWS = 1_000;
 
-/** A file. */
+/** A file. With the status 400 its body says what is wrong in the query. */
 export interface TableFile {
+  readonly status: 200 | 400;
   readonly type: string;
   readonly body: string;
 }
@@ -16,9 +17,8 @@ type Row = Readonly<Record<string, string | number | boolean | null>>;
 
 const TABLES: Readonly<Record<string, (monitor: Monitor, query: URLSearchParams) => readonly Row[]>> = {
   connections: (monitor, query) => {
-    const sort = query.get("sort") as SortColumn | null;
     const rows = monitor.select({
-      sort: sort !== null && SORT_COLUMNS.includes(sort) ? sort : "queuedBytes",
+      sort: (query.get("sort") ?? "queuedBytes") as SortColumn,
       descending: query.get("descending") !== "false",
       filter: (query.get("filter") ?? "").slice(0, MAX_TEXT).toLowerCase(),
       most: MOST_ROWS,
@@ -43,14 +43,19 @@ const TABLES: Readonly<Record<string, (monitor: Monitor, query: URLSearchParams)
 
 /**
  * The table with a name such as `connections.csv`. Undefined if there is none. The query of `connections` may have `sort` (a column),
- * `descending=false` and `filter`; it has at most 1,000 rows.
+ * `descending=false` and `filter`; it has at most 1,000 rows. Another `sort` is the status 400.
  */
 export function tableOf(monitor: Monitor, file: string, query: URLSearchParams): TableFile | undefined {
   const [name = "", form, ...more] = file.split(".");
   if (!Object.hasOwn(TABLES, name) || more.length > 0) return undefined;
+  const sort = query.get("sort");
+  if (name === "connections" && sort !== null && !(SORT_COLUMNS as readonly string[]).includes(sort)) {
+    const body = `cannot sort by ${JSON.stringify(sort.slice(0, MAX_TEXT))}: expected one of ${SORT_COLUMNS.join(", ")}\n`;
+    return { status: 400, type: "text/plain; charset=utf-8", body };
+  }
   const rows = (): readonly Row[] => TABLES[name]?.(monitor, query) ?? [];
-  if (form === "json") return { type: "application/json", body: `${JSON.stringify(rows())}\n` };
-  return form === "csv" ? { type: "text/csv; charset=utf-8", body: csvOf(rows()) } : undefined;
+  if (form === "json") return { status: 200, type: "application/json", body: `${JSON.stringify(rows())}\n` };
+  return form === "csv" ? { status: 200, type: "text/csv; charset=utf-8", body: csvOf(rows()) } : undefined;
 }
 
 /** RFC 4180. Empty without rows. */

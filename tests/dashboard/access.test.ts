@@ -199,6 +199,14 @@ describe("the page and the tables", () => {
     );
   });
 
+  it("refuse a sort by no column with 400, and name the columns", async () => {
+    await using shown = await Shown.start();
+    const table = await get(`${shown.http}/dashboard/connections.csv?sort=colour`);
+    assert.equal(table.status, 400);
+    assert.match(table.text, /^cannot sort by "colour": expected one of .*queuedBytes/);
+    assert.equal((await get(`${shown.http}/dashboard/connections.json?sort=age`)).status, 200);
+  });
+
   it("are read only, and have no other files", async () => {
     await using shown = await Shown.start();
     assert.equal((await get(`${shown.http}/dashboard/servers.json`, {}, "POST")).status, 405);

@@ -12,6 +12,10 @@ export const LONGEST: number = 86_400_000;
 export const MAX_MESSAGE: number = 2 ** 29 - 24;
 
 export function dialerOf(proxy: string): Dialer {
+  if (proxy !== "env" && !/^(https?|socks5h?):/i.test(proxy)) {
+    const expected = "a URL such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080, or env";
+    throw new UsageError(`cannot use --proxy ${JSON.stringify(proxy)}: expected ${expected}`);
+  }
   try {
     return proxy === "env" ? proxyFromEnvironment() : /^socks5/i.test(proxy) ? socksProxy(proxy) : httpProxy(proxy);
   } catch (error) {

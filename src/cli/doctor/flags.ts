@@ -115,6 +115,7 @@ export const DOCTOR_LINE: CommandLine<DoctorFlags | ProbeSettings> = commandLine
 /** Validates the flags. Throws UsageError, which says what is wrong and what is expected. */
 function settle(values: Given<typeof DOCTOR_FLAGS>, [url]: readonly string[]): DoctorFlags | ProbeSettings {
   if (url !== undefined) {
+    if (/^\d+$/.test(url)) throw new UsageError(`cannot use URL "${url}": a process is named by --pid ${url}`);
     const other = (["pid", "port", "watch", "attach", "for", "heap", "snapshot"] as const).find((name) =>
       Boolean(values[name]),
     );

@@ -89,6 +89,10 @@ function settle(flags: Given<typeof TOP_FLAGS>, [subject]: readonly string[]): T
   const isUrl = subject !== undefined && /^[a-z]+:/i.test(subject);
   if (!isUrl && (token !== undefined || insecure || ca !== undefined))
     throw new UsageError("cannot use --token, --insecure or --ca without a URL: they are for a server");
+  if (subject !== undefined && !isUrl && !/^\d+$/.test(subject)) {
+    const expected = "a URL such as http://127.0.0.1:9000, or the number of a process";
+    throw new UsageError(`cannot use URL|PID ${JSON.stringify(subject)}: expected ${expected}`);
+  }
   if (once && json) throw new UsageError("cannot use --once with --json: expected one of them");
   return {
     subject: isUrl || subject === undefined ? subject : wholeNumber("PID", subject, 1, 2 ** 22),

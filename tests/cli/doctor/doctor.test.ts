@@ -150,6 +150,7 @@ describe("holdfast doctor", { skip: SOCKETS_SKIP, timeout: 240_000, concurrency:
 describe("the flags of holdfast doctor", { timeout: 240_000, concurrency: true }, () => {
   const wrong: Record<string, readonly [readonly string[], RegExp]> = {
     "a process that cannot be": [["--pid", "0"], /--pid "0": expected a whole number from 1/],
+    "a process as a URL": [["123"], /URL "123": a process is named by --pid 123/],
     "a port that cannot be": [["--port", "http"], /--port "http": expected a whole number from 1 to 65535/],
     "both at once": [["--pid", "1", "--port", "1"], /--pid with --port/],
     "a bound too short to tell": [["--bound", "10"], /--bound "10": expected a whole number from 500/],

@@ -102,7 +102,8 @@ describe("holdfast top", { timeout: 120_000, skip: !LINUX && "needs Linux", conc
   it("refuses what it cannot show, in one line", async () => {
     const cases: readonly [readonly string[], RegExp][] = [
       [["4194304"], /^holdfast: the process does not exist\n$/],
-      [["x"], /^holdfast: cannot use PID "x": expected /],
+      [["x"], /^holdfast: cannot use URL\|PID "x": expected a URL such as .*, or the number of a process\n$/],
+      [["0"], /^holdfast: cannot use PID "0": expected /],
       [["1", "--token", "x"], /^holdfast: cannot use --token, --insecure or --ca without a URL/],
       [["--sort", "colour"], /^holdfast: cannot use --sort "colour": expected one of remote, local, state, /],
       [["--interval", "1ms"], /^holdfast: cannot use --interval "1ms": expected a time/],
