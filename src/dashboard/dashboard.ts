@@ -13,7 +13,7 @@ import { metrics, type ProcessObject } from "../metrics/metrics.ts";
 import { fetchListener } from "../transport/http/fetch-handler.ts";
 import type { IncomingMessage, ServerResponse } from "../transport/node-types.ts";
 import { Access, type AccessRefusal } from "./access.ts";
-import { Monitor } from "./monitor.ts";
+import { DASHBOARD_CLOSED, Monitor } from "./monitor.ts";
 import { type DashboardOptions, type SettledDashboard, settleDashboard } from "./options.ts";
 import { builtPage, type Page } from "./page.ts";
 import { tableOf } from "./tables.ts";
@@ -96,7 +96,8 @@ export class Dashboard implements Disposable {
     return {
       authorize: async ({ path, host, origin, headers, remoteAddress }) => {
         const refusal = await this.#access.judge({ path, host, origin, headers, remoteAddress });
-        return refusal === undefined ? undefined : refused(refusal);
+        if (refusal !== undefined) return refused(refusal);
+        return monitor.closed ? plain(503, DASHBOARD_CLOSED) : undefined;
       },
       open: (connection) => monitor.join(connection),
       message: (connection, message) => monitor.receive(connection, message),
@@ -135,7 +136,7 @@ export class Dashboard implements Disposable {
     return true;
   }
 
-  /** Ends the samples and closes the viewers. Counting for each connection ends. */
+  /** Ends the samples and the counting for each connection, and closes the viewers with 1001. Later requests are answered with 503. */
   close(): void {
     this.#monitor.close();
   }
@@ -164,6 +165,7 @@ export class Dashboard implements Disposable {
     }
     const refusal = await this.#access.judge(asked);
     if (refusal !== undefined) return refused(refusal);
+    if (this.#monitor.closed) return plain(503, DASHBOARD_CLOSED);
     if (page) return pathname === this.path ? seeOther(`${this.path}/`) : shown(builtPage());
     const file = tableOf(this.#monitor, pathname.slice(this.path.length + 1), searchParams);
     if (file !== undefined) {

@@ -48,11 +48,15 @@ import { Viewer } from "./viewer.ts";
 
 const SECOND = 1_000;
 
+/** For viewers and clients of a dashboard that has ended. */
+export const DASHBOARD_CLOSED = "the dashboard is closed";
+
 /** The most groups and topics in an update. */
 const MOST_NAMES = 200;
 
 export class Monitor {
   readonly clock: Clock;
+  closed = false;
   readonly #source: WatchedSource;
   readonly #metrics: Metrics;
   readonly #options: SettledDashboard;
@@ -122,6 +126,11 @@ export class Monitor {
   // Viewers
 
   join(connection: Connection): void {
+    if (this.closed) {
+      // It was allowed before the end. Its own end would not be noticed here.
+      void connection.close(1001, DASHBOARD_CLOSED);
+      return;
+    }
     const viewer = new Viewer(connection, this);
     this.#viewers.set(connection, viewer);
     if (this.#isWatched(connection)) this.#past.opened += 1;
@@ -143,9 +152,10 @@ export class Monitor {
 
   /** Stops watching, and closes the viewers. */
   close(): void {
+    this.closed = true;
     this.#wakeup.cancel();
     this.#endWatch();
-    for (const { connection } of [...this.#viewers.values()]) void connection.close(1001, "the dashboard is closed");
+    for (const { connection } of [...this.#viewers.values()]) void connection.close(1001, DASHBOARD_CLOSED);
   }
 
   update(question: NextMessage): UpdateMessage {

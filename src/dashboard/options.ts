@@ -94,14 +94,19 @@ export function settleDashboard(given: DashboardOptions): SettledDashboard {
   for (const host of hosts) judgeString("hosts", host);
   for (const name of ["readOnly", "workers"] as const) judgeBoolean(name, options[name]);
   judgeNumber("maxViewers", options.maxViewers, { least: 1, most: MOST_VIEWERS, whole: true });
-  judgeTable("groups", groups, (one) => one instanceof Group || (isObject(one) && typeof one["size"] === "number"));
-  judgeTable("hubs", hubs, (one) => one instanceof Hub);
+  judgeTable(
+    "groups",
+    "a group",
+    groups,
+    (one) => one instanceof Group || (isObject(one) && typeof one["size"] === "number"),
+  );
+  judgeTable("hubs", "a hub", hubs, (one) => one instanceof Hub);
   return options;
 }
 
-function judgeTable(name: string, table: unknown, fits: (one: unknown) => boolean): void {
+function judgeTable(name: string, expected: string, table: unknown, fits: (one: unknown) => boolean): void {
   if (table === undefined) return;
   judgeOptions(table, name);
   for (const [key, value] of Object.entries(table as Record<string, unknown>))
-    if (!fits(value)) throw new TypeError(`Cannot use ${name}.${key}: got ${kindOf(value)}`);
+    if (!fits(value)) throw new TypeError(`Cannot use ${name}.${key}: expected ${expected}, got ${kindOf(value)}`);
 }

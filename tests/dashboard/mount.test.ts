@@ -60,6 +60,14 @@ it("a route of a server with other options serves the feed", async () => {
   await server.close();
 });
 
+it("a closed dashboard answers with 503, and takes no viewer", async () => {
+  await using shown = await Shown.start();
+  shown.panel.close();
+  for (const path of ["/", "/servers.json", "/feed"])
+    assert.equal((await fetch(`${shown.http}/dashboard${path}`)).status, 503, path);
+  await assert.rejects(Watching.open(`${shown.server.url}/dashboard/feed`), { status: 503 });
+});
+
 it("groups and topics that have names are shown with their members", async () => {
   const [group, hub] = [new Group(), new Hub()];
   await using shown = await Shown.start({ groups: { lobby: group }, hubs: { main: hub } });
