@@ -13,7 +13,7 @@ import type { TopicEncoder } from "./encoder.ts";
 import type { KeptEntry, TopicEntry } from "./entry.ts";
 import { HubCounts, type HubEvent, type HubStats, type TopicFacts } from "./events.ts";
 import { Excepts } from "./excepts.ts";
-import { Follower } from "./follower.ts";
+import type { Follower } from "./follower.ts";
 import { readHistory } from "./history.ts";
 import { HistoryBudget } from "./history-budget.ts";
 import type { HubContext } from "./hub-context.ts";
@@ -292,8 +292,9 @@ export class HubCore implements TopicHub, HubContext {
     const live = this.#live(topic, settings, after !== undefined || (last ?? 0) > 0);
     live.hold();
     try {
-      const start = await this.#start(live, { after, last, state: state !== undefined }, signal);
-      const { result, loaded } = this.#add(live, settings, member, start, state, presence, shown);
+      const { result, loaded } = await this.#begin(live, { after, last, state: state !== undefined }, signal, (start) =>
+        this.#add(live, settings, member, start, state, presence, shown),
+      );
       if (loaded !== undefined) await this.#unlessRemoved(live, member, unlessAborted(loaded, signal));
       return result;
     } finally {
@@ -310,8 +311,13 @@ export class HubCore implements TopicHub, HubContext {
     }
   }
 
-  /** Waits until it is known where to begin. */
-  async #start(live: LiveTopic, wish: Wish, signal: AbortSignal | undefined): Promise<Start> {
+  /** Calls `begin` as soon as it is known where to begin: in the same turn, so that no entry arrives between both. */
+  async #begin<T>(
+    live: LiveTopic,
+    wish: Wish,
+    signal: AbortSignal | undefined,
+    begin: (start: Start) => T,
+  ): Promise<T> {
     const { log } = live;
     const since = this.#clock.now();
     let verified = false;
@@ -324,7 +330,7 @@ export class HubCore implements TopicHub, HubContext {
       if (start?.gap !== undefined && start.gap.reason !== "trimmed" && !verified) {
         await unlessAborted(log.verifiedAfter(since), signal);
         verified = true;
-      } else if (start !== undefined) return start;
+      } else if (start !== undefined) return begin(start);
       else await unlessAborted(log.fill(), signal);
     }
   }
@@ -399,9 +405,7 @@ export class HubCore implements TopicHub, HubContext {
     let follower: Follower | undefined;
     try {
       const ends = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
-      const start = await this.#start(live, { after, last: undefined, state: false }, ends);
-      follower = new Follower(topic, log, start, live.contiguous, (gap) => live.gapTold(gap));
-      live.follow(follower);
+      follower = await this.#begin(live, { after, last: undefined, state: false }, ends, (start) => live.follow(start));
       for (;;) {
         const next = follower.next();
         if (next === undefined) await unlessAborted(follower.changed(), ends);

@@ -14,7 +14,7 @@ import {
 import { GroupMembers } from "../group/members.ts";
 import type { TopicEncoder } from "./encoder.ts";
 import { type KeptEntry, topicEntry } from "./entry.ts";
-import type { Follower } from "./follower.ts";
+import { Follower } from "./follower.ts";
 import type { HubContext } from "./hub-context.ts";
 import { KeptLog } from "./kept-log.ts";
 import { type LiveLog, type LogOwner, readableOffset } from "./live-log.ts";
@@ -142,12 +142,17 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     if (left !== undefined) trySend(member, left);
   }
 
-  follow(follower: Follower): void {
+  follow(start: Start): Follower {
+    const budget = this.options.history === undefined ? this.#hub.setup.budget : undefined;
+    const told = (gap: Gap): void => this.gapTold(gap);
+    const follower = new Follower(this.topic, this.log, start, this.contiguous, told, budget);
     this.#followers ??= new Set();
     this.#followers.add(follower);
+    return follower;
   }
 
   unfollow(follower: Follower): void {
+    follower.end();
     this.#followers?.delete(follower);
   }
 
@@ -165,7 +170,7 @@ export class LiveTopic implements LogOwner, RefusalOwner, CursorTopic {
     const except = entry.problem === undefined ? this.#hub.takeExcept(this.topic, entry) : undefined;
     if (this.#members.size > this.#behind) this.#deliver(entry, except);
     if (except !== undefined) this.#cursors?.get(except)?.except(entry.offset);
-    for (const follower of this.#followers ?? []) follower.wake();
+    for (const follower of this.#followers ?? []) follower.appended(entry);
   }
 
   gapFound(gap: Gap): void {

@@ -18,16 +18,19 @@ export class Ring implements BudgetedRing {
   readonly #limits: HistoryLimits;
   readonly #owner: RingOwner;
   readonly #budget: HistoryBudget;
+  readonly #least: 0 | 1;
   #inUse = false;
   /** Entries that were removed at the front stay in the array until they are half of it. */
   #entries: (KeptEntry | undefined)[] = [];
   #start = 0;
   #bytes = 0;
 
-  constructor(limits: HistoryLimits, budget: HistoryBudget, owner: RingOwner) {
+  /** `least`: the number of the newest entries that stay beyond `limits`. */
+  constructor(limits: HistoryLimits, budget: HistoryBudget, owner: RingOwner, least: 0 | 1 = 0) {
     this.#limits = limits;
     this.#budget = budget;
     this.#owner = owner;
+    this.#least = least;
   }
 
   get inUse(): boolean {
@@ -100,6 +103,7 @@ export class Ring implements BudgetedRing {
   trim(now: Instant): void {
     const { messages, bytes, age } = this.#limits;
     for (let first = this.first; first !== undefined; first = this.first) {
+      if (this.size <= this.#least) break;
       if (this.size <= messages && this.#bytes <= bytes && between(first.at, now) < age) break;
       this.#removeFirst(first);
     }

@@ -128,7 +128,10 @@ export interface HistoryResult {
 
 /** Options of `follow`. */
 export interface FollowOptions {
-  /** Begin behind this position. @default behind the newest message */
+  /**
+   * Begin behind this position. If the history does not reach back to it, the loop begins with a gap.
+   * @default behind the newest message
+   */
   readonly after?: Position | undefined;
   /** Ends the loop: it throws the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
@@ -209,7 +212,9 @@ export interface Topic {
 
   /**
    * Reads the messages in a loop, for code of the server. A gap is an element of its own, in its place. The loop may be as slow as it
-   * likes: nothing is queued for it, and it has a gap if it falls behind the history. It throws ClosedError when the hub is closed.
+   * likes: nothing is queued for it, and it has a gap if it falls behind the history. In a topic without history it gets the messages
+   * that arrive while it runs: up to 1,000 of them, or 1 MiB, wait for it, and it has a gap instead of older ones. It throws ClosedError
+   * when the hub is closed.
    */
   follow(options?: FollowOptions): AsyncGenerator<TopicEntry | Gap, void, undefined>;
 

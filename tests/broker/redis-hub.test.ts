@@ -96,4 +96,30 @@ describe("a hub on Redis", { skip: unable() }, () => {
     console.log(`${sent} messages, ${kills} kills, ${missed} did not arrive in ${holes} holes, ${healedHoles} healed`);
     for (const member of members) await member.close();
   });
+
+  it("passes the messages of a topic without history to a loop that follows it, in order", async () => {
+    await using redis = await RedisProcess.start();
+    await using publisher = new Hub({ broker: redisBroker(redis.url) });
+    await using hub = new Hub({ broker: redisBroker(redis.url) });
+    const end = new AbortController();
+    const loop = hub.topic("room", { history: false }).follow({ signal: end.signal });
+    const first = loop.next();
+    const room = publisher.topic("room", { history: false });
+    // Until the first one arrives, the subscription has not begun.
+    const early = setInterval(() => room.tryPublish("early"), 20);
+    await first;
+    clearInterval(early);
+    const texts = Array.from({ length: 50 }, (_, index) => `${index}`);
+    await Promise.all(texts.map((text) => room.publish(text)));
+    const heard: string[] = [];
+    while (heard.length < texts.length) {
+      const { value } = await loop.next();
+      if (value?.type !== "entry") assert.fail(JSON.stringify(value));
+      if (value.message !== "early") heard.push(String(value.message));
+    }
+    assert.deepEqual(heard, texts);
+    const waiting = loop.next();
+    end.abort(new Error("enough"));
+    await assert.rejects(waiting, { message: "enough" });
+  });
 });
