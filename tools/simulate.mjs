@@ -159,12 +159,17 @@ async function* lines(args, env = {}, patience = undefined) {
   });
   const ended = new Promise((resolve) => child.once("close", resolve));
   let done = 0;
+  let incomplete;
   // A breakage may make an endless loop.
   const silence = patience && setTimeout(() => child.kill("SIGKILL"), patience);
   for await (const text of createInterface(child.stdout)) {
     silence?.refresh();
     if (!text.startsWith("{")) continue;
-    const line = JSON.parse(text);
+    const line = parsed(text);
+    if (line === undefined) {
+      incomplete = text;
+      continue;
+    }
     done += line.done ?? 0;
     yield line;
   }
@@ -172,6 +177,17 @@ async function* lines(args, env = {}, patience = undefined) {
   const status = await ended;
   // A breakage may end the whole process, for example at start.
   const rule = status === null ? "a seed does not end" : "the process ended";
+  // A process that is killed while it prints leaves a part of a line. One that ends in order does not.
+  if (status === 0 && incomplete !== undefined)
+    throw new Error(`Cannot read a line of ${incomplete.length} characters: it is not complete`);
   if (status !== 0)
     yield { seed: from + done, violations: [{ rule, what: trouble }], list: [], text: trouble, page: "" };
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -12,7 +12,9 @@ import { timeline, timelinePage } from "./trace.ts";
 const [from = 0, count = 1, every = 500] = process.argv.slice(2).map(Number);
 const play = process.argv[5] === "topics" ? simulateTopics : simulate;
 const reach = new Reach();
-const say = (what: object): void => console.log(JSON.stringify(what));
+/** Resolves when the line is written: a pipe takes 64 KiB at once, and `process.exit` does not wait for the rest. */
+const say = (what: object): Promise<void> =>
+  new Promise((resolve) => process.stdout.write(`${JSON.stringify(what)}\n`, () => resolve()));
 
 for (let seed = from; seed < from + count; seed += 1) {
   const failing = await play(seed, { reach });
@@ -20,11 +22,17 @@ for (let seed = from; seed < from + count; seed += 1) {
     const list = process.env["HOLDFAST_SHRINK"] === "0" ? failing.choices : await shrink(failing, {}, play);
     const { events = [] } = await play(list, { kept: true });
     const title = `seed ${seed}: ${failing.violations[0]?.rule}`;
-    say({ seed, violations: failing.violations, list, text: timeline(events), page: timelinePage(title, events) });
+    await say({
+      seed,
+      violations: failing.violations,
+      list,
+      text: timeline(events),
+      page: timelinePage(title, events),
+    });
     if (process.env["HOLDFAST_FIRST"] === "1") break;
   }
-  if ((seed - from + 1) % every === 0) say({ done: every });
+  if ((seed - from + 1) % every === 0) await say({ done: every });
 }
-say({ done: count % every, reach: Object.fromEntries(reach.counts) });
+await say({ done: count % every, reach: Object.fromEntries(reach.counts) });
 // Servers of node:http without a listening socket are no reason to wait.
 process.exit();
