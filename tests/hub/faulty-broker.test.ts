@@ -7,6 +7,7 @@ import type { Gap, HubStats, Topic, TopicEntry } from "../../src/index.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { FaultyServer } from "../broker/faulty-server.ts";
 import { outcomeOf } from "../broker/harness.ts";
+import { Client, ENCODER, Member } from "./clients.ts";
 import { FaultyBroker, FaultyServer as OneTopic } from "./faulty-broker.ts";
 import { judgeFollowed } from "./promises.ts";
 
@@ -151,5 +152,36 @@ describe("a hub that is interrupted while it verifies a topic", () => {
       heard.map((one) => one.type === "entry" && one.message),
       ["first", "second"],
     );
+  });
+});
+
+describe("a hub whose server is rolled back behind the history of the hub", () => {
+  // The replica that is the server now still has the oldest messages, which had left the history of the hub.
+  it("gives no member a message twice: the gap ends behind what the server has", async () => {
+    const clock = new ManualClock();
+    const server = new OneTopic(3, true);
+    const broker = new FaultyBroker(server);
+    await using hub = new Hub({ broker, clock, encoder: ENCODER, random: () => 0.5 });
+    const topic = hub.topic("room", { history: { messages: 3 } });
+    const client = new Client("ann", server);
+    const member = new Member(client, 1_000);
+    // With `last`, the hub reads the history, and knows that there is nothing else.
+    await topic.join(member, { last: 1 });
+    for (const text of ["a", "b", "c", "d", "e", "f"]) {
+      await topic.publish(text);
+      server.deliverAll();
+    }
+    member.read();
+    server.rollBack(3);
+    server.log = server.all.slice(0, 3);
+    broker.restore();
+    await clock.advance(1_000);
+    member.read();
+    assert.deepEqual([client.lastGap?.reason, client.lastGap?.from.offset, client.position?.offset], ["fork", 6, 3]);
+    await topic.publish("g");
+    server.deliverAll();
+    member.read();
+    assert.deepEqual([...client.seen], ["a", "b", "c", "d", "e", "f", "g"]);
+    assert.equal(client.last, server.tip);
   });
 });
