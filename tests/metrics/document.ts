@@ -96,8 +96,8 @@ answers with these.
 Groups, topics, compression and clients that reconnect are counted for the process, not for each server.
 
 \`holdfast_tcp_sockets\` has all TCP sockets of the process, also those of other libraries, and sockets in TIME_WAIT and the like whose local port
-is one on which the process listens. They are read in the background, at most every 5 s, when metrics are collected: a scrape has the
-counts that the scrape before has begun to read, and the first one none. On other systems than Linux there is no such series.
+is one on which the process listens. A scrape starts to read them in the background, at most every 5 s, and the next scrape has the result.
+The first scrape has no such series. On other systems than Linux there is none at all.
 
 No label has a value from a peer, and a process has at most 400 series. Values that are known in advance are 0 from the start. The bounds
 of histograms are powers of two, because they are those of the histogram inside, and so the counts are exact.

@@ -134,24 +134,26 @@ function Facts({ detail }: { readonly detail: ConnectionDetail }) {
 }
 
 function Traffic({ detail }: { readonly detail: ConnectionDetail }) {
-  const { row } = detail;
+  const { row, ended } = detail;
+  // Of an ended connection only its totals are kept.
+  const now = (text: string): string => (ended === null ? text : UNKNOWN);
   const both = (one: number, other: number, kind: FigureKind) =>
     `${written(one, kind)} in, ${written(other, kind)} out`;
   return (
     <Pairs
       all={[
         ["messages", both(row.messagesIn, row.messagesOut, "count")],
-        ["messages each second", both(row.messagesInRate, row.messagesOutRate, "rate")],
+        ["messages each second", now(both(row.messagesInRate, row.messagesOutRate, "rate"))],
         ["bytes", both(row.bytesIn, row.bytesOut, "bytes")],
-        ["bytes each second", both(row.bytesInRate, row.bytesOutRate, "byteRate")],
-        ["queued", `${written(row.queuedBytes, "bytes")} in ${written(row.queuedMessages, "count")} messages`],
+        ["bytes each second", now(both(row.bytesInRate, row.bytesOutRate, "byteRate"))],
+        ["queued", now(`${written(row.queuedBytes, "bytes")} in ${written(row.queuedMessages, "count")} messages`)],
         ["largest queue", written(row.largestQueue, "bytes")],
-        ["inbox", `${written(row.inboxBytes, "bytes")} in ${written(row.inboxMessages, "count")} messages`],
+        ["inbox", now(`${written(row.inboxBytes, "bytes")} in ${written(row.inboxMessages, "count")} messages`)],
         ["not read for", written(row.paused, "ms")],
         ["round trip", written(row.rtt, "ms")],
-        ["memory held", written(detail.heldBytes, "bytes")],
-        ["dropped", `${written(detail.droppedMessages, "count")} messages`],
-        ["refused", `${written(detail.refusedMessages, "count")} messages`],
+        ["memory held", now(written(detail.heldBytes, "bytes"))],
+        ["dropped", now(`${written(detail.droppedMessages, "count")} messages`)],
+        ["refused", now(`${written(detail.refusedMessages, "count")} messages`)],
       ]}
     />
   );
