@@ -175,7 +175,7 @@ async function view(url) {
       const { type, samples, ended } = JSON.parse(message);
       if (type !== "update") continue;
       updates += 1;
-      have.second = samples.at(-1)?.second ?? have.second;
+      have.second = samples.at(-1)?.[0] ?? have.second;
       have.ended = ended.at(-1)?.number ?? have.ended;
       ask();
     }
@@ -189,8 +189,9 @@ async function view(url) {
 }
 
 /**
- * A copy of the build in which counting has no code: what is called for each chunk, message, write and end, and of a group, does nothing; without `all` only that of a group. Throws an
- * Error if the build has none of the code that is to be taken out, so that nothing is compared with itself.
+ * A copy of the build in which counting has no code: what is called for each chunk, message, write and end, and of a group, does
+ * nothing; without `all` only that of a group. Throws an Error if the build has none of the code that is to be taken out, so that
+ * nothing is compared with itself.
  */
 function uncounted(all) {
   const folder = join(root, ".cache/bench/uncounted");
