@@ -3,7 +3,7 @@
 import { HISTORY_SECONDS, NUMBER_NAMES, type NumberName, type Sample } from "./feed.ts";
 
 /** The numbers of one second. A number that is absent or NaN is not known. */
-export type Numbers = Partial<Record<NumberName, number>>;
+export type Numbers = Partial<Record<NumberName, number | undefined>>;
 
 const WIDTH = NUMBER_NAMES.length;
 

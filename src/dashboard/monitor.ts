@@ -251,11 +251,11 @@ export class Monitor {
       this.#frames.retry();
     }
     const others = this.#otherCounts(this.#journal.sides);
-    const { rss, heapUsed } = process.memoryUsage();
     this.#snapshot = this.#viewers.size > 0 ? this.#metrics.snapshot() : this.#metrics.quickSnapshot();
     this.#history.add(this.second - 1, {
       ...this.#numbers.take(this.#snapshot, this.#ownShare(), others, seconds),
-      ...{ rss, heapUsed },
+      rss: residentBytes(),
+      heapUsed: getHeapStatistics().used_heap_size,
     });
     for (const viewer of [...this.#viewers.values()]) viewer.secondEnded();
     this.#wakeup = this.#awaitSecond();
@@ -337,4 +337,13 @@ function topicRows(name: string, hub: Hub): TopicRow[] {
     const position = epoch === "" ? null : `${shortened(epoch)}:${offset}`;
     return { hub: shortened(name), name: shortened(topic), members, behind, position };
   });
+}
+
+/** Undefined in a process without a free descriptor: on Linux the number is in a file. */
+function residentBytes(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }
