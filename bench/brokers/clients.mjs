@@ -29,11 +29,16 @@ export function frameOf(text) {
   return Buffer.concat([head, payload]);
 }
 
+/** A Pong that answers no Ping, which RFC 6455 5.5.3 permits: the server sees that the client is alive. */
+const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+/** Milliseconds, less than each server waits for a sign of life. */
+const ALIVE_EVERY = 10_000;
+
 const buffer = Buffer.allocUnsafe(1 << 20);
 
 /**
- * One client. `protocol` has the path, the frames to send when it is connected, and what says that it has joined. The counts are
- * those since `reset`.
+ * One client. `protocol` has the path, the frames to send when it is connected, what says that it has joined, and the frame that shows
+ * that it is alive, if that is not a Pong. The counts are those since `reset`.
  */
 export class Client {
   received = 0;
@@ -50,8 +55,11 @@ export class Client {
   #waiting;
   #seen = "";
 
-  constructor(port, { path, hello = [], joined }, headers = "") {
+  constructor(port, { path, hello = [], joined, alive = PONG }, headers = "") {
     this.protocol = { path, hello, joined };
+    // Without looking for Pings among the messages, which would take the time of the load's core.
+    this.alive = setInterval(() => this.#waiting.done && this.send(alive), ALIVE_EVERY);
+    this.alive.unref();
     this.open = new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -85,11 +93,13 @@ export class Client {
   }
 
   close() {
+    clearInterval(this.alive);
     this.#waiting.resolve();
     this.socket.destroy();
   }
 
   #end(error) {
+    clearInterval(this.alive);
     this.ended ??= error;
     this.#waiting.reject(error);
     this.socket.destroy();

@@ -85,7 +85,11 @@ async function byRequests(port) {
   };
 }
 
-const SOCKET_IO = { path: "/socket.io/?EIO=4&transport=websocket", hello: ["40"], joined: '40{"sid"' };
+const SOCKET_IO = {
+  ...{ path: "/socket.io/?EIO=4&transport=websocket", hello: ["40"], joined: '40{"sid"' },
+  // Engine.IO has pings of its own.
+  alive: frameOf("3"),
+};
 const socketIo = { subscriber: SOCKET_IO, publisher: byFrames(SOCKET_IO, (message) => `42["m","${message}"]`) };
 
 export const SYSTEMS = {

@@ -7,7 +7,10 @@ import { withRoom } from "./room.mjs";
 
 const MEMBERS = 200;
 /** Messages per second, from the least to the most that is tried. */
-const RATES = [100, 200, 300, 400, 600, 800, 1_000, 1_200, 1_400, 1_600, 1_800, 2_000, 2_300, 2_600, 3_000, 3_500];
+const RATES = [
+  ...[100, 200, 300, 400, 600, 800, 1_000, 1_200, 1_400, 1_600, 1_800, 2_000, 2_300, 2_600, 3_000],
+  ...[3_500, 4_000, 4_500, 5_000, 5_500, 6_000, 7_000, 8_000, 9_000, 10_000],
+];
 /** A rate is carried if this share of its deliveries arrives while it is published. */
 const CARRIED = 0.95;
 
