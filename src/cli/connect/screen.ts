@@ -1,6 +1,7 @@
 /** Writes the events of a session: messages to stdout, all else to stderr. */
 
 import type { WriteStream } from "node:tty";
+import { OPCODE_NAMES } from "../../base/opcode-names.ts";
 import { printableLine, type Style, styleFor } from "../terminal.ts";
 import { durationInWords, type MessageForm, marked, messageText } from "./format.ts";
 import type { Keyboard } from "./keyboard.ts";
@@ -123,15 +124,6 @@ function handshakeLines(event: Extract<SessionEvent, { readonly type: "handshake
   return [...lines(">", event.requestHeaders), ...lines("<", event.responseHeaders)];
 }
 
-const OPCODES: Readonly<Record<number, string>> = {
-  0: "continuation",
-  1: "text",
-  2: "binary",
-  8: "close",
-  9: "ping",
-  10: "pong",
-};
-
 function frameInWords({
   direction,
   opcode,
@@ -141,6 +133,6 @@ function frameInWords({
   length,
 }: Extract<SessionEvent, { readonly type: "frame" }>["frame"]): string {
   const facts = [fin ? "" : "more follows", rsv === 0 ? "" : `rsv ${rsv}`, masked ? "masked" : ""].filter(Boolean);
-  const name = OPCODES[opcode] ?? `opcode ${opcode}`;
+  const name = OPCODE_NAMES[opcode] ?? `opcode ${opcode}`;
   return `${direction === "in" ? "<" : ">"} frame ${name}, ${length} bytes${facts.map((fact) => `, ${fact}`).join("")}`;
 }

@@ -61,7 +61,7 @@ const DOCTOR_MANUAL: Manual<typeof DOCTOR_FLAGS> = {
   notes: {
     "Inside a Node process": [
       "With --attach, the doctor opens the inspector of the process by SIGUSR1, lists its sockets, and says in one line for each kind of fault which library owns them, and why they are as they are: paused, never read, never ended. It knows net, tls, http, fetch, ws, Socket.IO and Holdfast. Then it closes the inspector again, also at Ctrl+C and after an error; one that was open before stays open.",
-      "The process is asked for its active handles, which takes it some milliseconds. With --heap it stands still while all its objects are searched, which took up to 7 s for 6 million objects: use it on a TLS server, whose sockets are found in no other way, or for sockets without ref().",
+      "The doctor reads the list of active handles of the process, which delays the process by some milliseconds. With --heap it searches all objects instead, and the process does nothing else meanwhile: 7 s with 6 million objects. Use --heap for a TLS server and for sockets after unref(), because their sockets are not in the list.",
       "Security: while the inspector is open, any program of this machine that can connect to 127.0.0.1 can run code in the process. That is why the doctor never attaches without this flag, and is done within a second or two (with --for, after that time). The doctor needs the same user, or root, which can do anything to the process anyway. If the doctor itself is killed meanwhile (SIGKILL), the inspector stays open until the process ends.",
       "It refuses programs other than node, and a process that does not handle SIGUSR1 (--disable-sigusr1), because the signal would end it. Node 20 or later.",
     ],

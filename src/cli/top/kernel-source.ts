@@ -104,7 +104,7 @@ function countedOf(socket: AgedSocket): readonly (readonly [string, Counted])[] 
   return [[keyOf(socket), { inode, at: performance.now(), received: tcp.receivedBytes, sent: tcp.sentBytes }]];
 }
 
-/** What has come and gone since the last reading, each second. The same addresses may belong to another connection by now. */
+/** Bytes received and sent per second since the last reading. Empty if the addresses belong to another connection now: its inode differs. */
 function ratesOf(
   before: Counted | undefined,
   now: Counted | undefined,

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { END_CAUSES } from "../../base/end-causes.ts";
+import { OPCODE_NAMES } from "../../base/opcode-names.ts";
 import type { ActionMessage, ConnectionDetail, FrameRow, LimitRow, TimelineEvent } from "../feed.ts";
 import { Amount } from "./amount.tsx";
 import { Cause } from "./ended.tsx";
@@ -272,15 +273,6 @@ function Events({ events, openedAt }: { readonly events: readonly TimelineEvent[
   );
 }
 
-const OPCODES: Readonly<Record<number, string>> = {
-  0: "continuation",
-  1: "text",
-  2: "binary",
-  8: "close",
-  9: "ping",
-  10: "pong",
-};
-
 function Frames({ frames, traced }: { readonly frames: readonly FrameRow[]; readonly traced: boolean }) {
   if (!traced && frames.length === 0)
     return <p class="dim">Not traced. A trace has the headers of the frames, without their payloads.</p>;
@@ -296,7 +288,7 @@ function Frames({ frames, traced }: { readonly frames: readonly FrameRow[]; read
           cell: ({ at }) => timeOfDay(at, true),
         },
         { key: "direction", label: "direction", value: ({ direction }) => direction },
-        { key: "opcode", label: "frame", value: ({ opcode }) => OPCODES[opcode] ?? `opcode ${opcode}` },
+        { key: "opcode", label: "frame", value: ({ opcode }) => OPCODE_NAMES[opcode] ?? `opcode ${opcode}` },
         { key: "length", label: "length", kind: "bytes", value: ({ length }) => length },
         {
           ...{ key: "flags", label: "flags" },

@@ -63,7 +63,7 @@ export class SocksHandshake {
 
   /** Takes received bytes. Undefined: the answer is not complete. After `rest` or `problem` it must not be called. */
   receive(bytes: Uint8Array): SocksStep {
-    // Only a reply can be followed by bytes of the server, and a proxy has nothing to send before it is asked.
+    // A proxy sends nothing before it is asked. So more bytes than an answer has can follow only its last one: they are the server's.
     this.#held = this.#held.length === 0 ? bytes : concat([this.#held, bytes]);
     const [first, second] = this.#held;
     if (first === undefined) return undefined;
