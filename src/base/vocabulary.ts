@@ -120,6 +120,7 @@ export type MetricName =
   | "holdfast_topic_holes_total"
   | "holdfast_topic_healed_holes_total"
   | "holdfast_topic_told_holes_total"
+  | "holdfast_topic_ended_holes_total"
   | "holdfast_topic_healed_entries_total"
   | "holdfast_topic_gaps_total"
   | "holdfast_topic_forks_total"
@@ -386,7 +387,7 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
   holdfast_topic_holes_total: {
     type: "counter",
     labels: NONE,
-    help: "How often the broker has passed over messages of a topic. Each of these holes is healed or told.",
+    help: "How often the broker has passed over messages of a topic. Each of these holes is healed, told or ended.",
   },
   holdfast_topic_healed_holes_total: {
     type: "counter",
@@ -397,6 +398,11 @@ export const METRICS: Readonly<Record<MetricName, MetricFacts>> = Object.freeze(
     type: "counter",
     labels: NONE,
     help: "Holes of which the members have a gap, because the log does not have the messages.",
+  },
+  holdfast_topic_ended_holes_total: {
+    type: "counter",
+    labels: NONE,
+    help: "Holes that were neither healed nor told yet when the topic lost its last member in this process.",
   },
   holdfast_topic_healed_entries_total: {
     type: "counter",

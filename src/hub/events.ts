@@ -100,8 +100,8 @@ export interface HubStats {
   /** Reads of the log. */
   readonly reads: number;
   /**
-   * Holes in what the broker has delivered: runs of offsets that it has passed over, as after a lost connection. Each is healed or told,
-   * so `holes` is `healedHoles + toldHoles`, except while a log is being verified. A message that is missing at the end of a topic is
+   * Holes in what the broker has delivered: runs of offsets that it has passed over, as after a lost connection.
+   * `holes` is `healedHoles + toldHoles + endedHoles`, except while a log is being verified. A message that is missing at the end of a topic is
    * no hole until a later one arrives. After a new epoch the count goes on with what is published then.
    */
   readonly holes: number;
@@ -109,6 +109,8 @@ export interface HubStats {
   readonly healedHoles: number;
   /** Holes of which members have a gap. */
   readonly toldHoles: number;
+  /** Holes that were neither healed nor told yet when the topic lost its last member and follower in this process. */
+  readonly endedHoles: number;
   /** Entries that were read from the log because they had not arrived yet: the missing ones, and those that were on their way. */
   readonly healedEntries: number;
   /** The gaps of members and followers, by their reasons. */
@@ -134,6 +136,7 @@ export class HubCounts {
   holes = 0;
   healedHoles = 0;
   toldHoles = 0;
+  endedHoles = 0;
   healedEntries = 0;
   forks = 0;
   unreadable = 0;

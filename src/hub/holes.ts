@@ -1,10 +1,11 @@
-/** The holes in what the subscription of a topic delivers. Each is healed from the log, or told as a gap. */
+/** The holes in what the subscription of a topic delivers. Each is healed from the log, told as a gap, or ends with the subscription. */
 
 /** What the hub counts. */
 export interface HoleCounts {
   holes: number;
   healedHoles: number;
   toldHoles: number;
+  endedHoles: number;
 }
 
 /** Most holes whose end is not known yet. Beyond them the last one is made longer. */
@@ -77,6 +78,12 @@ export class Holes {
   verified(): void {
     if (this.#open === undefined) return;
     for (const hole of this.#open) this.#settle(hole);
+    this.#open = undefined;
+  }
+
+  /** The subscription has ended: nobody needs what is missing. */
+  end(): void {
+    this.#counts.endedHoles += this.#open?.length ?? 0;
     this.#open = undefined;
   }
 

@@ -14,6 +14,7 @@ const COUNTERS = [
   ["holdfast_topic_holes_total", "holes"],
   ["holdfast_topic_healed_holes_total", "healedHoles"],
   ["holdfast_topic_told_holes_total", "toldHoles"],
+  ["holdfast_topic_ended_holes_total", "endedHoles"],
   ["holdfast_topic_healed_entries_total", "healedEntries"],
   ["holdfast_topic_forks_total", "forks"],
   ["holdfast_topic_unreadable_total", "unreadable"],

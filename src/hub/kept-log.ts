@@ -151,6 +151,7 @@ export class KeptLog implements LiveLog, BrokerListener, RingOwner {
   close(): void {
     this.#state = "closed";
     this.#subscription.close();
+    this.#holes.end();
     this.#held = [];
     this.ring.clear();
     this.#settleWaiting();

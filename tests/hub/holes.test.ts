@@ -1,4 +1,4 @@
-/** Tests of how a hub counts what its broker has passed over: each hole is healed from the log, or told as a gap. */
+/** Tests of how a hub counts what its broker has passed over: each hole is healed from the log, told as a gap, or ended. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -52,8 +52,8 @@ async function publish(
   }
 }
 
-function counted({ holes, healedHoles, toldHoles }: HubStats): readonly number[] {
-  return [holes, healedHoles, toldHoles];
+function counted({ holes, healedHoles, toldHoles, endedHoles }: HubStats): readonly number[] {
+  return [holes, healedHoles, toldHoles, endedHoles];
 }
 
 describe("the holes of a topic", () => {
@@ -65,7 +65,7 @@ describe("the holes of a topic", () => {
           await publish(all, texts, ["b", "c", "e"]);
           await all.clock.advance(1_000);
           assert.deepEqual(all.heard, texts);
-          assert.deepEqual(counted(all.hub.stats), [2, 2, 0]);
+          assert.deepEqual(counted(all.hub.stats), [2, 2, 0, 0]);
         });
       });
 
@@ -86,7 +86,7 @@ describe("the holes of a topic", () => {
           server.deliverAll();
           await publish(all, ["e"], []);
           assert.deepEqual(all.heard, ["a", "b", "c", "d", "e"]);
-          assert.deepEqual(counted(all.hub.stats), [1, 1, 0]);
+          assert.deepEqual(counted(all.hub.stats), [1, 1, 0, 0]);
         });
       });
 
@@ -95,9 +95,9 @@ describe("the holes of a topic", () => {
           await publish(all, ["a", "b"], ["b"]);
           await all.clock.advance(2 * PROBE);
           assert.deepEqual(all.heard, ["a", "b"]);
-          assert.deepEqual(counted(all.hub.stats), [0, 0, 0]);
+          assert.deepEqual(counted(all.hub.stats), [0, 0, 0, 0]);
           await publish(all, ["c"], []);
-          assert.deepEqual(counted(all.hub.stats), [1, 1, 0]);
+          assert.deepEqual(counted(all.hub.stats), [1, 1, 0, 0]);
         });
       });
     });
@@ -108,7 +108,19 @@ describe("the holes of a topic", () => {
       await publish(all, texts, ["b", "c", "d", "e", "f"]);
       await all.clock.advance(1_000);
       assert.deepEqual(all.heard, ["a", "gap trimmed", "e", "f", "g"]);
-      assert.deepEqual(counted(all.hub.stats), [1, 0, 1]);
+      assert.deepEqual(counted(all.hub.stats), [1, 0, 1, 0]);
+    });
+  });
+
+  it("end with the last member", async () => {
+    await followed(100, true, async (all) => {
+      await publish(all, ["a"], []);
+      // Behind the entry that is not there, the log cannot be read.
+      all.broker.failures = Infinity;
+      await publish(all, ["b", "c"], ["b"]);
+      assert.deepEqual(counted(all.hub.stats), [1, 0, 0, 0]);
+      await all.hub.close();
+      assert.deepEqual(counted(all.hub.stats), [1, 0, 0, 1]);
     });
   });
 
@@ -123,7 +135,7 @@ describe("the holes of a topic", () => {
       await all.clock.advance(1_000);
       assert.deepEqual(all.heard, ["a", "b", "c", "gap fork", "d", "e", "f"]);
       // The loss of the history is no hole. What is missing in the new one is.
-      assert.deepEqual(counted(all.hub.stats), [1, 1, 0]);
+      assert.deepEqual(counted(all.hub.stats), [1, 1, 0, 0]);
     });
   });
 });

@@ -151,7 +151,7 @@ async function play(acts: readonly Act[], contiguous: boolean): Promise<void> {
     hubs.reduce((sum, { stats }) => sum + stats.behind, 0),
     0,
   );
-  for (const { stats } of hubs) assert.equal(stats.holes, stats.healedHoles + stats.toldHoles);
+  for (const { stats } of hubs) assert.equal(stats.holes, stats.healedHoles + stats.toldHoles + stats.endedHoles);
   await Promise.all(hubs.map((hub) => hub.close()));
   await clock.advance(60_000);
 }

@@ -319,14 +319,14 @@ const TOPICS: PanelRow = {
     },
     {
       title: "Logs of topics",
-      description:
-        "Reads of logs, holes that were healed with their messages or told, other histories, and entries that cannot be read.",
+      description: "Reads of logs, holes with what became of them, other histories, and entries that cannot be read.",
       unit: "cps",
       queries: [
         perSecond("holdfast_topic_reads_total", [], "reads"),
         perSecond("holdfast_topic_holes_total", [], "holes"),
         perSecond("holdfast_topic_healed_holes_total", [], "healed holes"),
         perSecond("holdfast_topic_told_holes_total", [], "told holes"),
+        perSecond("holdfast_topic_ended_holes_total", [], "ended holes"),
         perSecond("holdfast_topic_healed_entries_total", [], "healed messages"),
         perSecond("holdfast_topic_forks_total", [], "other histories"),
         perSecond("holdfast_topic_unreadable_total", [], "unreadable"),

@@ -153,11 +153,13 @@ function finish(world: TopicWorld, reach: Reach): void {
     oracle.wrong("T5 renewals", `${server.renewed.size} after ${server.losses} losses of the server`);
   if (world.pending > 0) oracle.wrong("T6 never settled", `${world.pending} publications`);
   for (const { name, hub } of hosts) {
-    const { behind, members, publishing, holes, healedHoles, toldHoles, gaps } = hub.stats;
+    const { behind, members, publishing, holes, healedHoles, toldHoles, endedHoles, gaps } = hub.stats;
     if (behind > 0 || publishing > 0) oracle.wrong("T5 stats", `${name}: ${JSON.stringify(hub.stats)}`);
     if (members > clients.length) oracle.wrong("T5 members", `${name}: ${members}`);
-    if (holes !== healedHoles + toldHoles) oracle.wrong("T5 holes", `${name}: ${JSON.stringify(hub.stats)}`);
+    if (holes !== healedHoles + toldHoles + endedHoles)
+      oracle.wrong("T5 holes", `${name}: ${JSON.stringify(hub.stats)}`);
     if (healedHoles > 0) reach.saw("topics: hole healed");
+    if (endedHoles > 0) reach.saw("topics: hole ended");
     for (const [reason, count] of Object.entries(gaps)) if (count > 0) reach.saw(`topics: gap ${reason}`);
   }
 }
