@@ -25,6 +25,12 @@ import { decodeHubMessage } from "./wire-form.ts";
 export const HEARTBEAT = 5_000;
 export const LEASE = 15_000;
 
+/**
+ * A heartbeat that is later than this shows that this process was stopped, in milliseconds. The others are heard every 5 s, so a shorter
+ * stop leaves some of their leases.
+ */
+const LATE = HEARTBEAT / 2;
+
 /** How many members one message lists, and how many bytes of them. */
 const MAX_LISTED = 500;
 const MAX_LISTED_BYTES = 65_536;
@@ -64,6 +70,8 @@ export class Presence implements EndOfTurnTask {
   #ready: Promise<void> | undefined;
   #startedAt: Instant;
   #sentAt: Instant | undefined;
+  /** When the next heartbeat is due. */
+  #beatAt: Instant | undefined;
   #lastKey = 0;
   #lastQuestion = 0;
   #interrupted = false;
@@ -206,8 +214,10 @@ export class Presence implements EndOfTurnTask {
 
   #beatLater(): void {
     const { clock } = this.#hub;
-    clock.wakeAt(after(clock.now(), HEARTBEAT), (now) => {
+    this.#beatAt = after(clock.now(), HEARTBEAT);
+    clock.wakeAt(this.#beatAt, (now) => {
       if (this.#closed) return;
+      if (this.#wasStopped(now)) this.#renewLeases(now);
       this.#sentAt = now;
       this.#call({ type: "alive" });
       if (!this.#interrupted) this.#expire(now);
@@ -227,6 +237,15 @@ export class Presence implements EndOfTurnTask {
     for (const [hub, at] of this.#heard) if (between(at, now) >= LEASE) this.#gone(hub);
   }
 
+  /** This process did not run. What the others have sent meanwhile is not read yet, so their silence says nothing. */
+  #wasStopped(now: Instant): boolean {
+    return this.#beatAt !== undefined && between(this.#beatAt, now) >= LATE;
+  }
+
+  #renewLeases(now: Instant): void {
+    for (const hub of this.#heard.keys()) this.#heard.set(hub, now);
+  }
+
   #gone(hub: string): void {
     this.#heard.delete(hub);
     for (const watch of this.#watches.values()) watch.hubGone(hub);
@@ -235,7 +254,8 @@ export class Presence implements EndOfTurnTask {
 
   *#living(): Generator<string, undefined> {
     const now = this.#hub.clock.now();
-    for (const [hub, at] of this.#heard) if (between(at, now) < LEASE) yield hub;
+    const all = this.#wasStopped(now);
+    for (const [hub, at] of this.#heard) if (all || between(at, now) < LEASE) yield hub;
   }
 
   #called(from: string, text: string): void {
@@ -288,8 +308,7 @@ export class Presence implements EndOfTurnTask {
       restored: () => {
         this.#interrupted = false;
         // Nothing could be heard of the others meanwhile.
-        const now = this.#hub.clock.now();
-        for (const hub of this.#heard.keys()) this.#heard.set(hub, now);
+        this.#renewLeases(this.#hub.clock.now());
         this.#call({ type: "hello" });
         for (const watch of this.#watches.values()) watch.askAgain();
       },

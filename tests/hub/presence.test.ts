@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Broker, Hub, memoryBroker, type PresenceEvent, type Topic } from "../../src/index.ts";
+import {
+  type Broker,
+  Hub,
+  memoryBroker,
+  type PresenceEvent,
+  type PresenceResult,
+  type Topic,
+} from "../../src/index.ts";
 import { ManualClock, pair, settled } from "../../src/testing/index.ts";
 
 /** A broker that several hubs use: it is not closed with one of them, and can be cut off from one of them. */
@@ -154,6 +161,37 @@ describe("the presence of a topic", () => {
     assert.deepEqual(shown(events).slice(4).sort(), ["join ann", "join ben"]);
     stop.abort();
     await ended;
+  });
+
+  it("keeps the members of other hubs when this process was stopped for longer than their lease", async () => {
+    for (const stopped of [12_000, 20_000, 60_000]) {
+      const all = scene(2);
+      const [one, two] = all.rooms as [Topic, Topic];
+      // Its timer is the first one then: it looks at the leases before it hears anything.
+      const { events, stop, ended } = watching(one);
+      await all.clock.advance(300);
+      await two.join(pair().server, { presence: { id: "ann" } });
+      await all.clock.advance(6_000);
+      // An application that asks before the hub has heard anything again: what the other hub has sent is still on its way.
+      const other = all.connections[1] as { cut: boolean };
+      other.cut = true;
+      let asked: Promise<PresenceResult> | undefined;
+      all.clock.wakeAt(all.clock.now(), () => {
+        asked = one.presence();
+      });
+      await all.clock.block(stopped);
+      await all.clock.advance(3_000);
+      assert.equal(((await asked) as PresenceResult).complete, false);
+      other.cut = false;
+      await all.clock.advance(10_000);
+      assert.deepEqual(shown(events), ["present ", "join ann"], `after ${stopped} ms`);
+      // What it has not heard since then counts.
+      other.cut = true;
+      await all.clock.advance(21_000);
+      assert.deepEqual(shown(events), ["present ", "join ann", "leave ann"]);
+      stop.abort();
+      await ended;
+    }
   });
 
   it("finds changes that were lost on the way", async () => {
