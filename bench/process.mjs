@@ -65,6 +65,12 @@ class Child {
     }
   }
 
+  /** The answer to a line. */
+  async ask(line) {
+    this.process.stdin.write(`${line}\n`);
+    return await this.next();
+  }
+
   async stop() {
     this.process.stdin.end();
     const timer = setTimeout(() => this.process.kill("SIGKILL"), FAREWELL);
@@ -88,10 +94,10 @@ export async function startServer(peer, role, { env = {}, flags = [] } = {}) {
       lacks,
       /** Resident bytes, and live ones where the runtime can tell, after it has collected its garbage. */
       async memory() {
-        child.process.stdin.write("memory\n");
-        const { live } = await child.next();
+        const { live } = await child.ask("memory");
         return { live, resident: residentOf(pid) };
       },
+      ask: (what) => child.ask(what),
       stop: () => child.stop(),
     };
   } catch (error) {

@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ready, root } from "../tools/ready.mjs";
 import { spread } from "./figures.mjs";
@@ -15,19 +16,24 @@ Compares the server's processor time for a message, in pairs of runs, and adds t
   counting           echo with nobody looking, against the same build without counting
   group              broadcasts, against the same build without what groups count
   small-groups       a broadcast to one member at a time, against the same build without what groups count
-  scrape             echo, with a scrape of /metrics at intervals against none
-  viewer             echo, with the dashboard, an open viewer of it and the scrape, against none of them
+  scrape             echo, with a scrape of /metrics at intervals against none, in turns at one server
+  viewer             echo, with the dashboard, an open viewer of it and the scrape, against none of them, in turns at one server
   idle               memory of an idle connection, against the same build without counting
 
   --connections N    default: 1000 (group: 1000; small-groups: 1; idle: 5000)
   --interval N       seconds between two scrapes; default: 5
-  --seconds N        length of a measurement; default: 1, and two intervals with a scrape
+  --seconds N        length of a measurement; default: 1, and an interval with a scrape
   --warmup N         load before it, in seconds; default: 1
   --runs N           pairs of runs; default: 10
   --out FILE         where the result goes; default: bench/results/watching.json
 `;
 
 const WARMING = 100;
+
+/** Seconds in which a load opens its connections. */
+const OPENING = 2;
+/** Seconds after each change that are not measured. */
+const SETTLING = 1;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -60,15 +66,13 @@ const WORKS = {
     load: { connections: 1, size: 64, burst: 1 },
     than: uncounted(false),
   }),
-  scrape: () => served("measured", { viewer: false }),
-  viewer: () => served("watched", { viewer: true }),
+  scrape: () => watched({ viewer: false }),
+  viewer: () => watched({ viewer: true }),
   idle: () => ({ role: "idle", kind: "idle", load: { connections: 5000 }, than: uncounted(true), memory: true }),
 };
 
-/** The metrics can be read of both servers. */
-function served(how, watch) {
-  const env = { with: { HOLDFAST_SERVED: how }, without: { HOLDFAST_SERVED: "measured" } };
-  return { role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, env, watch };
+function watched(watch) {
+  return { role: "echo", kind: "echo", load: { connections: 1000, size: 64 }, watch };
 }
 
 if (values.help || WORKS[name] === undefined) {
@@ -79,29 +83,35 @@ if (values.help || WORKS[name] === undefined) {
 async function compare(work) {
   await ready();
   const interval = Number(values.interval);
-  const seconds = Number(values.seconds ?? (work.watch === undefined ? 1 : 2 * interval));
+  const seconds = Number(values.seconds ?? (work.watch === undefined ? 1 : interval));
   const load = { ...work.load, ...(values.connections && { connections: Number(values.connections) }) };
   const given = { ...load, seconds, warmup: Number(values.warmup) };
   const settings = {
     unit: work.memory ? "live bytes of a connection" : "microseconds of processor time for a message",
     ...given,
-    ...(work.watch && { ...work.watch, interval }),
+    ...(work.watch && { ...work.watch, interval, turns: true }),
     node: process.versions.node,
   };
   const runs = Number(values.runs);
   let text = "";
-  for (let round = 0; round < runs; round++) {
-    const pair = {};
-    // The first of a pair finds a server that is colder, so they take turns.
-    for (const which of round % 2 === 0 ? ["with", "without"] : ["without", "with"]) {
-      const peer = which === "without" && work.than !== undefined ? work.than : counted;
-      const situation = { ...work, env: work.env?.[which], watch: which === "with" ? work.watch : undefined };
-      pair[which] = await measured(situation, peer, given, interval);
-    }
+  const pairDone = (round, pair) => {
     process.stderr.write(`${round + 1} of ${runs}: ${pair.with.toFixed(3)} and ${pair.without.toFixed(3)}\n`);
     text = keep(settings, pair);
-  }
+  };
+  if (work.watch === undefined) await comparePairs(work, given, runs, pairDone);
+  else await compareTurns(work, given, interval, runs, pairDone);
   process.stdout.write(`${text}\n`);
+}
+
+/** Two servers, one after the other. */
+async function comparePairs(work, given, runs, pairDone) {
+  for (let round = 0; round < runs; round++) {
+    const pair = {};
+    // The first of a pair finds a machine that is colder, so they take turns.
+    for (const which of round % 2 === 0 ? ["with", "without"] : ["without", "with"])
+      pair[which] = await measured(work, which === "with" ? counted : work.than, given);
+    pairDone(round, pair);
+  }
 }
 
 /** Adds to what earlier calls have written: pairs of one work with the same settings on the same Node count together. */
@@ -128,13 +138,11 @@ function known(path) {
   }
 }
 
-async function measured({ role, kind, env, memory, watch }, peer, given, interval) {
-  const server = await startServer(peer, role, { env, flags: memory ? ["--expose-gc"] : [] });
+async function measured({ role, kind, memory }, peer, given) {
+  const server = await startServer(peer, role, { flags: memory ? ["--expose-gc"] : [] });
   try {
     if (memory) return await memoryOf(server, peer, given);
-    const stop = watch === undefined ? () => undefined : look(server.port, watch, interval);
     const { messages, server: used } = await generate(kind, peer, server, given);
-    await stop();
     return ((used.user + used.system) * 1e6) / messages;
   } finally {
     await server.stop();
@@ -149,14 +157,47 @@ async function memoryOf(server, peer, given) {
   return (held.live - before.live) / connections;
 }
 
+/**
+ * One server under one load is watched and not watched in turns. Two servers differ by more than what is measured, by the addresses of
+ * their objects and by what else the machine does meanwhile.
+ */
+async function compareTurns({ watch, load, ...work }, given, interval, runs, pairDone) {
+  const server = await startServer(counted, work.role, { env: { HOLDFAST_SERVED: "watched" } });
+  try {
+    const seconds = 2 * runs * (given.seconds + SETTLING + 1) + SETTLING;
+    const loaded = generate(work.kind, counted, server, { ...given, seconds });
+    // It fails with the run. Until then, the turns go on.
+    loaded.catch(() => undefined);
+    await pause((given.warmup + OPENING) * 1_000);
+    for (let round = 0; round < runs; round++) {
+      const pair = {};
+      for (const which of round % 2 === 0 ? ["with", "without"] : ["without", "with"]) {
+        const stop = which === "with" ? await look(server, watch, interval) : async () => undefined;
+        await pause(SETTLING * 1_000);
+        const before = await server.ask("usage");
+        await pause(given.seconds * 1_000);
+        const after = await server.ask("usage");
+        await stop();
+        pair[which] = ((after.cpu - before.cpu) * 1e6) / (after.messages - before.messages);
+      }
+      pairDone(round, pair);
+    }
+    await loaded;
+  } finally {
+    await server.stop();
+  }
+}
+
 /** Scrapes, and holds a viewer of the dashboard open, until the returned function is called. */
-function look(port, { viewer }, interval) {
+async function look(server, { viewer }, interval) {
+  const { port } = await server.ask(viewer ? "dashboard" : "metrics");
   const scrape = () => void fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
   const timer = setInterval(scrape, interval * 1_000);
-  const viewing = viewer ? view(`ws://127.0.0.1:${port}/dashboard/feed`) : undefined;
+  const end = viewer ? await view(`ws://127.0.0.1:${port}/dashboard/feed`) : undefined;
   return async () => {
     clearInterval(timer);
-    await (await viewing)?.();
+    await end?.();
+    await server.ask("nothing");
   };
 }
 

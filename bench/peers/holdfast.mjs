@@ -1,7 +1,7 @@
 /**
  * Holdfast, with its defaults: heartbeat, all timeouts and all limits are on. `HOLDFAST_AWAIT=1` takes `for await`.
- * `HOLDFAST_SERVED=attach` attaches to a server of node:http(s), `HOLDFAST_SERVED=serve` is `holdfast serve`, `HOLDFAST_SERVED=measured`
- * has its metrics at /metrics, and `HOLDFAST_SERVED=watched` the dashboard too.
+ * `HOLDFAST_SERVED=attach` attaches to a server of node:http(s), and `HOLDFAST_SERVED=serve` is `holdfast serve`. With
+ * `HOLDFAST_SERVED=watched` the metrics and the dashboard begin and end on demand.
  */
 
 import { once } from "node:events";
@@ -64,17 +64,12 @@ const SERVED = {
     const server = await listen(`${scheme}://127.0.0.1:0/`, { ...options, ...(tls && { tls }) }, ...rest);
     return Number(new URL(server.url).port);
   },
-  async measured([options, ...rest]) {
-    const measured = metrics(process);
-    const fetch = () => new Response(measured.text(), { headers: { "Content-Type": measured.contentType } });
-    return SERVED.listen([{ ...options, fetch }, ...rest]);
-  },
-  async watched([options, ...rest]) {
-    const { dashboard } = await import("holdfast/dashboard");
-    const panel = dashboard(process);
-    const measured = metrics(process);
-    const fetch = (request, info) => panel.fetch(request, info) ?? new Response(measured.text());
-    return SERVED.listen([{ ...options, fetch, routes: { [panel.feedPath]: panel.feed } }, ...rest]);
+  async watched([{ message, ...options }, ...rest]) {
+    const counted = (connection, data) => {
+      messages += 1;
+      message(connection, data);
+    };
+    return SERVED.listen([{ ...options, message: counted }, ...rest]);
   },
   async attach(given) {
     const server = tls === undefined ? createHttp() : createHttps(tls);
@@ -108,7 +103,44 @@ const SERVED = {
   },
 };
 
+let messages = 0;
+/** Closes what watches. */
+let unwatch = async () => undefined;
+
+/** What can be asked of a server that is watched: processor time in seconds and messages so far; to be watched from now on, or not. */
+const WATCHED = {
+  usage() {
+    const { user, system } = process.cpuUsage();
+    return { cpu: (user + system) / 1e6, messages };
+  },
+  /** Serves the metrics, on a port of their own. */
+  async metrics() {
+    return await watch(metrics(process));
+  },
+  /** Serves the metrics and the dashboard. */
+  async dashboard() {
+    const { dashboard } = await import("holdfast/dashboard");
+    return await watch(metrics(process), dashboard(process));
+  },
+  async nothing() {
+    await unwatch();
+    unwatch = async () => undefined;
+    return {};
+  },
+};
+
+async function watch(measured, panel) {
+  const fetch = (request, info) => panel?.fetch(request, info) ?? new Response(measured.text());
+  const routes = panel === undefined ? undefined : { [panel.feedPath]: panel.feed };
+  const server = await listen("ws://127.0.0.1:0/", { fetch, ...(routes && { routes }), message: () => undefined });
+  unwatch = async () => {
+    await server.close();
+    panel?.close();
+  };
+  return { port: Number(new URL(server.url).port) };
+}
+
 if (ROLES[role] === undefined) lacks(role);
 const [options, ...rest] = ROLES[role]();
 const serve = SERVED[process.env.HOLDFAST_SERVED ?? "listen"];
-announce(await serve([{ ...options, maxConnections: 1_000_000 }, ...rest]), `holdfast ${version}`);
+announce(await serve([{ ...options, maxConnections: 1_000_000 }, ...rest]), `holdfast ${version}`, WATCHED);

@@ -17,11 +17,14 @@ export function lacks(what) {
   process.exit(0);
 }
 
-/** Tells the port and what serves there. From here on "memory" on stdin is answered, and its end is ours. */
-export function announce(port, version) {
+/** Tells the port and what serves there. From here on "memory" and the names of `commands` on stdin are answered, and its end is ours. */
+export function announce(port, version, commands = {}) {
   process.stdout.write(`${JSON.stringify({ port, version })}\n`);
   createInterface({ input: process.stdin })
-    .on("line", () => process.stdout.write(`${JSON.stringify({ live: live() })}\n`))
+    .on("line", async (line) => {
+      const answer = line === "memory" ? { live: live() } : await commands[line]();
+      process.stdout.write(`${JSON.stringify(answer)}\n`);
+    })
     .on("close", () => process.exit(0));
 }
 

@@ -5,7 +5,7 @@ import type { ForwardedClient } from "../engine/handshake/forwarded.ts";
 import type { CallContext } from "../transport/call-context.ts";
 import type { ClosedPromise } from "./close/closed-promise.ts";
 import type { DeferredClose } from "./close/deferred-close.ts";
-import type { Tally } from "./tally.ts";
+import { Tally } from "./tally.ts";
 import type { PendingCalls } from "./time/pending-calls.ts";
 import type { Pings } from "./time/pings.ts";
 import type { UnhandledCalls } from "./time/unhandled-calls.ts";
@@ -20,7 +20,11 @@ export interface Draining {
   readonly error: ConnectionError;
 }
 
-export class RareParts {
+/**
+ * With the numbers of the connection, which are first in this object: counting a message then needs one more cache line than not counting
+ * it. In an object of their own they needed four, and an echo over 1,000 connections took 1 % more processor time.
+ */
+export class RareParts extends Tally {
   calls: PendingCalls | undefined;
   pings: Pings | undefined;
   deferredClose: DeferredClose | undefined;
@@ -32,8 +36,6 @@ export class RareParts {
   context: CallContext | undefined;
   /** The client behind a trusted proxy. Undefined if it is the peer of the socket. */
   client: ForwardedClient | undefined;
-  /** The numbers of this connection, if the log or the dashboard wants them. */
-  tally: Tally | undefined;
   /** True while the dashboard keeps the connection from reading. */
   readingHeld: true | undefined;
 }

@@ -11,7 +11,7 @@ import type { Protocol } from "./protocol.ts";
 import { RareParts } from "./rare-parts.ts";
 import type { Dispatcher } from "./read/dispatcher.ts";
 import type { ReadPump } from "./read/read-pump.ts";
-import { Tally } from "./tally.ts";
+import type { Tally } from "./tally.ts";
 import type { RareTimes } from "./time/rare-times.ts";
 import type { TimersState } from "./time/timers.ts";
 import type { InFlight } from "./write/in-flight.ts";
@@ -105,14 +105,12 @@ export abstract class ConnectionRecord extends Timer implements ConnectionBase, 
 
   /** The numbers of this connection: a rare part, because an idle connection would be larger by a field. */
   get tally(): Tally | undefined {
-    return this.rareParts?.tally;
+    return this.rareParts;
   }
 
   beginTally(): Tally {
-    const tally = new Tally();
     this.rareParts ??= new RareParts();
-    this.rareParts.tally = tally;
-    return tally;
+    return this.rareParts;
   }
 
   /** The addresses of the connection. Behind a trusted proxy the remote ones are those of the client. */
