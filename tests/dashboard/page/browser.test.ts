@@ -76,11 +76,11 @@ describe("the page of the dashboard", { skip, timeout: 180_000 }, () => {
     });
 
     it("draws its charts", async () => {
-      const drawn = await page.evaluate(`[...document.querySelectorAll(".chart canvas")].map((canvas) => {
+      // Each chart is drawn in every other second.
+      await opened.until(`[...document.querySelectorAll(".chart canvas")].every((canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         return new Set(new Uint32Array(data.buffer)).size > 5;
       })`);
-      assert.ok((drawn as boolean[]).every(Boolean), String(drawn));
     });
 
     it("shows at most 50 connections, sorted by the heading that was pressed, and says so", async () => {
