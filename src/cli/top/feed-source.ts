@@ -56,12 +56,44 @@ export function feedUrl(url: string): string {
   return parsed.href;
 }
 
+interface FeedAddress {
+  readonly url: string;
+  readonly options: FeedOptions;
+  /** Aborts an opening. */
+  readonly closing: AbortController;
+}
+
+interface OpenFeed {
+  readonly connection: Connection<undefined>;
+  readonly hello: HelloMessage;
+}
+
+async function openFeed({ url, options: { token, insecure, ca }, closing }: FeedAddress): Promise<OpenFeed> {
+  const connection = await connect(url, {
+    maxMessageSize: MAX_UPDATE,
+    signal: closing.signal,
+    ...(token !== undefined && { headers: [["Authorization", `Bearer ${token}`]] }),
+    tls: { ...(insecure && { rejectUnauthorized: false }), ...(ca !== undefined && { ca }) },
+  });
+  try {
+    const hello = parsed(await connection.receive());
+    if (hello["type"] !== "hello" || hello["feed"] !== FEED_VERSION)
+      throw new Error("the server has no feed that this version can read: use the version of the server");
+    return { connection, hello: hello as unknown as HelloMessage };
+  } catch (error) {
+    connection.terminate();
+    throw error;
+  }
+}
+
 export class FeedSource implements TopSource {
   readonly columns: readonly TopColumn[] = FEED_COLUMNS;
   readonly sort = "queuedBytes";
   readonly arranged = true;
-  readonly #connection: Connection<undefined>;
-  readonly #hello: HelloMessage;
+  readonly lasting = true;
+  readonly #feed: FeedAddress;
+  #connection: Connection<undefined>;
+  #hello: HelloMessage;
   /** The newest second. An update in the same second has none. */
   #sample: Sample = [];
   /** The newest ended connection, so that the server need not send it again. */
@@ -73,30 +105,20 @@ export class FeedSource implements TopSource {
   /** What the user has chosen last. */
   #view: TopView | undefined;
   #later: NodeJS.Timeout | undefined;
-  #failure: { readonly error: unknown } | undefined;
+  /** True when the connection has ended. */
+  #lost = false;
 
-  private constructor(connection: Connection<undefined>, hello: HelloMessage) {
+  private constructor(feed: FeedAddress, { connection, hello }: OpenFeed) {
+    this.#feed = feed;
     this.#connection = connection;
     this.#hello = hello;
-    void this.#receive();
+    void this.#receive(connection);
   }
 
   /** Connects. Rejects with the error of `connect`, and with an error if the server has another feed than this program. */
-  static async open(url: string, { token, insecure, ca }: FeedOptions): Promise<FeedSource> {
-    const connection = await connect(feedUrl(url), {
-      maxMessageSize: MAX_UPDATE,
-      ...(token !== undefined && { headers: [["Authorization", `Bearer ${token}`]] }),
-      tls: { ...(insecure && { rejectUnauthorized: false }), ...(ca !== undefined && { ca }) },
-    });
-    try {
-      const hello = parsed(await connection.receive());
-      if (hello["type"] !== "hello" || hello["feed"] !== FEED_VERSION)
-        throw new Error("the server has no feed that this version can read: use the version of the server");
-      return new FeedSource(connection, hello as unknown as HelloMessage);
-    } catch (error) {
-      connection.terminate();
-      throw error;
-    }
+  static async open(url: string, options: FeedOptions): Promise<FeedSource> {
+    const feed = { url: feedUrl(url), options, closing: new AbortController() };
+    return new FeedSource(feed, await openFeed(feed));
   }
 
   /** The answer to a question that is still due is by this view then, and comes at once. */
@@ -108,8 +130,9 @@ export class FeedSource implements TopSource {
     }, PACE);
   }
 
+  /** After the end of the connection it opens another one. */
   async read(view: TopView): Promise<TopSnapshot> {
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#lost) await this.#reopen();
     const update = new Promise<UpdateMessage>((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -119,11 +142,22 @@ export class FeedSource implements TopSource {
     return { summary: this.#summary(answer), rows: answer.connections.map(rowOf), total: answer.total };
   }
 
+  async #reopen(): Promise<void> {
+    const { connection, hello } = await openFeed(this.#feed);
+    this.#connection = connection;
+    this.#hello = hello;
+    // The process may be another one, which knows nothing of the former seconds.
+    this.#sample = [];
+    this.#ended = undefined;
+    this.#lost = false;
+    void this.#receive(connection);
+  }
+
   /** Receives all the time: after a question that came too late for its answer there is another answer, which is out of date. */
-  async #receive(): Promise<void> {
+  async #receive(connection: Connection<undefined>): Promise<void> {
     try {
       for (;;) {
-        const message = parsed(await this.#connection.receive());
+        const message = parsed(await connection.receive());
         if (message["type"] !== "update") continue;
         const update = message as unknown as UpdateMessage;
         this.#sample = update.samples.at(-1) ?? this.#sample;
@@ -132,8 +166,10 @@ export class FeedSource implements TopSource {
         this.#waiting = undefined;
       }
     } catch (error) {
-      this.#failure = { error };
+      this.#lost = true;
       this.#waiting?.reject(error);
+      this.#waiting = undefined;
+      connection.terminate();
     }
   }
 
@@ -152,6 +188,7 @@ export class FeedSource implements TopSource {
 
   async close(): Promise<void> {
     clearTimeout(this.#later);
+    this.#feed.closing.abort();
     await this.#connection.close();
   }
 

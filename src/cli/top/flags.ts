@@ -37,7 +37,7 @@ const TOP_MANUAL: Manual<typeof TOP_FLAGS> = {
   name: "top",
   description: [
     "Shows a table of connections that is sorted, and read again each second. Of a process, and without an argument of all processes, it has the TCP sockets in the kernel's table, which needs Linux. Of a URL it has the connections of that server, from the feed of its dashboard: the first 50 by the chosen order. holdfast serve has a dashboard.",
-    "Where stdout is no terminal the table is printed once, after one interval.",
+    "On a terminal it connects again when the server has ended or is started again. Where stdout is no terminal the table is printed once, after one interval.",
   ],
   operands: [
     {
@@ -54,7 +54,7 @@ const TOP_MANUAL: Manual<typeof TOP_FLAGS> = {
   },
   statuses: {
     0: "ended by the user, or printed",
-    1: "the process has ended, or the connection to the server",
+    1: "the process has ended, or the server cannot be reached",
     2: "wrong use, or the sockets cannot be read",
   },
   examples: [

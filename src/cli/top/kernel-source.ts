@@ -31,6 +31,7 @@ export class KernelSource implements TopSource {
   readonly columns: readonly TopColumn[] = KERNEL_COLUMNS;
   readonly sort = "send";
   readonly arranged = false;
+  readonly lasting = false;
   readonly #pid: number | undefined;
   readonly #sockets: KernelSockets;
   /** The bytes of each connection at the last reading, from which the rates follow. */

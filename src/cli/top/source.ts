@@ -17,9 +17,11 @@ export interface TopSource {
   readonly sort: string;
   /** True if the rows come filtered and in order, because the source has more of them. */
   readonly arranged: boolean;
+  /** True if it can be read again after a reading that has failed, as a server can be started again. */
+  readonly lasting: boolean;
   /** Called when the user has changed the order or the filter. */
   changed(view: TopView): void;
-  /** Resolves with the rows of this moment. `view` is for a source that is `arranged`. Rejects at its end. */
+  /** Resolves with the rows of this moment. `view` is for a source that is `arranged`. Rejects at its end, or if it cannot be read now. */
   read(view: TopView): Promise<TopSnapshot>;
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { ignoreOutputErrors } from "../broken-pipe.ts";
 import { type Command, command } from "../command.ts";
 import { errorInWords } from "../connect/outcome.ts";
 import { UsageError } from "../flags.ts";
-import { printableJson, styleFor } from "../terminal.ts";
+import { printableJson, printableLine, styleFor } from "../terminal.ts";
 import { FeedSource } from "./feed-source.ts";
 import { TOP_LINE, type TopSettings } from "./flags.ts";
 import { KernelSource } from "./kernel-source.ts";
@@ -116,7 +116,7 @@ class LiveTable {
   async #readings(): Promise<number> {
     while (!this.#ended) {
       const began = performance.now();
-      this.#snapshot = await this.#source.read(this.#state);
+      this.#snapshot = await this.#read();
       // The user may have ended it meanwhile: a pause would keep the process alive.
       if (this.#ended) break;
       this.#draw();
@@ -130,6 +130,17 @@ class LiveTable {
       });
     }
     return 0;
+  }
+
+  async #read(): Promise<TopSnapshot> {
+    try {
+      return await this.#source.read(this.#state);
+    } catch (error) {
+      if (!this.#source.lasting) throw error;
+      const { summary, rows, total } = this.#snapshot;
+      const lost = `not connected, trying again: ${printableLine(errorInWords(error))}`;
+      return { summary: [lost, ...summary.slice(1)], rows, total };
+    }
   }
 
   #stop(): void {

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import { dashboard } from "../../../src/dashboard/index.ts";
+import { listen, type Server } from "../../../src/index.ts";
 import { needed, PYTHON } from "../../kit/foreign-programs.ts";
 import { portOf, RawPeer } from "../../kit/raw-peer.ts";
 import { screenOf, TerminalProgram } from "../../kit/terminal.ts";
@@ -76,6 +78,28 @@ describe("holdfast top on a terminal", LIMIT, () => {
     program.write("q");
     assert.equal((await program.exit).status, 0);
     assert.ok(program.stdout.endsWith(RESTORED));
+  });
+
+  it("connects again when the server of a URL has been started again", async (t) => {
+    const start = async (port: number): Promise<Server & AsyncDisposable> => {
+      const { feedPath, feed } = dashboard(process);
+      return await listen(`ws://127.0.0.1:${port}/`, { open: () => undefined, routes: { [feedPath]: feed } });
+    };
+    const first = await start(0);
+    const port = portOf(first);
+    await using program = onTerminal(t, [`http://127.0.0.1:${port}`, "--interval", "100ms"]);
+    if (program === undefined) {
+      await first.close();
+      return;
+    }
+    const shows = (form: RegExp): Promise<void> => program.until((stdout) => form.test(screenOf(stdout)[0] ?? ""));
+    await shows(/^process \d+ on .*: 1 connections/);
+    await first.close();
+    await shows(/^not connected, trying again: .*ECONNREFUSED/);
+    await using _second = await start(port);
+    await shows(/^process \d+ on .*: 1 connections/);
+    program.write("q");
+    assert.equal((await program.exit).status, 0);
   });
 
   it("fits another size of the terminal at once", async (t) => {
