@@ -17,9 +17,20 @@ export type StartLoad = (notice: (notice: Notice) => void, failed: (error: Error
 // Compiled, it lies beside this file.
 const PROGRAM = fileURLToPath(new URL("./load-process.js", import.meta.url));
 
+/**
+ * The size of the young generation of a load process, in MiB. V8 begins with 1 MiB. A load that looks at the clock in each turn of the event
+ * loop makes an object for each turn, 600,000 in a second: that is 150 collections in a second, and their pauses are in the p99 of what is
+ * measured. With this size there are 3.
+ */
+const YOUNG_GENERATION = 64;
+
 export const forkLoad: StartLoad = (notice, failed) => {
   // "advanced", because JSON has no undefined.
-  const child = fork(PROGRAM, [], { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const child = fork(PROGRAM, [], {
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    execArgv: [...process.execArgv, ...["min", "max"].map((end) => `--${end}-semi-space-size=${YOUNG_GENERATION}`)],
+  });
   child.on("message", notice);
   child.on("error", failed);
   child.on("exit", (status, signal) => {
