@@ -9,20 +9,26 @@ const LATE = 1;
 /** Different reasons that are counted. Texts of a server could be different each time. */
 const MAX_REASONS = 20;
 
+/**
+ * Place 0 of each list is that of the warm-up, which is left out of the result; the slices follow. The warm-up runs the same code, without a
+ * branch of its own: otherwise V8 would discard what it has optimised when the first message is measured, and its pauses in the next 100 ms
+ * would be among the latencies.
+ */
+const PLACES = SLICES + 1;
+
 type Tally = { -readonly [Name in keyof Counts]: number };
 
 export class Measurement {
   /** When the measurement begins and ends, in milliseconds since the start of the run. */
   readonly from: Milliseconds;
   to: Milliseconds;
-  readonly counts: Tally = {
-    ...{ sent: 0, received: 0, late: 0, unsent: 0, lost: 0, reordered: 0, duplicated: 0, changed: 0 },
-    ...{ ended: 0, endedSlow: 0, failed: 0 },
-  };
+  readonly counts: Tally = noCounts();
+  /** Of the warm-up, and of the measurement. */
+  readonly #counts: readonly [Tally, Tally] = [noCounts(), this.counts];
   readonly #perMillisecond: number;
-  readonly #latency: (Histogram | undefined)[] = new Array(SLICES).fill(undefined);
-  readonly #sentIn: number[] = new Array(SLICES).fill(0);
-  readonly #receivedIn: number[] = new Array(SLICES).fill(0);
+  readonly #latency: readonly Histogram[] = Array.from({ length: PLACES }, () => new Histogram(SCHEMA));
+  readonly #sentIn: number[] = new Array(PLACES).fill(0);
+  readonly #receivedIn: number[] = new Array(PLACES).fill(0);
   readonly #reasons: Record<string, number> = {};
   #recent: Histogram | undefined;
 
@@ -35,29 +41,25 @@ export class Measurement {
 
   /** A message that was scheduled for `scheduled` is sent at `now`. */
   sent(scheduled: Milliseconds, now: Milliseconds): void {
-    const slice = this.#sliceOf(now);
-    if (slice === undefined) return;
-    this.#sentIn[slice] = (this.#sentIn[slice] ?? 0) + 1;
-    this.counts.sent += 1;
-    if (now - scheduled > LATE) this.counts.late += 1;
+    const place = this.#placeOf(now);
+    if (place === undefined) return;
+    this.#sentIn[place] = (this.#sentIn[place] ?? 0) + 1;
+    const counts = this.#countsAt(place);
+    counts.sent += 1;
+    if (now - scheduled > LATE) counts.late += 1;
   }
 
   /** The answer to a message that was scheduled for `scheduled` has arrived at `now`. */
   received(scheduled: Milliseconds, now: Milliseconds): void {
-    const arrivedIn = this.#sliceOf(now);
-    if (arrivedIn !== undefined) {
-      this.#receivedIn[arrivedIn] = (this.#receivedIn[arrivedIn] ?? 0) + 1;
-      this.counts.received += 1;
+    const arrivedAt = this.#placeOf(now);
+    if (arrivedAt !== undefined) {
+      this.#receivedIn[arrivedAt] = (this.#receivedIn[arrivedAt] ?? 0) + 1;
+      this.#countsAt(arrivedAt).received += 1;
     }
     // By the time that it was due, so that the answers which a stall delays beyond the end are measured all the same.
-    const slice = this.#sliceOf(scheduled);
-    if (slice === undefined) return;
-    let histogram = this.#latency[slice];
-    if (histogram === undefined) {
-      histogram = new Histogram(SCHEMA);
-      this.#latency[slice] = histogram;
-    }
-    histogram.record(now - scheduled);
+    const place = this.#placeOf(scheduled);
+    if (place === undefined) return;
+    this.#latency[place]?.record(now - scheduled);
     this.#recent?.record(now - scheduled);
   }
 
@@ -83,16 +85,29 @@ export class Measurement {
 
   result(): LoadResult {
     return {
-      latency: this.#latency.map((histogram) => histogram?.data()),
-      sentIn: this.#sentIn,
-      receivedIn: this.#receivedIn,
+      latency: this.#latency.slice(1).map((histogram) => (histogram.count === 0 ? undefined : histogram.data())),
+      sentIn: this.#sentIn.slice(1),
+      receivedIn: this.#receivedIn.slice(1),
       counts: { ...this.counts },
       reasons: this.#reasons,
     };
   }
 
-  #sliceOf(time: Milliseconds): number | undefined {
-    if (time < this.from || time >= this.to) return undefined;
-    return Math.min(SLICES - 1, Math.floor((time - this.from) * this.#perMillisecond));
+  #countsAt(place: number): Tally {
+    return this.#counts[Math.min(place, 1)] as Tally;
   }
+
+  /** Undefined after the end. */
+  #placeOf(time: Milliseconds): number | undefined {
+    if (time >= this.to) return undefined;
+    const slice = Math.floor((time - this.from) * this.#perMillisecond);
+    return Math.max(0, Math.min(SLICES, slice + 1));
+  }
+}
+
+function noCounts(): Tally {
+  return {
+    ...{ sent: 0, received: 0, late: 0, unsent: 0, lost: 0, reordered: 0, duplicated: 0, changed: 0 },
+    ...{ ended: 0, endedSlow: 0, failed: 0 },
+  };
 }
