@@ -42,15 +42,15 @@ export class WaitLimit {
     return Math.max(this.#length - between(this.#since, now), 0);
   }
 
-  /** Stops the time, until `resume`. */
-  pause(): void {
+  /** Stops the time at `now`, until `resume`. The instants are the caller's own: two readings of the clock differ. */
+  pause(now: Instant): void {
     this.#timer.cancel();
-    this.#length -= between(this.#since, this.#clock.now());
+    this.#length -= between(this.#since, now);
   }
 
-  /** Continues with the time that was left at `pause`. */
-  resume(): void {
-    this.#since = this.#clock.now();
+  /** Continues at `now`, with the time that was left at `pause`. */
+  resume(now: Instant): void {
+    this.#since = now;
     this.#timer = this.#arm();
   }
 

@@ -82,7 +82,7 @@ export class Attempt {
   async wait(limit: WaitLimit, permit: DialPermit, addresses: readonly string[]): Promise<void> {
     const { clock, queueTimeout } = this.#limits;
     const since = clock.now();
-    limit.pause();
+    limit.pause(since);
     const timer = clock.wakeAt(after(since, queueTimeout), (now) =>
       limit.abort(this.#timeout("queueTimeout", queueTimeout, between(since, now), permit.reason())),
     );
@@ -93,7 +93,7 @@ export class Attempt {
     }
     this.#turnAt = clock.now();
     this.#queued += between(since, this.#turnAt);
-    limit.resume();
+    limit.resume(this.#turnAt);
   }
 
   #timeout(limit: string, bound: number | Date, length: number, detail?: string): TimeoutError {
