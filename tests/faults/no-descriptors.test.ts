@@ -58,17 +58,20 @@ describe("a system that has nothing free", { timeout: 120_000 }, () => {
     await Promise.race(waiting.map((peer) => Promise.race([peer.closed, peer.until(({ ended }) => ended)])));
     await pause(1_500);
     const [since, used] = [performance.now(), processorTime(pid)];
-    for (let knock = 0; knock < 20; knock += 1) {
+    const knock = async (): Promise<void> => {
       dial({ port, host: "127.0.0.1" })
         .on("error", () => undefined)
         .end()
         .resume();
       await pause(100);
-    }
+    };
+    for (let count = 0; count < 20; count += 1) await knock();
     await echoes(early, "meanwhile");
     const share = (processorTime(pid) - used) / (performance.now() - since);
     t.diagnostic(`${(share * 100).toFixed(1)} % of a processor`);
     assert.ok(share < SHARE, `${share}`);
+    // A descriptor that was open for a moment when the limit was set is free now: more clients take it.
+    for (let count = 0; count < 100 && !serving.stderr.includes("EMFILE"); count += 1) await knock();
     assert.match(serving.stderr, /EMFILE/);
     for (const { socket } of waiting) socket.destroy();
     limitDescriptors(pid, "all");
