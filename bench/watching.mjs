@@ -166,7 +166,7 @@ async function compareTurns({ watch, load, ...work }, given, interval, runs, pai
   try {
     const seconds = 2 * runs * (given.seconds + SETTLING + 1) + SETTLING;
     const loaded = generate(work.kind, counted, server, { ...given, seconds });
-    // It fails with the run. Until then, the turns go on.
+    // `await loaded` below reports a failure. Without this handler, an earlier failure would end the process.
     loaded.catch(() => undefined);
     await pause((given.warmup + OPENING) * 1_000);
     for (let round = 0; round < runs; round++) {

@@ -21,8 +21,8 @@ export interface Draining {
 }
 
 /**
- * With the numbers of the connection, which are first in this object: counting a message then needs one more cache line than not counting
- * it. In an object of their own they needed four, and an echo over 1,000 connections took 1 % more processor time.
+ * The numbers of the connection are the first fields of this object, so that counting a message reads one more cache line. When they were in
+ * an object of their own, it read four more, and an echo over 1,000 connections with a dashboard took about 2 % more processor time.
  */
 export class RareParts extends Tally {
   calls: PendingCalls | undefined;

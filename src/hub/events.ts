@@ -100,9 +100,9 @@ export interface HubStats {
   /** Reads of the log. */
   readonly reads: number;
   /**
-   * Holes in what the broker has delivered: runs of offsets that it has passed over, as after a lost connection.
-   * `holes` is `healedHoles + toldHoles + endedHoles`, except while a log is being verified. A message that is missing at the end of a topic is
-   * no hole until a later one arrives. After a new epoch the count goes on with what is published then.
+   * Holes in what the broker has delivered: runs of offsets that it has passed over, as after a lost connection. `holes` is
+   * `healedHoles + toldHoles + endedHoles`, except while a log is being verified. A message that is missing at the end of a topic is no
+   * hole until a later one arrives. After a new epoch the count goes on with what is published then.
    */
   readonly holes: number;
   /** Holes that were read from the log. Members have missed nothing. */

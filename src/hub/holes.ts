@@ -81,7 +81,7 @@ export class Holes {
     this.#open = undefined;
   }
 
-  /** The subscription has ended: nobody needs what is missing. */
+  /** The subscription has ended. The entries that are missing are not needed any more. */
   end(): void {
     this.#counts.endedHoles += this.#open?.length ?? 0;
     this.#open = undefined;

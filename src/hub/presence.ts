@@ -26,8 +26,8 @@ export const HEARTBEAT = 5_000;
 export const LEASE = 15_000;
 
 /**
- * A heartbeat that is later than this shows that this process was stopped, in milliseconds. The others are heard every 5 s, so a shorter
- * stop leaves some of their leases.
+ * If an own heartbeat is late by this or more, in milliseconds, this process did not run meanwhile. A shorter stop cannot end the lease of
+ * another hub: that hub was heard at most 5 s before the stop.
  */
 const LATE = HEARTBEAT / 2;
 

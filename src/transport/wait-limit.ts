@@ -42,7 +42,7 @@ export class WaitLimit {
     return Math.max(this.#length - between(this.#since, now), 0);
   }
 
-  /** Stops the time at `now`, until `resume`. The instants are the caller's own: two readings of the clock differ. */
+  /** Stops the time at `now`, until `resume`. The caller passes the instants that it has read: a second reading of the clock is later. */
   pause(now: Instant): void {
     this.#timer.cancel();
     this.#length -= between(this.#since, now);

@@ -196,4 +196,18 @@ describe("each member of a topic", () => {
     ];
     for (const contiguous of [true, false]) await play(acts, contiguous);
   });
+
+  // The sum of the holes was wrong: what was still missing when the last member left was neither healed nor told.
+  it("has an end for each hole when the last member leaves during a verification", async () => {
+    const acts: Act[] = [
+      { do: "join", who: 3, node: 0, room: 2, last: 0 },
+      { do: "fail", node: 0 },
+      { do: "publish", node: 0 },
+      { do: "publish", node: 0 },
+      { do: "deliver", at: 0, how: "lose" },
+      { do: "deliver", at: 0, how: "pass" },
+      { do: "cut", who: 3 },
+    ];
+    for (const contiguous of [true, false]) await play(acts, contiguous);
+  });
 });

@@ -18,9 +18,9 @@ export type StartLoad = (notice: (notice: Notice) => void, failed: (error: Error
 const PROGRAM = fileURLToPath(new URL("./load-process.js", import.meta.url));
 
 /**
- * The size of the young generation of a load process, in MiB. V8 begins with 1 MiB. A load that looks at the clock in each turn of the event
- * loop makes an object for each turn, 600,000 in a second: that is 150 collections in a second, and their pauses are in the p99 of what is
- * measured. With this size there are 3.
+ * The size of the young generation of a load process, in MiB. V8 begins with 1 MiB. Each turn of the event loop allocates, and a load has
+ * several 100,000 turns in a second. With 1 MiB a loop of such turns has 150 collections in a second, whose pauses raise the measured p99;
+ * with this size it has 3.
  */
 const YOUNG_GENERATION = 64;
 

@@ -1,7 +1,7 @@
 /** The load of one process: opens its connections, sends at the scheduled times, and reports what was measured. */
 
 import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timers";
-import { burn } from "./burn.ts";
+import { busyWait } from "./busy-wait.ts";
 import { machineNow } from "./machine-clock.ts";
 import { Measurement } from "./measurement.ts";
 import type { LastDelivery, LoadResult, Milliseconds, Notice, Order, Plan, Work } from "./plan.ts";
@@ -33,8 +33,8 @@ const TIMER_ERROR = 2;
 const WRITE_DELAY = 0.003;
 
 /**
- * How much longer a turn is in which nothing is due, in milliseconds. Each turn of the event loop makes 340 bytes of garbage, whose
- * collection is among the latencies: longer turns make less of it, and an answer is seen later by half of this.
+ * The wait in each turn of the event loop in which nothing is due, in milliseconds. A turn allocates 340 bytes. With fewer turns the garbage
+ * collector runs less often, so that the latencies contain fewer of its pauses. An answer is read later by half of this wait on average.
  */
 const LONGER_TURN = 0.0015;
 
@@ -143,7 +143,7 @@ class Load {
     const spin = this.#plan.pace === "spin" && this.#schedule !== undefined;
     if (left <= 0) setImmediate(this.#turn);
     else if (spin && left <= TIMER_ERROR) {
-      if (left > WRITE_DELAY + LONGER_TURN) burn(LONGER_TURN);
+      if (left > WRITE_DELAY + LONGER_TURN) busyWait(LONGER_TURN);
       setImmediate(this.#turn);
     }
     // A second at most, so that `stop` is noticed.

@@ -10,9 +10,9 @@ const LATE = 1;
 const MAX_REASONS = 20;
 
 /**
- * Place 0 of each list is that of the warm-up, which is left out of the result; the slices follow. The warm-up runs the same code, without a
- * branch of its own: otherwise V8 would discard what it has optimised when the first message is measured, and its pauses in the next 100 ms
- * would be among the latencies.
+ * Place 0 of each list belongs to the warm-up, which is not in the result. The slices follow. The warm-up and the measurement run the same
+ * code, without a branch between them. With a branch, V8 would discard optimised code at the first measured message, and the latencies of
+ * the next 100 ms would contain the pauses of its compiler.
  */
 const PLACES = SLICES + 1;
 

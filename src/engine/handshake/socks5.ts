@@ -63,7 +63,7 @@ export class SocksHandshake {
 
   /** Takes received bytes. Undefined: the answer is not complete. After `rest` or `problem` it must not be called. */
   receive(bytes: Uint8Array): SocksStep {
-    // A proxy sends nothing before it is asked. So more bytes than an answer has can follow only its last one: they are the server's.
+    // Bytes can follow only the last answer of the proxy. They are from the server: the proxy itself sends nothing except answers.
     this.#held = this.#held.length === 0 ? bytes : concat([this.#held, bytes]);
     const [first, second] = this.#held;
     if (first === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Passes microseconds without allocating: a look at the clock makes garbage, whose collection would be among the measured latencies. */
+/** Waits for microseconds without allocating memory: reading the clock allocates, and garbage collection would add to latencies. */
 
 import { performance } from "node:perf_hooks";
 
@@ -14,7 +14,7 @@ function compute(rounds: number): void {
   value = result;
 }
 
-/** Rounds of a millisecond. The first tries are not compiled yet, and others are interrupted: the fastest counts. */
+/** Rounds in a millisecond, by the fastest try. V8 has not compiled the first ones yet, and others can be interrupted. */
 const ROUNDS = Math.max(
   ...Array.from({ length: TRIES }, () => {
     const began = performance.now();
@@ -23,7 +23,7 @@ const ROUNDS = Math.max(
   }),
 );
 
-/** Keeps the processor busy for about `length` milliseconds. */
-export function burn(length: number): void {
+/** Waits for about `length` milliseconds. */
+export function busyWait(length: number): void {
   compute(length * ROUNDS);
 }
