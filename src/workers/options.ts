@@ -39,11 +39,14 @@ export type WorkerEvent =
 export interface WorkersOptions {
   /** The number of worker processes. @default os.availableParallelism() */
   readonly workers?: number | undefined;
-  /** How long a worker may take until it serves, in milliseconds. After that it is killed. @default 30_000 */
+  /**
+   * How long a worker may take until it serves, in milliseconds. After that it is killed. If the first process is stopped meanwhile, the
+   * time starts again when it continues. @default 30_000
+   */
   readonly startTimeout?: number | undefined;
   /**
    * How long a worker may take to end, in milliseconds. This includes the close of its servers (`drain` of `Server.close`). After
-   * that it is killed. @default 30_000
+   * that it is killed. If the first process is stopped meanwhile, the time starts again when it continues. @default 30_000
    */
   readonly stopTimeout?: number | undefined;
   /**

@@ -1,7 +1,8 @@
 /** One process of a worker, from its start to its end. */
 
 import { WorkerError } from "../base/errors.ts";
-import { after, type Instant, type Wakeup } from "../base/time.ts";
+import type { Instant, Wakeup } from "../base/time.ts";
+import { wakeAfter } from "../engine/time/stall.ts";
 import { systemClock } from "../transport/clock.ts";
 import { type Child, fork } from "./cluster.ts";
 import type { JoinedMetrics, MeasuredWorker } from "./joined-metrics.ts";
@@ -138,7 +139,8 @@ export class WorkerProcess {
   #startTimer(limit: "startTimeout" | "stopTimeout", problem: string): void {
     this.#timer?.cancel();
     const length = this.#options[limit];
-    this.#timer = systemClock.wakeAt(after(systemClock.now(), length), () => {
+    // A worker that starts or ends needs this process. While this one is stopped, the worker may have to wait for it.
+    this.#timer = wakeAfter(systemClock, length, () => {
       const reason = `${problem} within ${limit} of ${length} ms`;
       if (this.#state === "starting") this.#fail(reason);
       this.kill(reason);

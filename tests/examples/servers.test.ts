@@ -70,13 +70,22 @@ for (const { where, given, skip } of PLACES) {
       const { name, number: paused } = await price(fast);
       let last = paused;
       let skipped = 0;
+      // Milliseconds for which this process read nothing, for example because other processes had the processor.
+      let late = 0;
       while (last < paused + 400) {
+        const since = performance.now();
         const next = await price(fast);
+        const gap = performance.now() - since;
+        if (gap > 50) late += gap;
         if (next.name !== name) continue;
         skipped += next.number - last - (next.number === last ? 0 : 1);
         last = next.number;
       }
-      assert.equal(skipped, 0, "a client that reads gets each price");
+      // A price of each name is made every 5 ms.
+      assert.ok(
+        skipped <= late / 5,
+        `a client that reads gets each price: ${skipped} skipped, did not read for ${late} ms`,
+      );
       slow.socket.resume();
       let largest = 0;
       for (let before = 0, now = 0; now < last; before = now) {

@@ -43,10 +43,8 @@ const started = startWorkers({ ...options, observe: say }, async ({ id, exchange
   if (obstacle !== undefined && existsSync(obstacle)) throw new Error("there is an obstacle");
   if (instead === "throw") throw new Error("no");
   if (instead === "exit") process.exit(7);
-  if (instead === "nothing") {
-    say({ type: "begun" });
-    await new Promise(() => undefined);
-  }
+  say({ type: "begun" });
+  if (instead === "nothing") await new Promise(() => undefined);
   if (instead === "junk") return {} as never;
   const room = new Group({ name: "room", exchange });
   let accepted = 0;

@@ -2,6 +2,7 @@
 
 import type { KernelProcess } from "../../kernel/index.ts";
 import type { AgedReport, AgedSocket } from "./aged-sockets.ts";
+import type { TcpInfo } from "./tcp-info.ts";
 
 /** The kinds of faults. `docs/failures.md` explains each. */
 export type FindingKind =
@@ -65,10 +66,11 @@ const RULES: readonly Rule[] = [
   },
   {
     kind: "half-open",
-    applies: ({ timer, retransmits, probes, state, sendStalledFor }, bound) =>
+    applies: ({ timer, retransmits, probes, state, sendStalledFor, tcp }, bound) =>
       state !== "SYN_SENT" &&
       ((timer === "retransmission" &&
-        (retransmits >= MIN_RETRANSMITS || (retransmits > 0 && sendStalledFor >= bound))) ||
+        ((retransmits >= MIN_RETRANSMITS && !lossyAndHeard(tcp, bound)) ||
+          (retransmits > 0 && sendStalledFor >= bound))) ||
         ((timer === "keepalive" || timer === "zero-window") && probes >= MIN_PROBES)),
     text: (count) =>
       `${count}: the peer answers neither data nor probes. It has probably vanished (crash, lost link, NAT), and the kernel keeps the connection for many minutes. Use a heartbeat.`,
@@ -105,8 +107,7 @@ const RULES: readonly Rule[] = [
   },
   {
     kind: "lossy",
-    applies: ({ tcp }) =>
-      tcp !== undefined && tcp.resentSegments >= MIN_RESENT && tcp.resentSegments >= tcp.sentSegments * LOSSY_SHARE,
+    applies: ({ tcp }) => tcp !== undefined && isLossy(tcp),
     text: (count) =>
       `${count} that had to send ${LOSSY_SHARE * 100} % or more of the data again: the link loses packets. Messages are late, and the heartbeat must allow for it.`,
   },
@@ -117,6 +118,15 @@ const RULES: readonly Rule[] = [
       `${count} with a round trip of ${FAR_RTT} ms or more: the peer is far away, or packets wait in queues on the way. Send less at a time (maxInFlightBytes), and do not wait for each answer.`,
   },
 ];
+
+function isLossy({ resentSegments, sentSegments }: TcpInfo): boolean {
+  return resentSegments >= MIN_RESENT && resentSegments >= sentSegments * LOSSY_SHARE;
+}
+
+/** On a link that loses packets, several retransmissions in a row are normal. There a peer that was heard within `bound` is alive. */
+function lossyAndHeard(tcp: TcpInfo | undefined, bound: number): boolean {
+  return tcp !== undefined && isLossy(tcp) && Math.min(tcp.lastReceive, tcp.lastAck) < bound;
+}
 
 /** Applies the rules to a report. `bound`: milliseconds for which a socket may make no progress. */
 export function diagnose({ sockets, processes }: Pick<AgedReport, "sockets" | "processes">, bound: number): Diagnosis {

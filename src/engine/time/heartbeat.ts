@@ -1,12 +1,7 @@
 /** The heartbeat: it decides when to send a Ping, and when to treat the peer as dead. */
 
 import { after, between, earlier, type Instant, NEVER, reached, roundedUp } from "../../base/time.ts";
-
-// If `next` is called later than this, in milliseconds, this process was blocked, and the peer is not to blame. The bound is one
-// second, or the timeout if that is shorter, but at least 100 ms. Timers are always some milliseconds late: with a lower bound
-// each late timer would start the wait again, and a dead peer would never fail.
-const MAX_STALL = 1_000;
-const MIN_STALL = 100;
+import { stallBound } from "./stall.ts";
 
 /** How long the peer may be silent, in milliseconds: `interval` before a Ping, `timeout` after it. */
 export interface HeartbeatBounds {
@@ -86,7 +81,7 @@ export function nextBeat(
     state.nextDueAt = state.pingedAt;
     return SEND_PING;
   }
-  const stall = Math.min(MAX_STALL, Math.max(timeout, MIN_STALL));
+  const stall = stallBound(timeout);
   if (state.nextDueAt !== undefined && between(state.nextDueAt, now) > stall) restartWait(state, now);
   const dead = after(state.pingedAt, timeout);
   if (reached(dead, now)) return PEER_DEAD;

@@ -34,6 +34,10 @@ function tcp(changes: Partial<TcpInfo>): Pick<AgedSocket, "tcp"> {
   return { tcp: { ...well, ...changes } };
 }
 
+/** Three retransmissions in a row, and what a link has that loses packets. */
+const LOST: Partial<AgedSocket> = { timer: "retransmission", retransmits: 3, sendQueue: 660 };
+const RESENT: Partial<TcpInfo> = { sentSegments: 232, resentSegments: 64 };
+
 const illnesses = (given: AgedReport): FindingKind[] => diagnose(given, 5_000).findings.map(({ kind }) => kind);
 
 describe("the doctor's diagnosis", () => {
@@ -48,6 +52,10 @@ describe("the doctor's diagnosis", () => {
     ["zero-window", { timer: "zero-window", sendQueue: 10, sendStalledFor: 5_000, probes: 1 }],
     ["send-queue", { sendQueue: 10, sendStalledFor: 5_000 }],
     ["lossy", tcp({ sentSegments: 200, resentSegments: 10 })],
+    ["lossy", { ...LOST, ...tcp({ ...RESENT, lastReceive: 1_100, lastAck: 4_999 }) }],
+    ["lossy", { ...LOST, ...tcp({ ...RESENT, lastReceive: 4_999, lastAck: 1_100 }) }],
+    ["half-open", { ...LOST, ...tcp({ ...RESENT, lastReceive: 5_000, lastAck: 5_000 }) }],
+    ["half-open", { ...LOST, ...tcp({ lastReceive: 1_100, lastAck: 1_100 }) }],
     ["far", tcp({ rtt: 500 })],
     ["receive-queue", { receiveQueue: 10, receiveStalledFor: 5_000 }],
     ["accept-queue", { state: "LISTEN", receiveQueue: 1, receiveStalledFor: 5_000 }],
@@ -97,7 +105,7 @@ describe("the doctor's diagnosis", () => {
       sick.length,
     );
     assert.match(findings.find(({ kind }) => kind === "close-wait")?.text ?? "", /^2 sockets in CLOSE_WAIT for 5 s/);
-    assert.deepEqual(states, { ESTABLISHED: 10, CLOSE_WAIT: 2, FIN_WAIT1: 1, LISTEN: 1, SYN_SENT: 1 });
+    assert.deepEqual(states, { ESTABLISHED: 14, CLOSE_WAIT: 2, FIN_WAIT1: 1, LISTEN: 1, SYN_SENT: 1 });
   });
 
   it("finds a process that is short of descriptors", () => {
