@@ -24,7 +24,7 @@ export interface DashboardOptions {
   /**
    * A reader of the dashboard needs this token: a program sends `Authorization: Bearer TOKEN`; a browser opens the page once with
    * `?token=TOKEN` and gets a cookie for it. With a token the dashboard can be reached from other machines, so it must be one that
-   * cannot be guessed. Visible ASCII characters.
+   * cannot be guessed: 16 or more visible ASCII characters, chosen at random. A shorter one is a RangeError.
    * @default none: only clients on this machine can read the dashboard
    */
   readonly token?: string | undefined;
@@ -85,7 +85,9 @@ export function settleDashboard(given: DashboardOptions): SettledDashboard {
     );
   if (token !== undefined) {
     judgeString("token", token);
-    if (!/^[\x21-\x7e]+$/.test(token)) throw new RangeError("Cannot use token: expected visible ASCII characters");
+    // Sixteen hexadecimal digits are 64 bits, which cannot be tried out over a network.
+    if (!/^[\x21-\x7e]{16,}$/.test(token))
+      throw new RangeError("Cannot use token: expected 16 or more visible ASCII characters");
   }
   if (authorize !== undefined) judgeFunction("authorize", authorize);
   if (authorize !== undefined && token !== undefined)

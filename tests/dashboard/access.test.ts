@@ -9,7 +9,7 @@ import { pageOf } from "../../src/dashboard/page.ts";
 import { listen } from "../../src/index.ts";
 import { Shown, Watching } from "./viewer.ts";
 
-const TOKEN = "a-long-token";
+const TOKEN = "a-token-of-tests";
 
 interface Answer {
   readonly status: number;

@@ -54,14 +54,16 @@ describe("the dashboard of holdfast serve", { concurrency: true, timeout: 240_00
   });
 
   it("needs the token of --token", async () => {
-    await using serving = await ServeProcess.start("--no-tcp", "--token", "s3cret");
+    await using serving = await ServeProcess.start("--no-tcp", "--token", "a-token-of-tests");
     assert.equal((await fetch(`${serving.http}/dashboard/`)).status, 401);
-    const exchanged = await fetch(`${serving.http}/dashboard/?token=s3cret`, { redirect: "manual" });
+    const exchanged = await fetch(`${serving.http}/dashboard/?token=a-token-of-tests`, { redirect: "manual" });
     const [cookie = ""] = exchanged.headers.getSetCookie();
     const page = await fetch(`${serving.http}/dashboard/`, { headers: { Cookie: cookie.split(";")[0] ?? "" } });
     assert.equal(page.status, 200);
     await assert.rejects(Watching.open(feedOf(serving)), { status: 401 });
-    await using viewer = await Watching.open(feedOf(serving), { headers: { Authorization: "Bearer s3cret" } });
+    await using viewer = await Watching.open(feedOf(serving), {
+      headers: { Authorization: "Bearer a-token-of-tests" },
+    });
     assert.equal((await viewer.next()).total, 1);
   });
 

@@ -14,7 +14,6 @@ import {
   type ConnectOptions,
   connect,
   type Dialer,
-  HandshakeError,
   httpProxy,
   listen,
   type Message,
@@ -25,6 +24,7 @@ import {
 } from "../../src/index.ts";
 import { LOCALHOST } from "../fixtures/certificates.ts";
 import { MICROSOCKS, needed, SSH, SSHD, TINYPROXY } from "../kit/foreign-programs.ts";
+import { failure } from "../kit/handshake-failure.ts";
 import { openSockets, socketsDownTo } from "../kit/kernel-sockets.ts";
 import { portOf } from "../kit/raw-peer.ts";
 
@@ -106,15 +106,6 @@ async function talks(scheme: string, dial: Dialer): Promise<void> {
   await connection.closed;
   await server.close();
   await socketsDownTo(before);
-}
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await attempt.then(
-    () => assert.fail("it was to fail"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
 }
 
 describe("through tinyproxy", LIMIT, () => {

@@ -30,7 +30,7 @@ const SERVE_FLAGS = {
   },
   token: {
     ...{ type: "string", value: "TOKEN" },
-    text: 'WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN, and so does the dashboard; no TCP',
+    text: 'WebSockets need "Authorization: Bearer TOKEN" or ?token=TOKEN, and so does the dashboard; no TCP; 16 or more characters',
   },
   "no-dashboard": { type: "boolean", text: "no dashboard" },
   "read-only": {
@@ -124,8 +124,8 @@ function settle(values: Given<typeof SERVE_FLAGS>): ServeFlags {
   const { token, tls, compress, verbose } = values;
   if (token !== undefined && values["tcp-port"] !== undefined)
     throw new UsageError("cannot use --tcp-port with --token: TCP has no request that could contain it");
-  if (token !== undefined && !/^[\w.~+/=-]+$/.test(token))
-    throw new UsageError("cannot use this --token: expected letters, digits and - . _ ~ + / =");
+  if (token !== undefined && !/^[\w.~+/=-]{16,}$/.test(token))
+    throw new UsageError("cannot use this --token: expected 16 or more letters, digits and - . _ ~ + / =");
   if (values["no-dashboard"] && values["read-only"])
     throw new UsageError("cannot use --read-only with --no-dashboard: it is about the dashboard");
   if (tls && values.workers !== undefined)

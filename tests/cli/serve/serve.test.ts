@@ -77,9 +77,9 @@ describe("holdfast serve", LIMIT, () => {
     const response = await fetch(`${open.http}/metrics`);
     assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     assert.match(await response.text(), /^holdfast_connections\{role="server",protocol="websocket",state="open"\} 0$/m);
-    await using closed = await ServeProcess.start("--no-tcp", "--token", "secret");
+    await using closed = await ServeProcess.start("--no-tcp", "--token", "a-token-of-tests");
     assert.equal((await fetch(`${closed.http}/metrics`)).status, 401);
-    const headers = { authorization: "Bearer secret" };
+    const headers = { authorization: "Bearer a-token-of-tests" };
     assert.equal((await fetch(`${closed.http}/metrics`, { headers })).status, 200);
   });
 
@@ -180,20 +180,20 @@ describe("holdfast serve", LIMIT, () => {
   });
 
   it("accepts only requests with the token of --token, in a field or in the query", async () => {
-    await using serving = await ServeProcess.start("--token", "s3cret", "--no-tcp");
+    await using serving = await ServeProcess.start("--token", "a-token-of-tests", "--no-tcp");
     const { ws } = serving.addresses;
     for (const [query, headers] of [
       ["", {}],
       ["?token=wrong", {}],
       ["?token=", {}],
-      ["", { Authorization: "Bearer s3cre" }],
-      ["", { Authorization: "s3cret" }],
-      ["?token=s3cret", { Authorization: "Bearer wrong" }],
+      ["", { Authorization: "Bearer a-token-of-test" }],
+      ["", { Authorization: "a-token-of-tests" }],
+      ["?token=a-token-of-tests", { Authorization: "Bearer wrong" }],
     ] as const) {
       await assert.rejects(connect(`${ws}/echo${query}`, { headers }), { status: 401 }, query);
     }
-    await using field = await connect(`${ws}/chat`, { headers: { Authorization: "bearer s3cret" } });
-    await using queried = await connect(`${ws}/echo?token=s3cret`);
+    await using field = await connect(`${ws}/chat`, { headers: { Authorization: "bearer a-token-of-tests" } });
+    await using queried = await connect(`${ws}/echo?token=a-token-of-tests`);
     for (const connection of [field, queried]) {
       await connection.send("hello");
       assert.equal(await connection.receive(), "hello");

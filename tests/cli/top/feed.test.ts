@@ -110,7 +110,7 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
         { ...ROW, id: 2 },
       ]),
     );
-    const { status, stdout, stderr } = await top(server.url, "--token", "secret", "--interval", "100ms");
+    const { status, stdout, stderr } = await top(server.url, "--token", "a-token-of-tests", "--interval", "100ms");
     assert.equal(stderr, "");
     assert.equal(status, 0);
     const [first = "", second = "", , heading = "", ...rows] = stdout.split("\n");
@@ -121,7 +121,7 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
     assert.match(second, /^in 1\.2k\/s /);
     assert.match(heading, /^ +ID REMOTE +PATH +QUEUEv +IN\/S +OUT\/S +RTT +AGE /);
     assert.match(rows[0] ?? "", /^ +1 10\.0\.0\.1:5000 +\/\\x1b\[2J +2\.0k +3 +1\.5k +1\.3ms +1m05s /);
-    assert.deepEqual(server.authorization, ["Bearer secret"]);
+    assert.deepEqual(server.authorization, ["Bearer a-token-of-tests"]);
     assert.deepEqual(
       server.asked.map(({ type, sort, descending, second: seen }) => [type, sort, descending, seen]),
       [
@@ -210,7 +210,7 @@ describe("holdfast top URL", { timeout: 120_000, concurrency: 2 }, () => {
 
 describe("holdfast top URL with a dashboard of this library", { timeout: 120_000 }, () => {
   it("shows its connections, with the token only", async () => {
-    const panel = dashboard(process, { token: "secret" });
+    const panel = dashboard(process, { token: "a-token-of-tests" });
     await using server = await listen("ws://127.0.0.1:0", {
       open: () => undefined,
       message: (connection, message) => void connection.trySend(message),
@@ -219,7 +219,13 @@ describe("holdfast top URL with a dashboard of this library", { timeout: 120_000
     });
     const url = new URL(server.url);
     const client = await connect(`ws://${url.host}/`);
-    const { status, stdout, stderr } = await top(`http://${url.host}`, "--token", "secret", "--interval", "100ms");
+    const { status, stdout, stderr } = await top(
+      `http://${url.host}`,
+      "--token",
+      "a-token-of-tests",
+      "--interval",
+      "100ms",
+    );
     assert.equal(stderr, "");
     assert.equal(status, 0);
     assert.match(stdout, new RegExp(`^process ${process.pid} on .*: \\d+ connections; holdfast .*, Node v`));

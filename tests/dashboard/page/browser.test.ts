@@ -234,9 +234,9 @@ describe("the page of the dashboard", { skip, timeout: 180_000 }, () => {
   });
 
   it("takes the token from its address once, and asks for it when the server has another one", async () => {
-    const serving = await ServeProcess.start("--no-tcp", "--token", "first-token");
+    const serving = await ServeProcess.start("--no-tcp", "--token", "the-first-token-");
     const port = portIn(serving.addresses.ws);
-    await using opened = await BrowserPage.open(browser, `${serving.http}/dashboard?token=first-token`);
+    await using opened = await BrowserPage.open(browser, `${serving.http}/dashboard?token=the-first-token-`);
     const { page } = opened;
     await page.getByText("live", { exact: true }).waitFor();
     assert.doesNotMatch(page.url(), /token/);
@@ -248,10 +248,10 @@ describe("the page of the dashboard", { skip, timeout: 180_000 }, () => {
       "--no-tcp",
       "--json",
       "--token",
-      "second-token",
+      "the-second-token",
     ]);
     await other.until((text) => text.includes("\n"));
-    await page.getByLabel("Token").fill("second-token");
+    await page.getByLabel("Token").fill("the-second-token");
     await page.getByRole("button", { name: "Enter" }).click();
     await page.getByText("live", { exact: true }).waitFor();
   });

@@ -24,6 +24,7 @@ import {
 import { ManualClock, settled } from "../../../src/testing/index.ts";
 import { LOCALHOST } from "../../fixtures/certificates.ts";
 import { duplexPair } from "../../kit/duplex-pair.ts";
+import { failure } from "../../kit/handshake-failure.ts";
 import { openSockets, socketsDownTo } from "../../kit/kernel-sockets.ts";
 import { portOf, rawServer, switchingTo } from "../../kit/raw-peer.ts";
 
@@ -46,12 +47,6 @@ const to = (scheme: string, options: ConnectOptions<undefined> = {}): ConnectOpt
   tls: { ca: LOCALHOST.cert },
   ...options,
 });
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await rejection(attempt);
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
-}
 
 const rejection = (attempt: Promise<unknown>): Promise<unknown> =>
   attempt.then(

@@ -10,7 +10,6 @@ import {
   type ConnectOptions,
   connect,
   type DialAttempt,
-  HandshakeError,
   httpProxy,
   listen,
   proxyFromEnvironment,
@@ -21,6 +20,7 @@ import {
 } from "../../../src/index.ts";
 import { ManualClock, settled } from "../../../src/testing/index.ts";
 import { ELSEWHERE, LOCALHOST } from "../../fixtures/certificates.ts";
+import { failure } from "../../kit/handshake-failure.ts";
 import { openSockets, socketsDownTo } from "../../kit/kernel-sockets.ts";
 import { portOf, type RawPeer, rawServer } from "../../kit/raw-peer.ts";
 
@@ -54,15 +54,6 @@ async function tunnels(secure = false): Promise<AsyncDisposable & { url: string;
       await once(server, "close");
     },
   };
-}
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await attempt.then(
-    () => assert.fail("it was to fail"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
 }
 
 const SCHEMES = ["ws", "wss", "tcp", "tls"] as const;

@@ -9,19 +9,11 @@ import { createServer as createTlsServer } from "node:tls";
 import { connect, HandshakeError, listen, TransportError } from "../../../src/index.ts";
 import { ManualClock, settled } from "../../../src/testing/index.ts";
 import { LOCALHOST } from "../../fixtures/certificates.ts";
+import { failure } from "../../kit/handshake-failure.ts";
 import { openSockets, socketsDownTo } from "../../kit/kernel-sockets.ts";
 import { type RawPeer, type RawServer, rawServer } from "../../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 240_000 };
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await attempt.then(
-    () => assert.fail("it was to fail"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
-}
 
 /** Answers each request with `answer`. */
 function answering(answer: string | Uint8Array, then: (peer: RawPeer) => void = () => undefined): Promise<RawServer> {

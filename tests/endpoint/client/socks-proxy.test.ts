@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, HandshakeError, listen, proxyFromEnvironment, socksProxy, TimeoutError } from "../../../src/index.ts";
+import { connect, listen, proxyFromEnvironment, socksProxy, TimeoutError } from "../../../src/index.ts";
+import { failure } from "../../kit/handshake-failure.ts";
 import { openSockets, socketsDownTo } from "../../kit/kernel-sockets.ts";
 import { type RawPeer, rawServer } from "../../kit/raw-peer.ts";
 
@@ -20,15 +21,6 @@ function proxied(...answers: readonly string[]): ReturnType<typeof rawServer> {
       peer.write(latin(answer));
     }
   });
-}
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await attempt.then(
-    () => assert.fail("it was to fail"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
 }
 
 describe("a SOCKS5 proxy", LIMIT, () => {

@@ -10,12 +10,12 @@ import {
   type Connection,
   type ConnectionEvent,
   connect,
-  HandshakeError,
   listen,
   memoryBudget,
   type RefusedEvent,
 } from "../../../src/index.ts";
 import { peerFrame } from "../../kit/frames.ts";
+import { failure } from "../../kit/handshake-failure.ts";
 import { portOf, RawPeer, refused, upgraded, upgradeRequest } from "../../kit/raw-peer.ts";
 
 const LIMIT = { timeout: 60_000 };
@@ -37,15 +37,6 @@ async function nearly(port: number): Promise<RawPeer> {
   while (memoryBudget.heldBytes === before) await new Promise(setImmediate);
   memoryBudget.limit = Math.floor(memoryBudget.heldBytes / 0.8);
   return client;
-}
-
-async function failure(attempt: Promise<unknown>): Promise<HandshakeError> {
-  const error = await attempt.then(
-    () => assert.fail("it was accepted"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof HandshakeError, String(error));
-  return error;
 }
 
 describe("at 75 % of memoryBudget.limit", LIMIT, () => {
