@@ -60,7 +60,7 @@ export class Monitor {
   readonly #source: WatchedSource;
   readonly #metrics: Metrics;
   readonly #options: SettledDashboard;
-  readonly #hello: HelloMessage;
+  readonly #hello: Omit<HelloMessage, "transport">;
   readonly #began: Instant;
   readonly #history = new History();
   readonly #numbers = new SecondNumbers();
@@ -91,7 +91,7 @@ export class Monitor {
       ...{ node: process.version, pid: process.pid, host: hostname() },
       processStartedAt: Math.round(Date.now() - process.uptime() * 1_000),
       startedAt: Math.round(clock.wallTime()),
-      ...{ readOnly, workers, scope, transport: usesFastTransport() ? "fast" : "socket" },
+      ...{ readOnly, workers, scope },
     };
     const before = measured.quickSnapshot();
     this.#snapshot = before;
@@ -135,7 +135,7 @@ export class Monitor {
     this.#viewers.set(connection, viewer);
     if (this.#isWatched(connection)) this.#past.opened += 1;
     if (this.#viewers.size === 1) this.#paces.measure(this.#inspections(), this.clock.now());
-    viewer.send(this.#hello);
+    viewer.send(this.hello);
   }
 
   receive(connection: Connection, message: Message): void {
@@ -201,7 +201,8 @@ export class Monitor {
   // Tables
 
   get hello(): HelloMessage {
-    return this.#hello;
+    // The process chooses the transport when it first listens or connects, which may be later than the dashboard.
+    return { ...this.#hello, transport: usesFastTransport() ? "fast" : "socket" };
   }
 
   get history(): History {

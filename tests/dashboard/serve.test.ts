@@ -37,6 +37,13 @@ describe("the dashboard of holdfast serve", { concurrency: true, timeout: 240_00
     assert.notEqual(instances[0], instances[1]);
   });
 
+  it("says which transport the process uses, as the metrics do", async () => {
+    await using serving = await ServeProcess.start("--no-tcp");
+    await using viewer = await Watching.open(feedOf(serving));
+    const metrics = await (await fetch(`${serving.http}/metrics`)).text();
+    assert.match(metrics, new RegExp(`^holdfast_build_info\\{.*transport="${viewer.hello.transport}"\\} 1$`, "m"));
+  });
+
   it("shows the topic of the chat", async () => {
     await using serving = await ServeProcess.start("--no-tcp");
     await using _chat = await connect(`${serving.addresses.ws}/chat`);
