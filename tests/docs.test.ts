@@ -18,11 +18,12 @@ import { brokersDocument } from "./brokers-document.ts";
 import { cliDocument } from "./cli/document.ts";
 import { closingDocument } from "./closing-document.ts";
 import { endsDocument } from "./ends/document.ts";
+import { TARGETS } from "./fuzz/targets.ts";
 import { metricsDocument } from "./metrics/document.ts";
 import { rulesFile } from "./monitoring/alerts.ts";
 import { dashboardFile } from "./monitoring/dashboard.ts";
 import { metricsOf, PANEL_ROWS } from "./monitoring/panels.ts";
-import { type KnownFault, proofDocument } from "./proof-document.ts";
+import { type Fuzz, type KnownFault, proofDocument } from "./proof-document.ts";
 import { topicFailuresDocument } from "./topics-document.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -290,6 +291,13 @@ it("the page about the command line is made from the manuals of the commands", a
 
 it("the page of proofs is written from the recorded results", () => {
   assert.equal(read("docs/proof.md"), proofDocument(ROOT), "npm run docs writes it");
+});
+
+it("each fuzz target was run, and the fuzzer has made inputs and reached code", () => {
+  const { targets } = JSON.parse(read("proof/results/fuzz.json")) as Fuzz;
+  assert.deepEqual(Object.keys(targets).sort(), Object.keys(TARGETS).sort());
+  const idle = Object.entries(targets).filter(([, { inputs, edges }]) => inputs === 0 || edges === 0);
+  assert.deepEqual(idle, []);
 });
 
 it("each known fault that is mended names a test", () => {

@@ -38,7 +38,7 @@ interface Section {
   readonly todo: readonly string[];
 }
 
-interface Fuzz extends Facts {
+export interface Fuzz extends Facts {
   readonly targets: Readonly<
     Record<
       string,

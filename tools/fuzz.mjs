@@ -48,7 +48,7 @@ async function fuzz(target) {
   const earlier = join(root, ".cache/fuzz", name);
   for (const folder of [seeds, earlier]) mkdirSync(folder, { recursive: true });
   const words = join(root, ".cache/fuzz", `${name}.words`);
-  writeFileSync(words, target.words.map((word) => `"${word.replace(/"/g, '\\"')}"\n`).join(""));
+  writeFileSync(words, target.words.map((word) => `"${escaped(word)}"\n`).join(""));
   const before = new Set(readdirSync(seeds));
 
   // The reader of deflate is watched too: it shows what zlib, which is no JavaScript, does not.
@@ -63,20 +63,30 @@ async function fuzz(target) {
   const [, runs] = /^Done (\d+) runs/m.exec(output) ?? [];
   const last = [...output.matchAll(/^#(\d+)\s.* cov: (\d+) ft: \d+ corp: (\d+)/gm)].at(-1) ?? [];
   const [, count = "no", edges = "no", corpus = "0"] = last;
+  const inputs = Number(runs ?? last[1] ?? 0);
   const took = Math.round((performance.now() - begun) / 1000);
   const found = readdirSync(seeds).filter((file) => !before.has(file));
   const kept = found.flatMap((file) => settled(target, join(seeds, file)));
   const reached = `${edges} edges reached, ${corpus} inputs kept`;
   console.log(`${name}: ${runs ?? count} inputs in ${took} s, ${reached}, ${kept.length} found`);
   for (const line of kept) console.log(`  ${line}`);
-  if (recording)
-    recordRun({ inputs: Number(runs ?? last[1] ?? 0), seconds: took, edges: Number(last[2] ?? 0), found: kept.length });
+  if (recording) recordRun({ inputs, seconds: took, edges: Number(last[2] ?? 0), found: kept.length });
   if (kept.length > 0) console.log("  npm test -- fuzz/corpus tells more");
   if (kept.length > 0) process.exitCode = 1;
   else if (found.length === 0 && status !== 0) {
     console.error(output);
     process.exitCode = status;
+  } else if (inputs === 0) {
+    // libFuzzer ends with 0 if it cannot read the dictionary.
+    console.error(`${output}\nnpm run fuzz: the fuzzer has made no input`);
+    process.exitCode = 1;
   }
+}
+
+/** A word as libFuzzer reads it in a dictionary. It may contain escapes of this form already. */
+function escaped(word) {
+  const byte = (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return word.replace(/"/g, '\\"').replace(/[^ -~]/g, byte);
 }
 
 /** Adds the run to the sum of the recorded runs of this target. */
