@@ -7,7 +7,8 @@ const MIN_STALL = 100;
 
 /**
  * If a timer of a wait of `length` milliseconds is late by more than this, this process did not run meanwhile. The bound is one second,
- * or `length` if that is shorter, but at least 100 ms: timers are always some milliseconds late.
+ * or `length` if that is shorter, but at least 100 ms. Timers are always some milliseconds late: with a lower bound each late timer would
+ * start the wait again, and it would never end.
  */
 export function stallBound(length: number): number {
   return Math.min(MAX_STALL, Math.max(length, MIN_STALL));
@@ -15,7 +16,8 @@ export function stallBound(length: number): number {
 
 /**
  * Calls `wake` after `length` milliseconds. After each stall of this process the wait starts again, because another process may have
- * waited for this one meanwhile. The steps are short: a stall that ends before its step does is not recognised.
+ * waited for this one meanwhile. A stall is a late timer, so the wait consists of steps of at most a second: a stall that ends before its
+ * step does is not recognised.
  */
 export function wakeAfter(clock: Clock, length: number, wake: () => void): Wakeup {
   const stall = stallBound(length);

@@ -77,7 +77,7 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   ),
   // Gaps
   mutant(
-    "a member is told of a gap twice",
+    "a member gets a gap twice",
     LOG,
     "this.#owner.gapFound(gap);",
     "this.#owner.gapFound(gap);\n        this.#owner.gapFound(gap);",
