@@ -40,7 +40,10 @@ describe("docs/cli.md", { timeout: 240_000, concurrency: true }, () => {
       // A server of its own: the chat of one section would disturb the measurement of another.
       let serving: ServeProcess;
       before(async () => {
-        serving = await ServeProcess.start();
+        // An example opens its inspector: on a free port, because the usual one may be taken on this machine.
+        const flags = ["--port", "0", "--tcp-port", "0", "--json"];
+        serving = new ServeProcess(["serve", ...flags], ["--inspect-port=0"]);
+        await serving.until((text) => text.includes("\n"));
       });
       after(() => serving[Symbol.asyncDispose]());
       for (const line of lines) it(line, () => assertRuns(line, serving));

@@ -39,8 +39,13 @@ const PSK: ConnectionOptions = {
 class Leaking extends ChildProgram {
   port = 0;
 
-  static async start(kind: string, argument = "", node: readonly string[] = ["--inspect-port=0"]): Promise<Leaking> {
-    const leaking = new Leaking(PROGRAM, [kind, argument], { node, stderr: "kept" });
+  static async start(
+    kind: string,
+    argument = "",
+    node: readonly string[] = ["--inspect-port=0"],
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Leaking> {
+    const leaking = new Leaking(PROGRAM, [kind, argument], { node, env, stderr: "kept" });
     leaking.port = Number(await leaking.line());
     return leaking;
   }
@@ -255,16 +260,22 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 240_000, con
     await program.assertUnharmed();
   });
 
-  it("leaves an inspector open that was open before", async () => {
-    await using program = await Leaking.start("net", "", ["--inspect=127.0.0.1:0"]);
-    using _ = await program.leave(1, "x");
-    const { stdout } = await doctor("--attach", `${program.pid}`, "--for", "300ms", "--json");
-    const { inside } = JSON.parse(stdout) as {
-      readonly inside: { readonly explanations: object[]; readonly opened: object[] };
-    };
-    assert.deepEqual([inside.explanations.length, inside.opened], [1, []]);
-    assert.equal(await program.listening(), 2);
-  });
+  const INSPECT = "--inspect=127.0.0.1:0";
+  for (const [from, node, env] of [
+    ["a flag", [INSPECT], {}],
+    ["NODE_OPTIONS", [], { NODE_OPTIONS: INSPECT }],
+  ] as const) {
+    it(`leaves an inspector open that ${from} has opened before`, async () => {
+      await using program = await Leaking.start("net", "", node, env);
+      using _ = await program.leave(1, "x");
+      const { stdout } = await doctor("--attach", `${program.pid}`, "--for", "300ms", "--json");
+      const { inside } = JSON.parse(stdout) as {
+        readonly inside: { readonly explanations: object[]; readonly opened: object[] };
+      };
+      assert.deepEqual([inside.explanations.length, inside.opened], [1, []]);
+      assert.equal(await program.listening(), 2);
+    });
+  }
 
   it("writes a snapshot without secrets, which only this user may read", async () => {
     const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
@@ -302,25 +313,33 @@ describe("holdfast doctor --attach refuses", { skip: SOCKETS_SKIP, timeout: 240_
 
   // Without this flag of Node 22.14, each Node process handles the signal.
   if (process.allowedNodeEnvironmentFlags.has("--disable-sigusr1")) {
-    it("a process that SIGUSR1 would end", async () => {
-      await using program = await Leaking.start("net", "", ["--disable-sigusr1"]);
+    it("a process that SIGUSR1 would end, also if the port of its inspector is taken", async () => {
+      const other = createServer();
+      await once(other.listen(0, "127.0.0.1"), "listening");
+      const { port } = other.address() as AddressInfo;
+      await using program = await Leaking.start("net", "", ["--disable-sigusr1", `--inspect-port=${port}`]);
       const { status, stderr } = await doctor("--attach", `${program.pid}`);
+      other.close();
       assert.equal(status, 2);
       assert.match(stderr, /does not handle SIGUSR1 \(--disable-sigusr1\), so that the signal would end it/);
       await program.assertUnharmed();
     });
   }
 
-  it("a process whose inspector finds its port taken", async () => {
+  it("a process whose inspector finds its port taken, which a flag or NODE_OPTIONS names", async () => {
     const other = createServer((socket) => socket.end("no inspector"));
     await once(other.listen(0, "127.0.0.1"), "listening");
     const { port } = other.address() as AddressInfo;
-    await using program = await Leaking.start("net", "", [`--inspect-port=${port}`]);
-    const { status, stderr } = await doctor("--attach", `${program.pid}`);
+    const option = `--inspect-port=${port}`;
+    await using byFlag = await Leaking.start("net", "", [option]);
+    await using byOptions = await Leaking.start("net", "", [], { NODE_OPTIONS: option });
+    for (const program of [byFlag, byOptions]) {
+      const { status, stderr } = await doctor("--attach", `${program.pid}`);
+      assert.equal(status, 2);
+      assert.match(stderr, new RegExp(`port ${port}, which its inspector needs, is taken by process ${process.pid}`));
+      await program.assertUnharmed();
+    }
     other.close();
-    assert.equal(status, 2);
-    assert.match(stderr, new RegExp(`port ${port}, which its inspector needs, is taken by process ${process.pid}`));
-    await program.assertUnharmed();
   });
 
   it("a server that answers without an end in place of an inspector", async () => {

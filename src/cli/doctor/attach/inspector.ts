@@ -42,17 +42,19 @@ export async function openInspector(pid: number, signal: AbortSignal): Promise<I
   // Also rejects for processes that do not exist or belong to other users.
   const { listening: before, command } = await listeningOf(sockets, pid);
   await judgeProgram(pid);
-  const port = Number(/--inspect\S*[=:](\d{1,5})\b/.exec(command)?.[1] ?? USUAL_PORT);
+  // Node takes an option of the command line before the same one of NODE_OPTIONS.
+  const options = `${command} ${await nodeOptionsOf(pid)}`;
+  const port = Number(/--inspect\S*[=:](\d{1,5})\b/.exec(options)?.[1] ?? USUAL_PORT);
   // Only where an inspector is expected: to other servers of the process, the question would be a wrong request.
-  const anywhere = /--inspect(-brk|-wait)?(?![-\w])/.test(command);
+  const anywhere = /--inspect(-brk|-wait)?(?![-\w])/.test(options);
   const expected = before.filter(({ localPort }) => anywhere || localPort === port);
   const urls = await Promise.all(expected.map((socket) => inspectorAt(socket, signal)));
   for (const [at, socket] of expected.entries()) {
     const url = urls[at];
     if (url !== undefined) return inspectorOf(pid, socket, url, true);
   }
-  await judgePort(pid, port);
   await judgeSignal(pid);
+  await judgePort(pid, port);
   process.kill(pid, "SIGUSR1");
   const until = performance.now() + OPEN_TIMEOUT;
   const known = new Set(before.map(({ inode }) => inode));
@@ -115,6 +117,12 @@ async function listeningOf(sockets: KernelSockets, pid: number): Promise<Listeni
   return { listening: report.sockets.filter(({ state }) => state === "LISTEN"), command };
 }
 
+/** The value of NODE_OPTIONS that the process was started with; empty if there is none. */
+async function nodeOptionsOf(pid: number): Promise<string> {
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+  return /(?:^|\0)NODE_OPTIONS=([^\0]*)/.exec(environment)?.[1] ?? "";
+}
+
 /** Refuses programs that have no inspector: for them SIGUSR1 may mean anything. */
 async function judgeProgram(pid: number): Promise<void> {
   const program = basename(await readlink(`/proc/${pid}/exe`).catch(() => ""));
@@ -145,9 +153,10 @@ async function judgePort(pid: number, port: number): Promise<void> {
       state === "LISTEN" && ["127.0.0.1", "0.0.0.0", "::"].includes(localAddress) && !pids.includes(pid),
   );
   if (other === undefined) return;
-  const holder = other.pids.join(" and ") || "of another user";
+  // No process is known for a socket of another user, and for one that was opened while the processes were read.
+  const holder = other.pids.length === 0 ? "another process" : `process ${other.pids.join(" and ")}`;
   throw new UsageError(
-    `cannot attach to process ${pid}: port ${port}, which its inspector needs, is taken by process ${holder}`,
+    `cannot attach to process ${pid}: port ${port}, which its inspector needs, is taken by ${holder}`,
   );
 }
 
