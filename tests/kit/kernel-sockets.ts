@@ -1,6 +1,8 @@
 /** The kernel's view of the sockets of a process: how many there are, and their states. */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { turns } from "./loop-turns.ts";
 
 /** Why sockets cannot be counted here; false where they can. For the `skip` of a test that does nothing else. */
 export const SOCKETS_SKIP: false | string =
@@ -80,5 +82,9 @@ export async function untilSockets(
   condition: (sockets: readonly KernelSocket[]) => boolean,
 ): Promise<void> {
   // There is no event for a socket that changes its state. With pauses, because reading the table may be slow.
-  while (!condition(socketsOf(port))) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!condition(socketsOf(port))) {
+    await pause(5);
+    // While several waits read, the timer of one is due before the others are done. Node would run timers only, and no other event.
+    await turns(1);
+  }
 }

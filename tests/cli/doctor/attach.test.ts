@@ -8,6 +8,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
@@ -252,7 +253,12 @@ describe("holdfast doctor --attach", { skip: SOCKETS_SKIP, timeout: 240_000, con
       [],
       WITHOUT_SS,
     );
-    while ((await program.listening()) < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    let ended: Exit | undefined;
+    void examining.exit.then((exit) => (ended = exit));
+    while ((await program.listening()) < 2) {
+      assert.equal(ended, undefined, "the command waits for the signal");
+      await pause(20);
+    }
     examining.signal("SIGINT");
     const { status, stdout, stderr } = await examining.exit;
     assert.deepEqual([status, stdout], [1, ""]);

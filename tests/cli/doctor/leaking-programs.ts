@@ -51,8 +51,10 @@ const PROGRAMS: Readonly<Record<string, () => void>> = {
   "socket.io": () => {
     const { Server: SocketIo } = createRequire(PEERS)("socket.io");
     const server = createHttp();
-    new SocketIo(server).on("connection", (client: { conn: { transport: { socket: WebSocket } } }) =>
-      client.conn.transport.socket.pause(),
+    // On a busy machine its own limit must not end the client before the doctor has looked.
+    new SocketIo(server, { pingInterval: 600_000 }).on(
+      "connection",
+      (client: { conn: { transport: { socket: WebSocket } } }) => client.conn.transport.socket.pause(),
     );
     announce(server);
   },
