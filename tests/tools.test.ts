@@ -63,8 +63,9 @@ async function run(
   env: NodeJS.ProcessEnv = {},
   heard: (output: string, child: ChildProcess) => void = () => {},
 ): Promise<Ran> {
-  // Our environment without the variables that tell a runner that it is nested, and without HOLDFAST_REQUIRE_ALL.
-  const { NODE_TEST_CONTEXT: _, HOLDFAST_REQUIRE_ALL: __, ...ours } = process.env;
+  // Our environment without what a runner sets for its test files, and without the variables of this project.
+  const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...others } = process.env;
+  const ours = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("HOLDFAST_")));
   const child = spawn(command, args, { cwd: folder, env: { ...ours, ...env } });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

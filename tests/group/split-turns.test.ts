@@ -32,7 +32,9 @@ class Member {
   readonly connection: Connection;
 
   constructor(options: ConnectionOptions = {}) {
-    const settings = settle({ heartbeat: { interval: Infinity }, ...options } as ConnectionOptions<never>, "websocket");
+    // No timer ends a connection of an earlier test: its end would take turns of a later one.
+    const untimed = { heartbeat: { interval: Infinity }, idleTimeout: Infinity };
+    const settings = settle({ ...untimed, ...options } as ConnectionOptions<never>, "websocket");
     const { transport } = this;
     const opening = { url: "ws://scripted", subprotocol: "", extensions: "", data: undefined };
     const connection = new TransportConnection({

@@ -55,7 +55,7 @@ const answering = (answer: unknown): Codec =>
 describe("a custom framing", () => {
   it("carries messages unchanged", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 20 });
-    carries(codecOf(TLV), fc.oneof(text, fc.uint8Array({ maxLength: 60 })), (sent) => sent, 62);
+    carries(codecOf(TLV), fc.oneof(text, fc.uint8Array({ maxLength: 60 })), (sent) => sent, "message");
   });
 
   it("decodes the same messages wherever hostile bytes are cut", () => {
