@@ -60,8 +60,8 @@ const message: fc.Arbitrary<Talk> = fc
 const ending: fc.Arbitrary<Talk> = fc
   .record({
     code: fc.constantFrom(1000, 1001, 1013, 3000, 4999),
-    // 5.5: at most 125 bytes with the code. A grapheme may take 12 bytes.
-    reason: fc.string({ unit: "grapheme", maxLength: 10 }),
+    // RFC 6455, 5.5: a control frame has at most 125 bytes, two of which are the code. A grapheme may take 12 bytes.
+    reason: fc.string({ unit: "grapheme", maxLength: 20 }).filter((reason) => bytesOf(reason).length <= 123),
     behind: message,
   })
   .map(({ code, reason, behind }) => ({
